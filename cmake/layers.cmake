@@ -1,0 +1,105 @@
+# mesh_library(NAME LAYER L KIND K [FOLDER dir] [SOURCES ...] [DEPS ...] [EXTERNAL ...])
+#
+# One library of one layer, held to the fences of docs/ARCHITECTURE.md at configure time:
+#   LAYER  base | stoq | nexus | hypermesh
+#   KIND   base     the foundation; knows no layer
+#          async    the foundation's wrapper of Asio
+#          api      public headers of a layer (no code that acts)
+#          core     decides: plain, deterministic, no I/O, threads, clocks or Asio
+#          shell    acts: drives sockets, files, processes; builds
+# Sources default to every *.cpp of the folder that is not a test, a double or listed by another target;
+# a folder that holds a core and a shell lists the core's files.
+# DEPS are libraries of ours (checked), EXTERNAL are libraries of others (see dependencies.cmake).
+set(MESH_LAYERS base stoq nexus hypermesh)
+
+function(mesh_fence name layer kind dep)
+  get_target_property(dep_layer ${dep} MESH_LAYER)
+  get_target_property(dep_kind ${dep} MESH_KIND)
+  if(NOT dep_layer)
+    message(FATAL_ERROR "${name}: DEPS names ${dep}, which is not a mesh_library; other people's libraries go to EXTERNAL")
+  endif()
+  list(FIND MESH_LAYERS ${layer} rank)
+  list(FIND MESH_LAYERS ${dep_layer} dep_rank)
+  set(why "")
+  if(dep_rank GREATER rank)
+    set(why "a lower layer must not know a higher one (${layer} < ${dep_layer})")
+  elseif(kind STREQUAL "base" AND NOT dep_kind STREQUAL "base")
+    set(why "the foundation links the foundation only")
+  elseif(kind STREQUAL "api" AND NOT dep_kind MATCHES "^(base|async|api)$")
+    set(why "public headers promise; they must not depend on how a promise is kept")
+  elseif(kind STREQUAL "core" AND NOT dep_kind MATCHES "^(base|api|core)$")
+    set(why "a core decides; it must not link what acts")
+  elseif(NOT dep_layer STREQUAL layer AND NOT dep_layer STREQUAL "base" AND NOT dep_kind STREQUAL "api"
+         AND NOT (dep_kind STREQUAL "core" AND kind STREQUAL "shell"))
+    set(why "a layer uses the interfaces of the layers below, not their implementations")
+  elseif(kind STREQUAL "core" AND dep_kind STREQUAL "core" AND NOT dep_layer STREQUAL layer)
+    set(why "a core may use lower layers' value types only")
+  endif()
+  if(why)
+    message(FATAL_ERROR "${name} (${layer}, ${kind}) must not link ${dep} (${dep_layer}, ${dep_kind}): ${why}")
+  endif()
+endfunction()
+
+function(mesh_library name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "LAYER;KIND" "SOURCES;DEPS;EXTERNAL")
+  if(arg_SOURCES)
+    add_library(${name} STATIC ${arg_SOURCES})
+    set(scope PUBLIC)
+  else()
+    add_library(${name} INTERFACE)
+    set(scope INTERFACE)
+  endif()
+  set_target_properties(${name} PROPERTIES MESH_LAYER ${arg_LAYER} MESH_KIND ${arg_KIND})
+  if(NOT arg_LAYER STREQUAL "base")
+    # "x/y.hpp" inside a layer; <layer/x.hpp> across layers.
+    target_include_directories(${name} ${scope} ${CMAKE_SOURCE_DIR}/${arg_LAYER}/include)
+    if(NOT arg_KIND STREQUAL "api")
+      target_include_directories(${name} ${scope} ${CMAKE_SOURCE_DIR}/${arg_LAYER})
+    endif()
+  else()
+    target_include_directories(${name} ${scope} ${CMAKE_SOURCE_DIR}/base/include)
+  endif()
+  foreach(dep IN LISTS arg_DEPS)
+    mesh_fence(${name} ${arg_LAYER} ${arg_KIND} ${dep})
+  endforeach()
+  target_link_libraries(${name} ${scope} ${arg_DEPS} ${arg_EXTERNAL})
+endfunction()
+
+# mesh_test(NAME SOURCES ... DEPS ... [LABELS ...]): one executable of GoogleTest cases, run by ctest.
+# Labels: "core" also runs under AddressSanitizer in CI; "root" needs root and namespaces.
+function(mesh_test name)
+  if(NOT HYPERMESH_TESTS)
+    return()
+  endif()
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "TIMEOUT" "SOURCES;DEPS;LABELS;ARGS" )
+  add_executable(${name} ${arg_SOURCES})
+  target_link_libraries(${name} PRIVATE ${arg_DEPS} GTest::gmock GTest::gtest GTest::gtest_main)
+  target_compile_definitions(${name} PRIVATE TEST_SOURCE_DIR="${CMAKE_CURRENT_SOURCE_DIR}" PROJECT_SOURCE_DIR="${CMAKE_SOURCE_DIR}"
+    PROJECT_BINARY_DIR="${CMAKE_BINARY_DIR}")
+  add_test(NAME ${name} COMMAND ${name} ${arg_ARGS})
+  if(NOT arg_TIMEOUT)
+    set(arg_TIMEOUT 300)
+  endif()
+  set_tests_properties(${name} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT})
+endfunction()
+
+# mesh_folders(a b c): the subfolders of a layer, in the order of their dependencies.
+function(mesh_folders)
+  foreach(folder IN LISTS ARGN)
+    if(EXISTS ${CMAKE_CURRENT_SOURCE_DIR}/${folder}/CMakeLists.txt)
+      add_subdirectory(${folder})
+    endif()
+  endforeach()
+endfunction()
+
+# mesh_fuzzer(NAME SOURCES ... DEPS ...): a libFuzzer target of the fuzz preset.
+function(mesh_fuzzer name)
+  if(NOT HYPERMESH_FUZZ)
+    return()
+  endif()
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "SOURCES;DEPS")
+  add_executable(${name} ${arg_SOURCES})
+  target_link_libraries(${name} PRIVATE ${arg_DEPS})
+  target_link_options(${name} PRIVATE -fsanitize=fuzzer)
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/fuzz)
+endfunction()
