@@ -1,0 +1,12 @@
+#pragma once
+
+#include <string_view>
+
+#include <base/config/value.hpp>
+
+namespace base::config {
+
+Result<Value> parse_yaml(std::string_view text, std::string_view file_name);
+Result<Value> parse_toml(std::string_view text, std::string_view file_name);
+
+}  // namespace base::config
