@@ -8,10 +8,10 @@
 
 #include <base/async/task.hpp>
 
+#include <nexus/revision.hpp>
+
 namespace nexus {
 
-/// Position in the store's single order of writes. 0 is "before the first write".
-using Revision = std::uint64_t;
 using LeaseId = std::uint64_t;
 
 struct KeyValue {
