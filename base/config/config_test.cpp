@@ -102,6 +102,17 @@ TEST(Config, TheEnvironmentOverridesTheFile) {
   EXPECT_THAT(lines(load(layers(), {}, {{"LOW_WIRE__CONNECTIONS_MAX", "no"}})), ElementsAre(HasSubstr("env LOW_WIRE__CONNECTIONS_MAX")));
 }
 
+TEST(Config, AllFeaturesSwitchesOnWhatNobodySwitched) {
+  Layer layer;
+  layer.name = "low";
+  layer.keys = {flag("all_features", false, "All.")};
+  layer.sections = {Section{"a", "A.", "", {flag("enabled", false, "On.")}}, Section{"b", "B.", "", {flag("enabled", false, "On.")}}};
+  const std::vector layers{layer};
+  const Loaded loaded = load(layers, {*parse_text("low: {all_features: true, b: {enabled: false}}", Format::Yaml, "f")}, {});
+  EXPECT_TRUE(loaded.effective.flag("low.a.enabled"));
+  EXPECT_FALSE(loaded.effective.flag("low.b.enabled"));
+}
+
 TEST(Config, ShowsDurationsInSecondsAndSizesInBytes) {
   const auto top = nlohmann::json::parse(load_text("wire: {rotation: 90m}\nchunks: {min_size: 4KB}").effective.to_json());
   EXPECT_EQ(top["wire"]["rotation"], 5400);

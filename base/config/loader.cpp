@@ -174,6 +174,7 @@ class Loader {
   }
 
   Loaded finish() && {
+    for (const Layer& layer : layers_) turn_on_all_features(layer);
     for (const Layer& layer : layers_) {
       if (layer.rules) layer.rules(loaded_.effective, loaded_.problems);
     }
@@ -194,6 +195,21 @@ class Loader {
     auto& effective = loaded_.effective;
     effective.index_.emplace(path, effective.entries_.size());
     effective.entries_.emplace_back(path, Effective::Entry{&layer, section, &key, key.fallback, {"default", 0}});
+  }
+
+  // `all_features: true` switches on what nobody switched explicitly.
+  void turn_on_all_features(const Layer& layer) {
+    const auto& effective = loaded_.effective;
+    const auto found = effective.index_.find(layer.name + ".all_features");
+    if (found == effective.index_.end()) return;
+    const Effective::Entry all = effective.entries_[found->second].second;
+    if (!std::get<bool>(all.setting)) return;
+    for (auto& [path, entry] : loaded_.effective.entries_) {
+      if (entry.layer == &layer && entry.section && entry.key->name == "enabled" && !entry.given()) {
+        entry.setting = true;
+        entry.origin = all.origin;
+      }
+    }
   }
 
   static std::string upper(std::string text) {

@@ -51,7 +51,7 @@ struct Problem;
 /// All keys of one layer.
 struct Layer {
   std::string name;                ///< "stoq": its key in a file of several layers, and its environment prefix.
-  std::vector<Key> keys;           ///< At the layer's own level: `mode`, `all_features`.
+  std::vector<Key> keys;           ///< At the layer's own level. A flag `all_features` turns every section's `enabled` on.
   std::vector<Section> sections;
   /// Rules between keys, e.g. min_size <= max_size.
   std::function<void(const Effective&, std::vector<Problem>&)> rules;

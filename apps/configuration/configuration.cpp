@@ -1,0 +1,52 @@
+#include "configuration/configuration.hpp"
+
+#include <filesystem>
+
+#include <unistd.h>
+
+#include <hypermesh/node/hypermesh_config.hpp>
+#include <nexus/node/nexus_config.hpp>
+#include <stoq/node/stoq_config.hpp>
+
+namespace apps {
+
+using namespace base::config;
+
+const std::vector<Layer>& all_layers() {
+  static const std::vector<Layer> layers = {stoq::config_layer(), nexus::config_layer(), hypermesh::config_layer(),
+                                            hypermesh::shared_layer()};
+  return layers;
+}
+
+Environment process_environment() {
+  Environment environment;
+  for (char** variable = environ; *variable; ++variable) {
+    const std::string_view text(*variable);
+    const std::size_t equals = text.find('=');
+    if (equals != text.npos) environment.emplace(text.substr(0, equals), text.substr(equals + 1));
+  }
+  return environment;
+}
+
+base::Result<Loaded> load_configuration(const std::vector<std::string>& files, const Environment& environment) {
+  std::vector<Value> documents;
+  for (const std::string& file : files) {
+    TRY(Value document, read_file(file));
+    documents.push_back(std::move(document));
+  }
+  return load(all_layers(), documents, environment);
+}
+
+std::vector<std::string> configuration_files(const std::string& folder) {
+  std::vector<std::string> files;
+  for (const char* layer : {"stoq", "nexus", "hypermesh"}) {
+    for (const char* ending : {".yaml", ".yml", ".toml"}) {
+      std::string file = folder + "/" + layer + ending;
+      std::error_code ignored;
+      if (std::filesystem::exists(file, ignored)) files.push_back(std::move(file));
+    }
+  }
+  return files;
+}
+
+}  // namespace apps
