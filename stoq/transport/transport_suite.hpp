@@ -1,0 +1,151 @@
+#pragma once
+
+// What every Transport must do, as a typed test suite: MemoryTransport passes it, and so must any other.
+// A fixture gives `make(executor, index)` -> Transport&, `endpoint(index)`, and runs the executor.
+
+#include <gtest/gtest.h>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+
+#include <base/async/task_scope.hpp>
+#include <stoq/transport.hpp>
+
+namespace stoq::testing {
+
+using namespace std::chrono_literals;
+
+template <class Fixture>
+class TransportSuite : public ::testing::Test {
+ protected:
+  // Runs `body(server connection, client connection)` with a connected pair.
+  void connected(std::function<base::Task<>(Connection&, Connection&)> body) {
+    run([&](base::Executor executor) -> base::Task<> {
+      Transport& server = fixture_.make(executor, 0);
+      Transport& client = fixture_.make(executor, 1);
+      auto listener = server.listen(fixture_.endpoint(0), {});
+      EXPECT_TRUE(listener);
+      auto near = co_await client.connect(fixture_.endpoint(0), server.self(), "stoq/1", 5s);
+      EXPECT_TRUE(near) << near.error().describe();
+      auto far = co_await (*listener)->accept();
+      EXPECT_EQ((*far)->peer(), client.self());
+      EXPECT_EQ((*near)->peer(), server.self());
+      co_await body(**far, **near);
+    });
+  }
+
+  void run(std::function<base::Task<>(base::Executor)> body) {
+    boost::asio::io_context context;
+    bool done = false;
+    boost::asio::co_spawn(
+        context, [&]() -> base::Task<> { co_await body(context.get_executor()); done = true; },
+        [](std::exception_ptr thrown) {
+          if (thrown) std::rethrow_exception(thrown);
+        });
+    context.run();
+    EXPECT_TRUE(done);
+  }
+
+  Fixture fixture_;
+};
+
+TYPED_TEST_SUITE_P(TransportSuite);
+
+TYPED_TEST_P(TransportSuite, BytesArriveInOrderAndTheEndIsSeen) {
+  this->connected([](Connection& server, Connection& client) -> base::Task<> {
+    auto out = co_await client.open_stream();
+    EXPECT_TRUE(co_await (*out)->write(base::as_bytes("hello ")));
+    EXPECT_TRUE(co_await (*out)->write(base::as_bytes("world")));
+    (*out)->close_write();
+    auto in = co_await server.accept_stream();
+    std::string text;
+    for (;;) {
+      auto bytes = co_await (*in)->read();
+      EXPECT_TRUE(bytes);
+      if (bytes->empty()) break;
+      text += base::as_text(*bytes);
+    }
+    EXPECT_EQ(text, "hello world");
+    EXPECT_TRUE(co_await (*in)->write(base::as_bytes("back")));
+    EXPECT_EQ(base::as_text(*co_await (*out)->read()), "back");
+  });
+}
+
+TYPED_TEST_P(TransportSuite, AWriterWaitsForASlowReader) {
+  this->connected([](Connection& server, Connection& client) -> base::Task<> {
+    auto out = co_await client.open_stream();
+    auto executor = co_await boost::asio::this_coro::executor;
+    base::TaskScope scope(executor);
+    const base::Bytes large(8u << 20, 7);
+    bool written = false;
+    scope.spawn([](Stream& stream, const base::Bytes& bytes, bool& done) -> base::Task<> {
+      EXPECT_TRUE(co_await stream.write(bytes));
+      stream.close_write();
+      done = true;
+    }(**out, large, written));
+    auto in = co_await server.accept_stream();
+    std::size_t total = 0;
+    EXPECT_FALSE(written);
+    for (;;) {
+      auto bytes = co_await (*in)->read();
+      EXPECT_TRUE(bytes);
+      if (bytes->empty()) break;
+      total += bytes->size();
+    }
+    EXPECT_EQ(total, large.size());
+    co_await scope.join();
+  });
+}
+
+TYPED_TEST_P(TransportSuite, ClosingGivesItsReasonAndEndsStreams) {
+  this->connected([](Connection& server, Connection& client) -> base::Task<> {
+    auto stream = co_await client.open_stream();
+    server.close("maintenance");
+    EXPECT_EQ(co_await client.closed(), "maintenance");
+    EXPECT_EQ((co_await (*stream)->read()).error().code, base::Errc::Unavailable);
+    EXPECT_EQ((co_await client.open_stream()).error().code, base::Errc::Unavailable);
+  });
+}
+
+TYPED_TEST_P(TransportSuite, AResetStreamFailsOnBothSidesAndLeavesTheOthers) {
+  this->connected([](Connection& server, Connection& client) -> base::Task<> {
+    auto one = co_await client.open_stream();
+    auto two = co_await client.open_stream();
+    auto far_one = co_await server.accept_stream();
+    auto far_two = co_await server.accept_stream();
+    (*one)->reset(9);
+    EXPECT_FALSE(co_await (*far_one)->read());
+    EXPECT_TRUE(co_await (*two)->write(base::as_bytes("x")));
+    EXPECT_TRUE(co_await (*far_two)->read());
+  });
+}
+
+TYPED_TEST_P(TransportSuite, DatagramsTravelWhole) {
+  this->connected([](Connection& server, Connection& client) -> base::Task<> {
+    EXPECT_TRUE(client.send_datagram(base::as_bytes("ping")));
+    EXPECT_EQ(base::as_text(*co_await server.receive_datagram()), "ping");
+    const base::Bytes large(client.datagram_bytes_max() + 1);
+    EXPECT_EQ(client.send_datagram(large).error().code, base::Errc::InvalidArgument);
+  });
+}
+
+TYPED_TEST_P(TransportSuite, RefusalsNameTheReason) {
+  this->run([this](base::Executor executor) -> base::Task<> {
+    Transport& server = this->fixture_.make(executor, 0);
+    Transport& client = this->fixture_.make(executor, 1);
+    auto nobody = co_await client.connect(this->fixture_.endpoint(0), server.self(), "stoq/1", 100ms);
+    EXPECT_FALSE(nobody);
+    auto listener = server.listen(this->fixture_.endpoint(0), {});
+    EXPECT_EQ(server.listen(this->fixture_.endpoint(0), {}).error().code, base::Errc::FailedPrecondition);
+    auto impostor = co_await client.connect(this->fixture_.endpoint(0), client.self(), "stoq/1", 1s);
+    EXPECT_EQ(impostor.error().code, base::Errc::NotVerified);
+    auto stranger = co_await client.connect(this->fixture_.endpoint(0), server.self(), "other/9", 1s);
+    EXPECT_EQ(stranger.error().code, base::Errc::InvalidArgument);
+  });
+}
+
+REGISTER_TYPED_TEST_SUITE_P(TransportSuite, BytesArriveInOrderAndTheEndIsSeen, AWriterWaitsForASlowReader,
+                            ClosingGivesItsReasonAndEndsStreams, AResetStreamFailsOnBothSidesAndLeavesTheOthers,
+                            DatagramsTravelWhole, RefusalsNameTheReason);
+
+}  // namespace stoq::testing
