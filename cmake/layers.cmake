@@ -63,6 +63,19 @@ function(mesh_library name)
     mesh_fence(${name} ${arg_LAYER} ${arg_KIND} ${dep})
   endforeach()
   target_link_libraries(${name} ${scope} ${arg_DEPS} ${arg_EXTERNAL})
+  # For tools/check_layers: which files must be pure.
+  foreach(source IN LISTS arg_SOURCES)
+    set_property(GLOBAL APPEND PROPERTY MESH_SOURCES "${arg_LAYER} ${arg_KIND} ${CMAKE_CURRENT_SOURCE_DIR}/${source}")
+  endforeach()
+endfunction()
+
+# Writes what mesh_library() declared, and makes the check of includes a test. Call last.
+function(mesh_check_layers)
+  get_property(sources GLOBAL PROPERTY MESH_SOURCES)
+  list(JOIN sources "\n" text)
+  file(GENERATE OUTPUT ${CMAKE_BINARY_DIR}/layers.txt CONTENT "${text}\n")
+  add_test(NAME check_layers COMMAND ${CMAKE_SOURCE_DIR}/tools/check_layers ${CMAKE_BINARY_DIR}/layers.txt ${CMAKE_SOURCE_DIR})
+  set_tests_properties(check_layers PROPERTIES LABELS core)
 endfunction()
 
 # mesh_test(NAME SOURCES ... DEPS ... [LABELS ...]): one executable of GoogleTest cases, run by ctest.
@@ -80,7 +93,14 @@ function(mesh_test name)
   if(NOT arg_TIMEOUT)
     set(arg_TIMEOUT 300)
   endif()
-  set_tests_properties(${name} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT})
+  set_tests_properties(${name} PROPERTIES LABELS "${arg_LABELS}" TIMEOUT ${arg_TIMEOUT}
+    SKIP_REGULAR_EXPRESSION "\\[  SKIPPED \\]")
+  if("core" IN_LIST arg_LABELS)
+    if(NOT TARGET core_tests)
+      add_custom_target(core_tests)
+    endif()
+    add_dependencies(core_tests ${name})
+  endif()
 endfunction()
 
 # mesh_folders(a b c): the subfolders of a layer, in the order of their dependencies.

@@ -1,9 +1,8 @@
 #include "configuration/configuration.hpp"
 
-#include <filesystem>
-
 #include <unistd.h>
 
+#include <filesystem>
 #include <hypermesh/node/hypermesh_config.hpp>
 #include <nexus/node/nexus_config.hpp>
 #include <stoq/node/stoq_config.hpp>
@@ -13,8 +12,8 @@ namespace apps {
 using namespace base::config;
 
 const std::vector<Layer>& all_layers() {
-  static const std::vector<Layer> layers = {stoq::config_layer(), nexus::config_layer(), hypermesh::config_layer(),
-                                            hypermesh::shared_layer()};
+  static const std::vector<Layer> layers = {stoq::config_layer(), nexus::config_layer(),
+                                            hypermesh::config_layer(), hypermesh::shared_layer()};
   return layers;
 }
 
@@ -28,7 +27,8 @@ Environment process_environment() {
   return environment;
 }
 
-base::Result<Loaded> load_configuration(const std::vector<std::string>& files, const Environment& environment) {
+base::Result<Loaded> load_configuration(const std::vector<std::string>& files,
+                                        const Environment& environment) {
   std::vector<Value> documents;
   for (const std::string& file : files) {
     TRY(Value document, read_file(file));

@@ -1,9 +1,8 @@
 #pragma once
 
+#include <base/config/effective.hpp>
 #include <string>
 #include <vector>
-
-#include <base/config/effective.hpp>
 
 namespace apps {
 
@@ -13,8 +12,8 @@ const std::vector<base::config::Layer>& all_layers();
 /// The process's environment, as far as it can hold overrides.
 base::config::Environment process_environment();
 
-/// Reads and merges `files`, in order. A file that cannot be read or parsed is an error; problems of
-/// content are in the answer, all of them.
+/// Reads and merges `files`, in order. A file that cannot be read or parsed is an error; problems
+/// of content are in the answer, all of them.
 base::Result<base::config::Loaded> load_configuration(const std::vector<std::string>& files,
                                                       const base::config::Environment& environment);
 

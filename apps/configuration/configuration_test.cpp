@@ -1,7 +1,7 @@
+#include "configuration/configuration.hpp"
+
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-
-#include "configuration/configuration.hpp"
 
 namespace apps {
 namespace {
@@ -11,7 +11,8 @@ using testing::Contains;
 using testing::HasSubstr;
 
 base::config::Loaded example(const std::string& name) {
-  auto loaded = load_configuration({std::string(PROJECT_SOURCE_DIR "/tests/accept/config/") + name}, {});
+  auto loaded =
+      load_configuration({std::string(PROJECT_SOURCE_DIR "/tests/accept/config/") + name}, {});
   EXPECT_TRUE(loaded) << loaded.error().describe();
   for (const auto& problem : loaded->problems) ADD_FAILURE() << to_line(problem);
   return std::move(*loaded);
@@ -27,7 +28,8 @@ TEST(ExampleConfigurations, NodeTomlMeansWhatItSays) {
 }
 
 TEST(ExampleConfigurations, ScalarsAndAllFeaturesExpand) {
-  EXPECT_EQ(example("nexus-stoq.yaml").effective.text("stoq.routing.algorithm"), "ml_enhanced_dijkstra");
+  EXPECT_EQ(example("nexus-stoq.yaml").effective.text("stoq.routing.algorithm"),
+            "ml_enhanced_dijkstra");
   const auto full = example("hypermesh-full.yaml").effective;
   EXPECT_TRUE(full.flag("nexus.dns_ct.enabled"));
   EXPECT_TRUE(full.flag("stoq.cdn.enabled"));
@@ -36,13 +38,17 @@ TEST(ExampleConfigurations, ScalarsAndAllFeaturesExpand) {
 
 // A key that is neither honoured nor named as without effect would be dropped in silence.
 TEST(ExampleConfigurations, WhatHasNoEffectIsNamed) {
-  EXPECT_THAT(example("stoq.yaml").effective.without_effect(), Contains("stoq.edge.cache_size (edge network)"));
-  EXPECT_THAT(example("stoq-only.yaml").effective.without_effect(), Contains("stoq.mode (content network)"));
+  EXPECT_THAT(example("stoq.yaml").effective.without_effect(),
+              Contains("stoq.edge.cache_size (edge network)"));
+  EXPECT_THAT(example("stoq-only.yaml").effective.without_effect(),
+              Contains("stoq.mode (content network)"));
 }
 
 TEST(Configuration, AMissingFileIsNamed) {
-  EXPECT_THAT(load_configuration({"/nowhere/x.yaml"}, {}).error().message, HasSubstr("/nowhere/x.yaml"));
-  EXPECT_THAT(load_configuration({"/nowhere/x.json"}, {}).error().message, HasSubstr(".yaml, .yml or .toml"));
+  EXPECT_THAT(load_configuration({"/nowhere/x.yaml"}, {}).error().message,
+              HasSubstr("/nowhere/x.yaml"));
+  EXPECT_THAT(load_configuration({"/nowhere/x.json"}, {}).error().message,
+              HasSubstr(".yaml, .yml or .toml"));
 }
 
 }  // namespace

@@ -3,7 +3,8 @@
 //   GET /         a page with the pod's name and how many requests it has answered
 //   GET /healthz  "ok", for probes
 //
-// Listens on [::]:8080 in both families. On SIGTERM it stops accepting, finishes what it has begun and leaves.
+// Listens on [::]:8080 in both families. On SIGTERM it stops accepting, finishes what it has begun
+// and leaves.
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -36,9 +37,10 @@ static void write_all(int fd, const char* text, size_t size) {
 
 static void respond(int fd, const char* status, const char* type, const char* body) {
   char head[256];
-  const int size = snprintf(head, sizeof head,
-                            "HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n", status,
-                            type, strlen(body));
+  const int size = snprintf(
+      head, sizeof head,
+      "HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n", status,
+      type, strlen(body));
   write_all(fd, head, (size_t)size);
   write_all(fd, body, strlen(body));
 }
@@ -65,11 +67,12 @@ static void serve(int fd, const char* host, unsigned long answered) {
     respond(fd, "200 OK", "text/plain", "ok\n");
   } else if (strncmp(request, "GET / ", 6) == 0) {
     char body[1024];
-    snprintf(body, sizeof body,
-             "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>HyperMesh demo</title>\n"
-             "<body><h1>It runs</h1>\n<p>Answered by pod <b>%s</b>, request %lu.</p>\n"
-             "<p>Scale it: <code>hm scale demo 3</code>, then load this page again.</p></body></html>\n",
-             host, answered);
+    snprintf(
+        body, sizeof body,
+        "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>HyperMesh demo</title>\n"
+        "<body><h1>It runs</h1>\n<p>Answered by pod <b>%s</b>, request %lu.</p>\n"
+        "<p>Scale it: <code>hm scale demo 3</code>, then load this page again.</p></body></html>\n",
+        host, answered);
     respond(fd, "200 OK", "text/html; charset=utf-8", body);
   } else {
     respond(fd, "404 Not Found", "text/plain", "not found\n");
@@ -88,8 +91,10 @@ int main(void) {
   const int off = 0, on = 1;
   setsockopt(listener, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
   setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-  const struct sockaddr_in6 address = {.sin6_family = AF_INET6, .sin6_port = htons(kPort), .sin6_addr = in6addr_any};
-  if (listener < 0 || bind(listener, (const struct sockaddr*)&address, sizeof address) != 0 || listen(listener, kBacklog) != 0) {
+  const struct sockaddr_in6 address = {
+      .sin6_family = AF_INET6, .sin6_port = htons(kPort), .sin6_addr = in6addr_any};
+  if (listener < 0 || bind(listener, (const struct sockaddr*)&address, sizeof address) != 0 ||
+      listen(listener, kBacklog) != 0) {
     fprintf(stderr, "demo: cannot listen on port %d: %s\n", kPort, strerror(errno));
     return 1;
   }

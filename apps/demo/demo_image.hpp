@@ -12,7 +12,8 @@ inline constexpr std::string_view kDemoImageReference = "hypermesh.invalid/demo:
 
 /// The demonstration image: an OCI layout archive.
 inline std::string_view demo_image() {
-  return {hypermesh_demo_image_begin, static_cast<std::size_t>(hypermesh_demo_image_end - hypermesh_demo_image_begin)};
+  return {hypermesh_demo_image_begin,
+          static_cast<std::size_t>(hypermesh_demo_image_end - hypermesh_demo_image_begin)};
 }
 
 }  // namespace apps

@@ -1,18 +1,18 @@
-// pack_image OUT REFERENCE PROGRAM: an OCI layout archive with one layer that holds PROGRAM as /demo.
+// pack_image OUT REFERENCE PROGRAM: an OCI layout archive with one layer that holds PROGRAM as
+// /demo.
 //
 // Equal input gives equal bytes: times are zero, names sorted, owners root.
-
-#include <cstdio>
-#include <fstream>
-#include <iterator>
 
 #include <archive.h>
 #include <archive_entry.h>
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 
 #include <base/bytes.hpp>
 #include <base/crypto.hpp>
+#include <cstdio>
+#include <fstream>
+#include <iterator>
+#include <nlohmann/json.hpp>
 
 namespace {
 
@@ -57,7 +57,9 @@ std::string tar(const std::vector<Entry>& entries, bool gzip) {
   return out;
 }
 
-std::string digest(std::string_view bytes) { return "sha256:" + base::to_hex(base::sha256(bytes)); }
+std::string digest(std::string_view bytes) {
+  return "sha256:" + base::to_hex(base::sha256(bytes));
+}
 
 }  // namespace
 
@@ -72,7 +74,8 @@ int main(int argc, char** argv) {
     return 1;
   }
   const std::string program{std::istreambuf_iterator<char>(file), {}};
-  const std::string passwd = "root:x:0:0:root:/:/sbin/nologin\ndemo:x:1000:1000:demo:/:/sbin/nologin\n";
+  const std::string passwd =
+      "root:x:0:0:root:/:/sbin/nologin\ndemo:x:1000:1000:demo:/:/sbin/nologin\n";
   const std::vector<Entry> files = {{"demo", program, 0755},
                                     {"etc/", "", 0755, true},
                                     {"etc/passwd", passwd, 0644},
@@ -82,15 +85,22 @@ int main(int argc, char** argv) {
   const json config = {{"architecture", "amd64"},
                        {"os", "linux"},
                        {"created", "1970-01-01T00:00:00Z"},
-                       {"config", {{"User", "1000:1000"}, {"Entrypoint", {"/demo"}}, {"ExposedPorts", {{"8080/tcp", json::object()}}}}},
+                       {"config",
+                        {{"User", "1000:1000"},
+                         {"Entrypoint", {"/demo"}},
+                         {"ExposedPorts", {{"8080/tcp", json::object()}}}}},
                        {"rootfs", {{"type", "layers"}, {"diff_ids", {digest(tar(files, false))}}}}};
   const std::string config_text = config.dump();
-  const json manifest = {
-      {"schemaVersion", 2},
-      {"mediaType", "application/vnd.oci.image.manifest.v1+json"},
-      {"config", {{"mediaType", "application/vnd.oci.image.config.v1+json"}, {"digest", digest(config_text)}, {"size", config_text.size()}}},
-      {"layers",
-       {{{"mediaType", "application/vnd.oci.image.layer.v1.tar+gzip"}, {"digest", digest(layer)}, {"size", layer.size()}}}}};
+  const json manifest = {{"schemaVersion", 2},
+                         {"mediaType", "application/vnd.oci.image.manifest.v1+json"},
+                         {"config",
+                          {{"mediaType", "application/vnd.oci.image.config.v1+json"},
+                           {"digest", digest(config_text)},
+                           {"size", config_text.size()}}},
+                         {"layers",
+                          {{{"mediaType", "application/vnd.oci.image.layer.v1.tar+gzip"},
+                            {"digest", digest(layer)},
+                            {"size", layer.size()}}}}};
   const std::string manifest_text = manifest.dump();
   const json index = {{"schemaVersion", 2},
                       {"mediaType", "application/vnd.oci.image.index.v1+json"},
@@ -100,7 +110,9 @@ int main(int argc, char** argv) {
                          {"size", manifest_text.size()},
                          {"annotations", {{"org.opencontainers.image.ref.name", argv[2]}}},
                          {"platform", {{"architecture", "amd64"}, {"os", "linux"}}}}}}};
-  const auto blob = [](std::string_view bytes) { return "blobs/sha256/" + base::to_hex(base::sha256(bytes)); };
+  const auto blob = [](std::string_view bytes) {
+    return "blobs/sha256/" + base::to_hex(base::sha256(bytes));
+  };
   const std::string archive = tar({{"oci-layout", R"({"imageLayoutVersion":"1.0.0"})", 0644},
                                    {"index.json", index.dump(), 0644},
                                    {blob(manifest_text), manifest_text, 0644},

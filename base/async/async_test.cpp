@@ -1,13 +1,11 @@
 #include <gtest/gtest.h>
 
-#include <thread>
-
-#include <boost/asio/io_context.hpp>
-
 #include <base/async/blocking_pool.hpp>
 #include <base/async/channel.hpp>
 #include <base/async/task_scope.hpp>
 #include <base/async/timeout.hpp>
+#include <boost/asio/io_context.hpp>
+#include <thread>
 
 namespace base {
 namespace {
@@ -19,7 +17,11 @@ void run(std::function<Task<>(Executor)> body) {
   asio::io_context context;
   bool done = false;
   asio::co_spawn(
-      context, [&]() -> Task<> { co_await body(context.get_executor()); done = true; },
+      context,
+      [&]() -> Task<> {
+        co_await body(context.get_executor());
+        done = true;
+      },
       [](std::exception_ptr thrown) {
         if (thrown) std::rethrow_exception(thrown);
       });

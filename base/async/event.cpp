@@ -1,5 +1,4 @@
 #include <base/async/event.hpp>
-
 #include <boost/asio/experimental/awaitable_operators.hpp>
 
 namespace base {
@@ -40,7 +39,8 @@ Task<bool> Event::wait_for(Duration limit) {
     co_return true;
   }
   using namespace asio::experimental::awaitable_operators;
-  asio::steady_timer deadline(timer_.get_executor(), std::chrono::duration_cast<asio::steady_timer::duration>(limit));
+  asio::steady_timer deadline(timer_.get_executor(),
+                              std::chrono::duration_cast<asio::steady_timer::duration>(limit));
   const Counted counted(waiters_);
   const auto first = co_await (timer_.async_wait(use_result) || deadline.async_wait(use_result));
   co_return first.index() == 0;

@@ -1,14 +1,18 @@
 #include <base/async/task.hpp>
-
 #include <boost/asio/error.hpp>
 #include <boost/asio/steady_timer.hpp>
 
 namespace base {
 
-Error from_system_error(const boost::system::error_code& code, std::string message, std::source_location where) {
-  if (code == asio::error::operation_aborted) return make_error(Errc::Cancelled, std::move(message) + ": cancelled", where);
-  if (code == asio::error::eof) return make_error(Errc::Unavailable, std::move(message) + ": the peer closed the connection", where);
-  if (code.category() == boost::system::system_category()) return errno_error(code.value(), std::move(message), where);
+Error from_system_error(const boost::system::error_code& code, std::string message,
+                        std::source_location where) {
+  if (code == asio::error::operation_aborted)
+    return make_error(Errc::Cancelled, std::move(message) + ": cancelled", where);
+  if (code == asio::error::eof)
+    return make_error(Errc::Unavailable, std::move(message) + ": the peer closed the connection",
+                      where);
+  if (code.category() == boost::system::system_category())
+    return errno_error(code.value(), std::move(message), where);
   return make_error(Errc::Unavailable, std::move(message) + ": " + code.message(), where);
 }
 

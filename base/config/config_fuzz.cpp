@@ -8,9 +8,14 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     Layer layer;
     layer.name = "low";
     layer.keys = {choice("mode", {{"member", {}}}, "member", "")};
-    layer.sections = {Section{"wire", "", "protocol",
-                              {text("protocol", "", ""), duration("rotation", std::chrono::hours(1), std::chrono::seconds(0), std::chrono::hours(9), ""),
-                               size("bytes", 1, 0, 1000, ""), endpoint("bind", "[::]:1", ""), text_list("names", {}, "")}}};
+    layer.sections = {Section{"wire",
+                              "",
+                              "protocol",
+                              {text("protocol", "", ""),
+                               duration("rotation", std::chrono::hours(1), std::chrono::seconds(0),
+                                        std::chrono::hours(9), ""),
+                               size("bytes", 1, 0, 1000, ""), endpoint("bind", "[::]:1", ""),
+                               text_list("names", {}, "")}}};
     return std::vector{layer};
   }();
   const std::string_view text(reinterpret_cast<const char*>(data + 1), size - 1);

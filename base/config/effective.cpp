@@ -1,15 +1,16 @@
-#include <base/config/effective.hpp>
+#include <fmt/format.h>
 
 #include <algorithm>
-
-#include <fmt/format.h>
+#include <base/config/effective.hpp>
 #include <nlohmann/json.hpp>
 
 namespace base::config {
 
 std::string to_line(const Problem& problem) {
-  const std::string_view severity = problem.severity == Problem::Severity::Error ? "error" : "warning";
-  return fmt::format("{}  {}  {}  {}", problem.origin.describe(), problem.key, problem.message, severity);
+  const std::string_view severity =
+      problem.severity == Problem::Severity::Error ? "error" : "warning";
+  return fmt::format("{}  {}  {}  {}", problem.origin.describe(), problem.key, problem.message,
+                     severity);
 }
 
 const Effective::Entry& Effective::at(std::string_view path) const {
@@ -27,7 +28,8 @@ Endpoint Effective::endpoint(std::string_view path) const {
 std::vector<std::string> Effective::without_effect() const {
   std::vector<std::string> keys;
   for (const auto& [path, entry] : entries_) {
-    if (entry.given() && !entry.key->unbuilt.empty()) keys.push_back(fmt::format("{} ({})", path, entry.key->unbuilt));
+    if (entry.given() && !entry.key->unbuilt.empty())
+      keys.push_back(fmt::format("{} ({})", path, entry.key->unbuilt));
   }
   return keys;
 }
@@ -50,7 +52,8 @@ std::string Effective::to_json(bool origins) const {
   nlohmann::json root = nlohmann::json::object();
   for (const auto& [path, entry] : entries_) {
     const std::string& layer = entry.layer->name;
-    if (!shown_layers_.empty() && std::ranges::find(shown_layers_, layer) == shown_layers_.end()) continue;
+    if (!shown_layers_.empty() && std::ranges::find(shown_layers_, layer) == shown_layers_.end())
+      continue;
     nlohmann::json* place = &root;
     if (layered_ && !layer.empty()) place = &(*place)[layer];
     if (entry.section) place = &(*place)[entry.section->name];
@@ -62,7 +65,8 @@ std::string Effective::to_json(bool origins) const {
 }
 
 bool Loaded::ok() const {
-  return std::ranges::none_of(problems, [](const Problem& p) { return p.severity == Problem::Severity::Error; });
+  return std::ranges::none_of(
+      problems, [](const Problem& p) { return p.severity == Problem::Severity::Error; });
 }
 
 Result<> require_valid(const Loaded& loaded) {
@@ -71,8 +75,9 @@ Result<> require_valid(const Loaded& loaded) {
     if (problem.severity == Problem::Severity::Error) lines += "\n  " + to_line(problem);
   }
   if (lines.empty()) return {};
-  return std::unexpected(with_hint(make_error(Errc::InvalidArgument, "invalid configuration:" + lines),
-                                   "hm config check FILE tells whether it is right before a restart"));
+  return std::unexpected(
+      with_hint(make_error(Errc::InvalidArgument, "invalid configuration:" + lines),
+                "hm config check FILE tells whether it is right before a restart"));
 }
 
 }  // namespace base::config

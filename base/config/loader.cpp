@@ -1,23 +1,27 @@
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <base/config/effective.hpp>
+#include <base/nearest.hpp>
 #include <cctype>
 #include <charconv>
 #include <set>
-
-#include <fmt/format.h>
-
-#include <base/config/effective.hpp>
-#include <base/nearest.hpp>
 
 namespace base::config {
 namespace {
 
 std::string quoted(const Value& value) {
   switch (value.kind) {
-    case Value::Kind::Map: return "a section";
-    case Value::Kind::List: return "a list";
-    case Value::Kind::Null: return "nothing";
-    case Value::Kind::Text: return fmt::format("\"{}\"", value.text.substr(0, 80));
-    default: return value.text.substr(0, 80);
+    case Value::Kind::Map:
+      return "a section";
+    case Value::Kind::List:
+      return "a list";
+    case Value::Kind::Null:
+      return "nothing";
+    case Value::Kind::Text:
+      return fmt::format("\"{}\"", value.text.substr(0, 80));
+    default:
+      return value.text.substr(0, 80);
   }
 }
 
@@ -29,7 +33,8 @@ std::string choices_of(const Key& key) {
 
 const Choice* find_choice(const Key& key, std::string_view word) {
   for (const Choice& choice : key.choices) {
-    if (choice.name == word || std::ranges::find(choice.aliases, word) != choice.aliases.end()) return &choice;
+    if (choice.name == word || std::ranges::find(choice.aliases, word) != choice.aliases.end())
+      return &choice;
   }
   return nullptr;
 }
@@ -46,30 +51,36 @@ Result<Setting> unknown_choice(const Key& key, const std::string& word) {
     names.push_back(choice.name);
     names.insert(names.end(), choice.aliases.begin(), choice.aliases.end());
   }
-  std::string message = fmt::format("\"{}\" is unknown; want one of {}", word.substr(0, 80), choices_of(key));
+  std::string message =
+      fmt::format("\"{}\" is unknown; want one of {}", word.substr(0, 80), choices_of(key));
   if (const auto near = nearest(word, names)) message += fmt::format("; did you mean {}?", *near);
   return fail(Errc::InvalidArgument, std::move(message));
 }
 
 Result<Setting> in_range(const Key& key, std::int64_t number, const Value& value) {
   if (key.min && number < *key.min) {
-    return fail(Errc::InvalidArgument, fmt::format("is {}; want at least {}", quoted(value), show_limit(key, *key.min)));
+    return fail(Errc::InvalidArgument,
+                fmt::format("is {}; want at least {}", quoted(value), show_limit(key, *key.min)));
   }
   if (key.max && number > *key.max) {
-    return fail(Errc::InvalidArgument, fmt::format("is {}; want at most {}", quoted(value), show_limit(key, *key.max)));
+    return fail(Errc::InvalidArgument,
+                fmt::format("is {}; want at most {}", quoted(value), show_limit(key, *key.max)));
   }
   return Setting(number);
 }
 
 Result<Setting> to_setting(const Key& key, const Value& value) {
-  const bool scalar = value.kind != Value::Kind::Map && value.kind != Value::Kind::List && value.kind != Value::Kind::Null;
+  const bool scalar = value.kind != Value::Kind::Map && value.kind != Value::Kind::List &&
+                      value.kind != Value::Kind::Null;
   const auto wanted = [&](std::string_view what) -> Result<Setting> {
     return fail(Errc::InvalidArgument, fmt::format("is {}; want {}", quoted(value), what));
   };
   switch (key.kind) {
     case KeyKind::Bool:
-      if (value.text == "true" || value.text == "enabled" || value.text == "on") return Setting(true);
-      if (value.text == "false" || value.text == "disabled" || value.text == "off") return Setting(false);
+      if (value.text == "true" || value.text == "enabled" || value.text == "on")
+        return Setting(true);
+      if (value.text == "false" || value.text == "disabled" || value.text == "off")
+        return Setting(false);
       return wanted("true or false");
     case KeyKind::Integer: {
       std::int64_t number = 0;
@@ -86,7 +97,8 @@ Result<Setting> to_setting(const Key& key, const Value& value) {
     case KeyKind::Size: {
       if (!scalar) return wanted("a size such as \"10GB\"");
       TRY(const std::uint64_t bytes, parse_size(value.text));
-      return in_range(key, static_cast<std::int64_t>(std::min<std::uint64_t>(bytes, INT64_MAX)), value);
+      return in_range(key, static_cast<std::int64_t>(std::min<std::uint64_t>(bytes, INT64_MAX)),
+                      value);
     }
     case KeyKind::Text:
       if (!scalar) return wanted("text");
@@ -106,7 +118,8 @@ Result<Setting> to_setting(const Key& key, const Value& value) {
       std::vector<std::string> texts;
       const std::vector<Value> one{value};
       for (const Value& item : value.kind == Value::Kind::List ? value.items : one) {
-        if (item.kind == Value::Kind::Map || item.kind == Value::Kind::List || item.kind == Value::Kind::Null) {
+        if (item.kind == Value::Kind::Map || item.kind == Value::Kind::List ||
+            item.kind == Value::Kind::Null) {
           return wanted("a list of words");
         }
         if (!key.choices.empty()) {
@@ -160,7 +173,9 @@ class Loader {
         if (!name.starts_with(prefix)) continue;
         for (auto& [path, entry] : loaded_.effective.entries_) {
           if (entry.layer != &layer) continue;
-          const std::string wanted = prefix + (entry.section ? upper(entry.section->name) + "__" : "") + upper(entry.key->name);
+          const std::string wanted = prefix +
+                                     (entry.section ? upper(entry.section->name) + "__" : "") +
+                                     upper(entry.key->name);
           if (name != wanted) continue;
           Value value;
           value.text = text;
@@ -178,7 +193,9 @@ class Loader {
     for (const Layer& layer : layers_) {
       if (layer.rules) layer.rules(loaded_.effective, loaded_.problems);
     }
-    std::ranges::stable_sort(loaded_.problems, {}, [](const Problem& p) { return std::pair(p.origin.source, p.origin.line); });
+    std::ranges::stable_sort(loaded_.problems, {}, [](const Problem& p) {
+      return std::pair(p.origin.source, p.origin.line);
+    });
     loaded_.effective.layered_ = layered_ || spoken_.empty();
     if (!loaded_.effective.layered_) {
       spoken_.insert("");  // What all layers share is always shown.
@@ -194,7 +211,8 @@ class Loader {
     path += key.name;
     auto& effective = loaded_.effective;
     effective.index_.emplace(path, effective.entries_.size());
-    effective.entries_.emplace_back(path, Effective::Entry{&layer, section, &key, key.fallback, {"default", 0}});
+    effective.entries_.emplace_back(
+        path, Effective::Entry{&layer, section, &key, key.fallback, {"default", 0}});
   }
 
   // `all_features: true` switches on what nobody switched explicitly.
@@ -205,7 +223,8 @@ class Loader {
     const Effective::Entry all = effective.entries_[found->second].second;
     if (!std::get<bool>(all.setting)) return;
     for (auto& [path, entry] : loaded_.effective.entries_) {
-      if (entry.layer == &layer && entry.section && entry.key->name == "enabled" && !entry.given()) {
+      if (entry.layer == &layer && entry.section && entry.key->name == "enabled" &&
+          !entry.given()) {
         entry.setting = true;
         entry.origin = all.origin;
       }
@@ -232,7 +251,8 @@ class Loader {
   }
 
   void problem(Origin origin, std::string key, std::string message) {
-    loaded_.problems.push_back({Problem::Severity::Error, std::move(origin), std::move(key), std::move(message)});
+    loaded_.problems.push_back(
+        {Problem::Severity::Error, std::move(origin), std::move(key), std::move(message)});
   }
 
   const Layer* layer_named(std::string_view name) const {
@@ -245,11 +265,13 @@ class Loader {
   void layer_map(const Layer& layer, const Value& value) {
     if (value.kind == Value::Kind::Null) return;
     if (value.kind != Value::Kind::Map) {
-      problem(value.origin, layer.name, fmt::format("is {}; want the sections of {}", quoted(value), layer.name));
+      problem(value.origin, layer.name,
+              fmt::format("is {}; want the sections of {}", quoted(value), layer.name));
       return;
     }
     for (const auto& [name, member] : value.members) {
-      if (!layer_member(layer, name, member)) unknown(member.key_origin, layer.name + "." + name, name, names_of(layer));
+      if (!layer_member(layer, name, member))
+        unknown(member.key_origin, layer.name + "." + name, name, names_of(layer));
     }
   }
 
@@ -275,11 +297,13 @@ class Loader {
     return names;
   }
 
-  void unknown(const Origin& origin, const std::string& path, std::string_view name, const std::vector<std::string>& names) {
+  void unknown(const Origin& origin, const std::string& path, std::string_view name,
+               const std::vector<std::string>& names) {
     std::string message = "unknown key";
     if (const auto near = nearest(name, names)) {
       const std::size_t dot = path.rfind('.');
-      message += fmt::format("; did you mean {}{}?", dot == path.npos ? "" : path.substr(0, dot + 1), *near);
+      message += fmt::format("; did you mean {}{}?",
+                             dot == path.npos ? "" : path.substr(0, dot + 1), *near);
     } else if (names.size() <= 12) {
       std::string all;
       for (const std::string& n : names) all += (all.empty() ? "" : ", ") + n;
@@ -329,7 +353,8 @@ class Loader {
   }
 
   static bool is_switch(const Value& value) {
-    return value.text == "enabled" || value.text == "disabled" || value.text == "true" || value.text == "false";
+    return value.text == "enabled" || value.text == "disabled" || value.text == "true" ||
+           value.text == "false";
   }
   static bool has_key(const Section& section, std::string_view name) {
     return std::ranges::find(section.keys, name, &Key::name) != section.keys.end();
@@ -342,7 +367,8 @@ class Loader {
   void assign(const std::string& path, Effective::Entry& entry, const Value& value) {
     auto setting = to_setting(*entry.key, value);
     if (!setting) {
-      problem(value.key_origin.line > 0 ? value.key_origin : value.origin, path, setting.error().message);
+      problem(value.key_origin.line > 0 ? value.key_origin : value.origin, path,
+              setting.error().message);
       return;
     }
     entry.setting = std::move(*setting);
@@ -355,7 +381,8 @@ class Loader {
   std::set<std::string> spoken_;  // Layers with a section at a document's top.
 };
 
-Loaded load(const std::vector<Layer>& layers, const std::vector<Value>& documents, const Environment& environment) {
+Loaded load(const std::vector<Layer>& layers, const std::vector<Value>& documents,
+            const Environment& environment) {
   Loader loader(layers);
   for (const Value& document : documents) loader.document(document);
   loader.environment(environment);

@@ -1,8 +1,7 @@
 #pragma once
 
-#include <string_view>
-
 #include <base/config/value.hpp>
+#include <string_view>
 
 namespace base::config {
 

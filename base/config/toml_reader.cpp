@@ -1,8 +1,8 @@
-#include <algorithm>
-#include <sstream>
-
 #include <fmt/format.h>
 #include <toml++/toml.h>
+
+#include <algorithm>
+#include <sstream>
 
 #include "config/readers.hpp"
 
@@ -24,7 +24,8 @@ Value convert(const toml::node& node, std::string_view file_name) {
       value.members.emplace_back(std::string(key.str()), std::move(member));
     }
     // toml++ sorts by key; problems are told in the file's order.
-    std::ranges::stable_sort(value.members, {}, [](const auto& member) { return member.value.key_origin.line; });
+    std::ranges::stable_sort(value.members, {},
+                             [](const auto& member) { return member.value.key_origin.line; });
   } else if (const auto* array = node.as_array()) {
     value.kind = Value::Kind::List;
     for (const auto& child : *array) value.items.push_back(convert(child, file_name));
@@ -53,7 +54,8 @@ Result<Value> parse_toml(std::string_view text, std::string_view file_name) {
   try {
     return convert(toml::parse(text, file_name), file_name);
   } catch (const toml::parse_error& error) {
-    return fail(Errc::InvalidArgument, fmt::format("{}:{}: {}", file_name, error.source().begin.line, error.description()));
+    return fail(Errc::InvalidArgument, fmt::format("{}:{}: {}", file_name,
+                                                   error.source().begin.line, error.description()));
   }
 }
 

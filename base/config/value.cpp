@@ -1,9 +1,8 @@
-#include <base/config/value.hpp>
+#include <fmt/format.h>
 
+#include <base/config/value.hpp>
 #include <cerrno>
 #include <fstream>
-
-#include <fmt/format.h>
 
 #include "config/readers.hpp"
 
@@ -18,7 +17,8 @@ Result<Format> format_of(std::string_view file_name) {
 
 Result<Value> parse_text(std::string_view text, Format format, std::string_view file_name) {
   if (text.size() > kConfigBytesMax) {
-    return fail(Errc::InvalidArgument, fmt::format("{}: has {} bytes; at most {} are read", file_name, text.size(), kConfigBytesMax));
+    return fail(Errc::InvalidArgument, fmt::format("{}: has {} bytes; at most {} are read",
+                                                   file_name, text.size(), kConfigBytesMax));
   }
   return format == Format::Yaml ? parse_yaml(text, file_name) : parse_toml(text, file_name);
 }

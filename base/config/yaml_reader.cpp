@@ -1,8 +1,8 @@
-#include <sstream>
-
 #include <fmt/format.h>
 #include <yaml-cpp/eventhandler.h>
 #include <yaml-cpp/yaml.h>
+
+#include <sstream>
 
 #include "config/readers.hpp"
 
@@ -14,8 +14,8 @@ struct Refused {
   std::string why;
 };
 
-// Builds the tree from the parser's events: no recursion of ours, a depth limit, and duplicate keys seen
-// (yaml-cpp's own node tree keeps the last one silently).
+// Builds the tree from the parser's events: no recursion of ours, a depth limit, and duplicate keys
+// seen (yaml-cpp's own node tree keeps the last one silently).
 class Builder final : public YAML::EventHandler {
  public:
   explicit Builder(std::string_view file_name) : file_name_(file_name) {}
@@ -24,19 +24,25 @@ class Builder final : public YAML::EventHandler {
     if (++documents_ > 1) throw Refused{mark.line + 1, "a configuration file holds one document"};
   }
   void OnDocumentEnd() override {}
-  void OnNull(const YAML::Mark& mark, YAML::anchor_t) override { add(make(mark, Value::Kind::Null, {})); }
-  void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override {
-    throw Refused{mark.line + 1, "aliases (*name) are not supported in a configuration file; write the value out"};
+  void OnNull(const YAML::Mark& mark, YAML::anchor_t) override {
+    add(make(mark, Value::Kind::Null, {}));
   }
-  void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t, const std::string& value) override {
+  void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override {
+    throw Refused{mark.line + 1,
+                  "aliases (*name) are not supported in a configuration file; write the value out"};
+  }
+  void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t,
+                const std::string& value) override {
     // Tag "!" says that the scalar was quoted: text, whatever it looks like.
     add(make(mark, tag == "!" ? Value::Kind::Text : plain_kind(value), value));
   }
-  void OnSequenceStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {
+  void OnSequenceStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t,
+                       YAML::EmitterStyle::value) override {
     open(make(mark, Value::Kind::List, {}));
   }
   void OnSequenceEnd() override { close(); }
-  void OnMapStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t, YAML::EmitterStyle::value) override {
+  void OnMapStart(const YAML::Mark& mark, const std::string&, YAML::anchor_t,
+                  YAML::EmitterStyle::value) override {
     open(make(mark, Value::Kind::Map, {}));
   }
   void OnMapEnd() override { close(); }
@@ -57,8 +63,8 @@ class Builder final : public YAML::EventHandler {
     std::size_t i = text[0] == '-' || text[0] == '+' ? 1 : 0;
     const bool digits = i < text.size() && text.find_first_not_of("0123456789", i) == text.npos;
     if (digits) return Value::Kind::Integer;
-    const bool fraction = text.find_first_not_of("0123456789.", i) == text.npos && text.find('.') == text.rfind('.') &&
-                          text.size() > i + 1;
+    const bool fraction = text.find_first_not_of("0123456789.", i) == text.npos &&
+                          text.find('.') == text.rfind('.') && text.size() > i + 1;
     return fraction ? Value::Kind::Float : Value::Kind::Text;
   }
 
@@ -72,7 +78,8 @@ class Builder final : public YAML::EventHandler {
 
   void open(Value value) {
     if (stack_.size() >= kConfigDepthMax) {
-      throw Refused{value.origin.line, fmt::format("nested deeper than {} levels", kConfigDepthMax)};
+      throw Refused{value.origin.line,
+                    fmt::format("nested deeper than {} levels", kConfigDepthMax)};
     }
     Frame frame;
     frame.value = std::move(value);
@@ -99,7 +106,9 @@ class Builder final : public YAML::EventHandler {
       }
       for (const auto& [key, earlier] : top.value.members) {
         if (key == value.text) {
-          throw Refused{value.origin.line, fmt::format("{} stands here a second time; the first is in line {}", key, earlier.key_origin.line)};
+          throw Refused{value.origin.line,
+                        fmt::format("{} stands here a second time; the first is in line {}", key,
+                                    earlier.key_origin.line)};
         }
       }
       top.has_key = true;
@@ -118,7 +127,8 @@ class Builder final : public YAML::EventHandler {
   int documents_ = 0;
 };
 
-// yaml-cpp recurses once a flow bracket; a text of brackets alone would exhaust the stack before the first event.
+// yaml-cpp recurses once a flow bracket; a text of brackets alone would exhaust the stack before
+// the first event.
 Result<> check_brackets(std::string_view text, std::string_view file_name) {
   int depth = 0, line = 1;
   for (const char c : text) {
@@ -126,7 +136,8 @@ Result<> check_brackets(std::string_view text, std::string_view file_name) {
     if (c == '[' || c == '{') ++depth;
     if ((c == ']' || c == '}') && depth > 0) --depth;
     if (depth > kConfigDepthMax * 4) {
-      return fail(Errc::InvalidArgument, fmt::format("{}:{}: nested deeper than {} levels", file_name, line, kConfigDepthMax));
+      return fail(Errc::InvalidArgument, fmt::format("{}:{}: nested deeper than {} levels",
+                                                     file_name, line, kConfigDepthMax));
     }
   }
   return {};
@@ -143,9 +154,11 @@ Result<Value> parse_yaml(std::string_view text, std::string_view file_name) {
     while (parser.HandleNextDocument(builder)) {
     }
   } catch (const Refused& refused) {
-    return fail(Errc::InvalidArgument, fmt::format("{}:{}: {}", file_name, refused.line, refused.why));
+    return fail(Errc::InvalidArgument,
+                fmt::format("{}:{}: {}", file_name, refused.line, refused.why));
   } catch (const YAML::Exception& error) {
-    return fail(Errc::InvalidArgument, fmt::format("{}:{}: {}", file_name, error.mark.line + 1, error.msg));
+    return fail(Errc::InvalidArgument,
+                fmt::format("{}:{}: {}", file_name, error.mark.line + 1, error.msg));
   }
   return builder.take();
 }

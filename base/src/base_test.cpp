@@ -90,8 +90,9 @@ TEST(Time, Rfc3339ComesBack) {
   ASSERT_TRUE(time);
   EXPECT_EQ(to_rfc3339(*time, 9), "2026-11-21T12:25:07.000000042Z");
   EXPECT_EQ(to_rfc3339(*parse_rfc3339("2026-11-21T14:25:07+02:00")), "2026-11-21T12:25:07Z");
-  for (const char* bad : {"", "2026-13-01T00:00:00Z", "2026-11-21 12:25:07Z", "2026-11-21T12:25:07", "2026-11-21T12:25:07Zx",
-                          "2026-11-21T12:25:07.Z", "2026-02-30T00:00:00Z"}) {
+  for (const char* bad :
+       {"", "2026-13-01T00:00:00Z", "2026-11-21 12:25:07Z", "2026-11-21T12:25:07",
+        "2026-11-21T12:25:07Zx", "2026-11-21T12:25:07.Z", "2026-02-30T00:00:00Z"}) {
     EXPECT_FALSE(parse_rfc3339(bad)) << bad;
   }
 }
@@ -106,7 +107,8 @@ TEST(Time, AgesReadAsKubectlShowsThem) {
 }
 
 TEST(Crypto, Sha256OfTheStandardsExample) {
-  EXPECT_EQ(to_hex(sha256("abc")), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+  EXPECT_EQ(to_hex(sha256("abc")),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
   Sha256 pieces;
   pieces.update(as_bytes("a"));
   pieces.update(as_bytes("bc"));
@@ -115,13 +117,16 @@ TEST(Crypto, Sha256OfTheStandardsExample) {
 
 TEST(Crypto, Ed25519OfRfc8032) {
   // Section 7.1, test 2.
-  const auto key = SigningKey::from_seed(*from_hex("4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb"));
+  const auto key = SigningKey::from_seed(
+      *from_hex("4ccd089b28ff96da9db6c346ec114e0f5b8a319f35aba624da8cf6ed4fb8a6fb"));
   ASSERT_TRUE(key);
-  EXPECT_EQ(to_hex(key->public_key()), "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c");
+  EXPECT_EQ(to_hex(key->public_key()),
+            "3d4017c3e843895a92b70aa74d1b7ebc9c982ccf2ec4968cc0cd55f12af4660c");
   const Bytes message = {0x72};
   const Signature signature = key->sign(message);
   EXPECT_EQ(to_hex(signature),
-            "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e458f3613d0f11d8c387b2eaeb4302aeeb0"
+            "92a009a9f0d4cab8720e820b5f642540a2b27b5416503f8fb3762223ebdb69da085ac1e43e15996e458f36"
+            "13d0f11d8c387b2eaeb4302aeeb0"
             "0d291612bb0c00");
   EXPECT_TRUE(verify(key->public_key(), message, signature));
   EXPECT_FALSE(verify(key->public_key(), Bytes{0x73}, signature));
@@ -133,7 +138,8 @@ TEST(Crypto, SealedBytesOpenOnlyUnchanged) {
   rng.fill(key);
   Bytes sealed = seal(key, as_bytes("the password"), as_bytes("secret/default/db"), rng);
   EXPECT_EQ(as_text(*open_sealed(key, sealed, as_bytes("secret/default/db"))), "the password");
-  EXPECT_EQ(open_sealed(key, sealed, as_bytes("secret/default/other")).error().code, Errc::NotVerified);
+  EXPECT_EQ(open_sealed(key, sealed, as_bytes("secret/default/other")).error().code,
+            Errc::NotVerified);
   sealed.back() ^= 1;
   EXPECT_FALSE(open_sealed(key, sealed, as_bytes("secret/default/db")));
   EXPECT_FALSE(open_sealed(key, Bytes(10), {}));
@@ -157,12 +163,16 @@ TEST(Log, LevelsAndFormats) {
   ASSERT_TRUE(sink.set_levels("warning,dns=debug"));
   EXPECT_FALSE(sink.set_levels("loud"));
   Log(sink, "api").info("dropped");
-  Log(sink, "dns").with_trace("7f3a").debug("asked \"x\"", {{"count", 3}, {"ok", true}, {"name", "a b"}});
+  Log(sink, "dns")
+      .with_trace("7f3a")
+      .debug("asked \"x\"", {{"count", 3}, {"ok", true}, {"name", "a b"}});
   char buffer[512];
   const ssize_t size = read(pipe_fds[0], buffer, sizeof buffer);
   const std::string line(buffer, static_cast<std::size_t>(size));
-  EXPECT_NE(line.find(R"("component":"dns","event":"asked \"x\"","trace":"7f3a","count":3,"ok":true,"name":"a b"})"),
-            line.npos)
+  EXPECT_NE(
+      line.find(
+          R"("component":"dns","event":"asked \"x\"","trace":"7f3a","count":3,"ok":true,"name":"a b"})"),
+      line.npos)
       << line;
   EXPECT_EQ(line.find("dropped"), line.npos);
   close(pipe_fds[0]);

@@ -1,14 +1,14 @@
-#include <base/bytes.hpp>
+#include <fmt/format.h>
 
 #include <array>
-
-#include <fmt/format.h>
+#include <base/bytes.hpp>
 
 namespace base {
 namespace {
 
 constexpr std::string_view kHex = "0123456789abcdef";
-constexpr std::string_view kBase64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+constexpr std::string_view kBase64 =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 constexpr std::string_view kBase32 = "abcdefghijklmnopqrstuvwxyz234567";
 
 // Value of each character in an alphabet, 0xff where it is not in it.
@@ -24,8 +24,8 @@ constexpr auto kBase64Values = inverse(kBase64);
 constexpr auto kBase32Values = inverse(kBase32);
 
 std::unexpected<Error> bad_character(std::string_view what, char c, std::size_t at) {
-  return fail(Errc::InvalidArgument, fmt::format("{}: byte 0x{:02x} at {} is not of the alphabet", what,
-                                                 static_cast<std::uint8_t>(c), at));
+  return fail(Errc::InvalidArgument, fmt::format("{}: byte 0x{:02x} at {} is not of the alphabet",
+                                                 what, static_cast<std::uint8_t>(c), at));
 }
 
 }  // namespace
@@ -70,7 +70,8 @@ std::string to_base64(BytesView bytes) {
 }
 
 Result<Bytes> from_base64(std::string_view text) {
-  if (text.size() % 4 != 0) return fail(Errc::InvalidArgument, "base64 text's length is not a multiple of 4");
+  if (text.size() % 4 != 0)
+    return fail(Errc::InvalidArgument, "base64 text's length is not a multiple of 4");
   std::size_t padding = 0;
   while (padding < 2 && padding < text.size() && text[text.size() - 1 - padding] == '=') ++padding;
   Bytes bytes;
@@ -167,11 +168,14 @@ Result<std::uint32_t> ByteReader::u32() {
   TRY(std::uint64_t value, integer(4));
   return static_cast<std::uint32_t>(value);
 }
-Result<std::uint64_t> ByteReader::u64() { return integer(8); }
+Result<std::uint64_t> ByteReader::u64() {
+  return integer(8);
+}
 
 Result<BytesView> ByteReader::raw(std::size_t count) {
   if (count > remaining()) {
-    return fail(Errc::DataLoss, fmt::format("{} bytes wanted at offset {}, {} left", count, offset_, remaining()));
+    return fail(Errc::DataLoss,
+                fmt::format("{} bytes wanted at offset {}, {} left", count, offset_, remaining()));
   }
   BytesView view = bytes_.subspan(offset_, count);
   offset_ += count;
@@ -181,15 +185,16 @@ Result<BytesView> ByteReader::raw(std::size_t count) {
 Result<BytesView> ByteReader::sized(std::size_t bytes_max) {
   TRY(std::uint32_t size, u32());
   if (size > bytes_max) {
-    return fail(Errc::DataLoss,
-                fmt::format("field of {} bytes at offset {}, at most {} allowed", size, offset_ - 4, bytes_max));
+    return fail(Errc::DataLoss, fmt::format("field of {} bytes at offset {}, at most {} allowed",
+                                            size, offset_ - 4, bytes_max));
   }
   return raw(size);
 }
 
 Result<> ByteReader::end() const {
   if (remaining() != 0) {
-    return fail(Errc::DataLoss, fmt::format("{} bytes left over at offset {}", remaining(), offset_));
+    return fail(Errc::DataLoss,
+                fmt::format("{} bytes left over at offset {}", remaining(), offset_));
   }
   return {};
 }

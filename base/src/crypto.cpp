@@ -1,9 +1,8 @@
-#include <base/crypto.hpp>
-
-#include <algorithm>
-
 #include <openssl/evp.h>
 #include <sodium.h>
+
+#include <algorithm>
+#include <base/crypto.hpp>
 
 namespace base {
 namespace {
@@ -15,11 +14,13 @@ void ensure_sodium() {
 
 }  // namespace
 
-// OpenSSL hashes with the CPU's SHA instructions, about four times as fast as libsodium's portable code.
+// OpenSSL hashes with the CPU's SHA instructions, about four times as fast as libsodium's portable
+// code.
 struct Sha256::State {
   EVP_MD_CTX* context = EVP_MD_CTX_new();
   State() {
-    BASE_ASSERT(context != nullptr && EVP_DigestInit_ex(context, EVP_sha256(), nullptr) == 1, "SHA-256 cannot start");
+    BASE_ASSERT(context != nullptr && EVP_DigestInit_ex(context, EVP_sha256(), nullptr) == 1,
+                "SHA-256 cannot start");
   }
   ~State() { EVP_MD_CTX_free(context); }
 };
@@ -41,7 +42,9 @@ Digest Sha256::finish() {
 
 Digest sha256(BytesView bytes) {
   Digest digest;
-  BASE_ASSERT(EVP_Digest(bytes.data(), bytes.size(), digest.data(), nullptr, EVP_sha256(), nullptr) == 1, "SHA-256 failed");
+  BASE_ASSERT(
+      EVP_Digest(bytes.data(), bytes.size(), digest.data(), nullptr, EVP_sha256(), nullptr) == 1,
+      "SHA-256 failed");
   return digest;
 }
 
@@ -74,7 +77,8 @@ SigningKey SigningKey::generate(Rng& rng) {
 Result<SigningKey> SigningKey::from_seed(BytesView seed) {
   ensure_sodium();
   if (seed.size() != crypto_sign_SEEDBYTES) {
-    return fail(Errc::InvalidArgument, "an Ed25519 seed has 32 bytes, this one has " + std::to_string(seed.size()));
+    return fail(Errc::InvalidArgument,
+                "an Ed25519 seed has 32 bytes, this one has " + std::to_string(seed.size()));
   }
   SigningKey key;
   Bytes secret(crypto_sign_SECRETKEYBYTES);
@@ -86,13 +90,15 @@ Result<SigningKey> SigningKey::from_seed(BytesView seed) {
 
 Signature SigningKey::sign(BytesView message) const {
   Signature signature;
-  crypto_sign_detached(signature.data(), nullptr, message.data(), message.size(), secret_.view().data());
+  crypto_sign_detached(signature.data(), nullptr, message.data(), message.size(),
+                       secret_.view().data());
   return signature;
 }
 
 bool verify(const PublicKey& key, BytesView message, const Signature& signature) {
   ensure_sodium();
-  return crypto_sign_verify_detached(signature.data(), message.data(), message.size(), key.data()) == 0;
+  return crypto_sign_verify_detached(signature.data(), message.data(), message.size(),
+                                     key.data()) == 0;
 }
 
 Bytes seal(BytesView key, BytesView plain, BytesView context, Rng& rng) {
@@ -101,8 +107,9 @@ Bytes seal(BytesView key, BytesView plain, BytesView context, Rng& rng) {
   constexpr std::size_t kNonce = crypto_aead_xchacha20poly1305_ietf_NPUBBYTES;
   Bytes sealed(kNonce + plain.size() + crypto_aead_xchacha20poly1305_ietf_ABYTES);
   rng.fill(std::span(sealed).first(kNonce));
-  crypto_aead_xchacha20poly1305_ietf_encrypt(sealed.data() + kNonce, nullptr, plain.data(), plain.size(), context.data(),
-                                             context.size(), nullptr, sealed.data(), key.data());
+  crypto_aead_xchacha20poly1305_ietf_encrypt(sealed.data() + kNonce, nullptr, plain.data(),
+                                             plain.size(), context.data(), context.size(), nullptr,
+                                             sealed.data(), key.data());
   return sealed;
 }
 
@@ -115,9 +122,9 @@ Result<Bytes> open_sealed(BytesView key, BytesView sealed, BytesView context) {
     return fail(Errc::NotVerified, "sealed bytes are too short to hold a nonce and a tag");
   }
   Bytes plain(sealed.size() - kNonce - kTag);
-  if (crypto_aead_xchacha20poly1305_ietf_decrypt(plain.data(), nullptr, nullptr, sealed.data() + kNonce,
-                                                 sealed.size() - kNonce, context.data(), context.size(), sealed.data(),
-                                                 key.data()) != 0) {
+  if (crypto_aead_xchacha20poly1305_ietf_decrypt(
+          plain.data(), nullptr, nullptr, sealed.data() + kNonce, sealed.size() - kNonce,
+          context.data(), context.size(), sealed.data(), key.data()) != 0) {
     return fail(Errc::NotVerified, "sealed bytes do not open: wrong key, wrong place or changed");
   }
   return plain;
@@ -126,7 +133,8 @@ Result<Bytes> open_sealed(BytesView key, BytesView sealed, BytesView context) {
 Result<SecretBytes> derive_key(std::string_view passphrase, BytesView salt, std::size_t key_bytes) {
   ensure_sodium();
   if (salt.size() != crypto_pwhash_SALTBYTES) {
-    return fail(Errc::InvalidArgument, "an Argon2id salt has 16 bytes, this one has " + std::to_string(salt.size()));
+    return fail(Errc::InvalidArgument,
+                "an Argon2id salt has 16 bytes, this one has " + std::to_string(salt.size()));
   }
   Bytes key(key_bytes);
   if (crypto_pwhash(key.data(), key.size(), passphrase.data(), passphrase.size(), salt.data(),

@@ -1,6 +1,5 @@
-#include <base/error_mapping.hpp>
-
 #include <array>
+#include <base/error_mapping.hpp>
 
 namespace base {
 namespace {
@@ -42,20 +41,35 @@ const Row& row(Errc code) {
 
 }  // namespace
 
-int exit_code(Errc code) { return row(code).exit; }
-int http_status(Errc code) { return row(code).http; }
-std::string_view status_reason(Errc code) { return row(code).reason; }
-std::uint8_t rpc_status(Errc code) { return row(code).rpc; }
+int exit_code(Errc code) {
+  return row(code).exit;
+}
+int http_status(Errc code) {
+  return row(code).http;
+}
+std::string_view status_reason(Errc code) {
+  return row(code).reason;
+}
+std::uint8_t rpc_status(Errc code) {
+  return row(code).rpc;
+}
 
 Errc errc_of_http_status(int status) {
   switch (status) {
-    case 400: return Errc::InvalidArgument;
-    case 405: return Errc::Unsupported;
-    case 408: return Errc::TimedOut;
-    case 410: return Errc::FailedPrecondition;
-    case 413: return Errc::InvalidArgument;
-    case 415: return Errc::InvalidArgument;
-    default: break;
+    case 400:
+      return Errc::InvalidArgument;
+    case 405:
+      return Errc::Unsupported;
+    case 408:
+      return Errc::TimedOut;
+    case 410:
+      return Errc::FailedPrecondition;
+    case 413:
+      return Errc::InvalidArgument;
+    case 415:
+      return Errc::InvalidArgument;
+    default:
+      break;
   }
   // The first row wins: 409 is Conflict unless the body's reason says otherwise.
   if (status == 409) return Errc::Conflict;

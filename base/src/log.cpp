@@ -1,15 +1,13 @@
-#include <base/log.hpp>
-
-#include <algorithm>
-#include <map>
-#include <mutex>
-
 #include <fmt/format.h>
 #include <spdlog/logger.h>
 #include <spdlog/sinks/base_sink.h>
 #include <unistd.h>
 
+#include <algorithm>
+#include <base/log.hpp>
 #include <base/time.hpp>
+#include <map>
+#include <mutex>
 
 namespace base {
 namespace {
@@ -20,11 +18,21 @@ void append_json_string(std::string& out, std::string_view text) {
   out += '"';
   for (const char c : text) {
     switch (c) {
-      case '"': out += "\\\""; break;
-      case '\\': out += "\\\\"; break;
-      case '\n': out += "\\n"; break;
-      case '\r': out += "\\r"; break;
-      case '\t': out += "\\t"; break;
+      case '"':
+        out += "\\\"";
+        break;
+      case '\\':
+        out += "\\\\";
+        break;
+      case '\n':
+        out += "\\n";
+        break;
+      case '\r':
+        out += "\\r";
+        break;
+      case '\t':
+        out += "\\t";
+        break;
       default:
         if (static_cast<unsigned char>(c) < 0x20) {
           out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
@@ -64,18 +72,21 @@ Result<LogLevel> parse_log_level(std::string_view text) {
   for (std::size_t i = 0; i < std::size(kNames); ++i) {
     if (text == kNames[i]) return static_cast<LogLevel>(i);
   }
-  return fail(Errc::InvalidArgument,
-              fmt::format("log level \"{}\" is unknown; use debug, info, warning, error or off", text));
+  return fail(
+      Errc::InvalidArgument,
+      fmt::format("log level \"{}\" is unknown; use debug, info, warning, error or off", text));
 }
 
 struct LogSink::State {
-  State(int fd, Format f) : logger("", std::make_shared<FdSink>(fd)), format(f) { logger.set_level(spdlog::level::trace); }
+  State(int fd, Format f) : logger("", std::make_shared<FdSink>(fd)), format(f) {
+    logger.set_level(spdlog::level::trace);
+  }
   spdlog::logger logger;
   Format format;
   SystemClock clock;
   mutable std::mutex mutex;
-  LogLevel standard = LogLevel::Info;                     // Guarded by mutex.
-  std::map<std::string, LogLevel, std::less<>> levels;    // Guarded by mutex.
+  LogLevel standard = LogLevel::Info;                   // Guarded by mutex.
+  std::map<std::string, LogLevel, std::less<>> levels;  // Guarded by mutex.
 };
 
 LogSink::LogSink(int fd, Format format) : state_(std::make_unique<State>(fd, format)) {}
@@ -106,8 +117,8 @@ LogLevel LogSink::level_of(std::string_view component) const {
   return found == state_->levels.end() ? state_->standard : found->second;
 }
 
-void LogSink::write(LogLevel level, std::string_view component, std::string_view trace_id, std::string_view event,
-                    std::initializer_list<LogField> fields) {
+void LogSink::write(LogLevel level, std::string_view component, std::string_view trace_id,
+                    std::string_view event, std::initializer_list<LogField> fields) {
   const std::string_view name = kNames[static_cast<std::size_t>(level)];
   const std::string time = to_rfc3339(state_->clock.wall(), 3);
   std::string line;
@@ -163,7 +174,8 @@ Log Log::with_trace(std::string trace_id) const {
   return log;
 }
 
-void Log::write(LogLevel level, std::string_view event, std::initializer_list<LogField> fields) const {
+void Log::write(LogLevel level, std::string_view event,
+                std::initializer_list<LogField> fields) const {
   if (sink_ && level >= level_) sink_->write(level, component_, trace_id_, event, fields);
 }
 

@@ -1,13 +1,12 @@
-#include <base/metrics.hpp>
-
-#include <deque>
-#include <mutex>
-
 #include <prometheus/counter.h>
 #include <prometheus/gauge.h>
 #include <prometheus/histogram.h>
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
+
+#include <base/metrics.hpp>
+#include <deque>
+#include <mutex>
 
 namespace base {
 namespace {
@@ -45,19 +44,27 @@ class Handles {
 
 class PrometheusMetrics final : public Metrics {
  public:
-  Counter& counter(std::string_view name, std::string_view help, const MetricLabels& labels) override {
+  Counter& counter(std::string_view name, std::string_view help,
+                   const MetricLabels& labels) override {
     const std::lock_guard lock(mutex_);
-    return counters_.of(
-        prometheus::BuildCounter().Name(std::string(name)).Help(std::string(help)).Register(registry_).Add(labels));
+    return counters_.of(prometheus::BuildCounter()
+                            .Name(std::string(name))
+                            .Help(std::string(help))
+                            .Register(registry_)
+                            .Add(labels));
   }
   Gauge& gauge(std::string_view name, std::string_view help, const MetricLabels& labels) override {
     const std::lock_guard lock(mutex_);
-    return gauges_.of(
-        prometheus::BuildGauge().Name(std::string(name)).Help(std::string(help)).Register(registry_).Add(labels));
+    return gauges_.of(prometheus::BuildGauge()
+                          .Name(std::string(name))
+                          .Help(std::string(help))
+                          .Register(registry_)
+                          .Add(labels));
   }
   Histogram& histogram(std::string_view name, std::string_view help, const MetricLabels& labels,
                        std::vector<double> bounds) override {
-    if (bounds.empty()) bounds = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60};
+    if (bounds.empty())
+      bounds = {0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60};
     const std::lock_guard lock(mutex_);
     return histograms_.of(prometheus::BuildHistogram()
                               .Name(std::string(name))
@@ -72,14 +79,17 @@ class PrometheusMetrics final : public Metrics {
 
  private:
   mutable std::mutex mutex_;
-  prometheus::Registry registry_{prometheus::Registry::InsertBehavior::Merge};  // Guarded by mutex_.
-  Handles<PrometheusCounter, prometheus::Counter> counters_;                    // Guarded by mutex_.
-  Handles<PrometheusGauge, prometheus::Gauge> gauges_;                          // Guarded by mutex_.
-  Handles<PrometheusHistogram, prometheus::Histogram> histograms_;              // Guarded by mutex_.
+  prometheus::Registry registry_{
+      prometheus::Registry::InsertBehavior::Merge};                 // Guarded by mutex_.
+  Handles<PrometheusCounter, prometheus::Counter> counters_;        // Guarded by mutex_.
+  Handles<PrometheusGauge, prometheus::Gauge> gauges_;              // Guarded by mutex_.
+  Handles<PrometheusHistogram, prometheus::Histogram> histograms_;  // Guarded by mutex_.
 };
 
 }  // namespace
 
-std::unique_ptr<Metrics> make_prometheus_metrics() { return std::make_unique<PrometheusMetrics>(); }
+std::unique_ptr<Metrics> make_prometheus_metrics() {
+  return std::make_unique<PrometheusMetrics>();
+}
 
 }  // namespace base

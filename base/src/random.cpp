@@ -1,12 +1,10 @@
-#include <base/random.hpp>
-
-#include <bit>
-#include <cstring>
-
 #include <fmt/format.h>
 #include <sodium.h>
 
 #include <base/error.hpp>
+#include <base/random.hpp>
+#include <bit>
+#include <cstring>
 
 namespace base {
 
@@ -59,7 +57,8 @@ std::uint64_t SeededRng::next() {
 void SeededRng::fill(std::span<std::uint8_t> bytes) {
   for (std::size_t i = 0; i < bytes.size();) {
     std::uint64_t word = next();
-    for (int k = 0; k < 8 && i < bytes.size(); ++k, word >>= 8) bytes[i++] = static_cast<std::uint8_t>(word);
+    for (int k = 0; k < 8 && i < bytes.size(); ++k, word >>= 8)
+      bytes[i++] = static_cast<std::uint8_t>(word);
   }
 }
 
@@ -68,9 +67,11 @@ std::string make_uuid(Rng& rng) {
   rng.fill(b);
   b[6] = static_cast<std::uint8_t>((b[6] & 0x0f) | 0x40);
   b[8] = static_cast<std::uint8_t>((b[8] & 0x3f) | 0x80);
-  return fmt::format("{:02x}{:02x}{:02x}{:02x}-{:02x}{:02x}-{:02x}{:02x}-{:02x}{:02x}-{:02x}{:02x}{:02x}{:02x}{:02x}{:02x}",
-                     b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13],
-                     b[14], b[15]);
+  return fmt::format(
+      "{:02x}{:02x}{:02x}{:02x}-{:02x}{:02x}-{:02x}{:02x}-{:02x}{:02x}-{:02x}{:02x}{:02x}{:02x}{:"
+      "02x}{:02x}",
+      b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14],
+      b[15]);
 }
 
 std::string make_name_suffix(Rng& rng, std::size_t length) {

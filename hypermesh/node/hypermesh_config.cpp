@@ -10,7 +10,8 @@ namespace {
 constexpr std::int64_t kMiB = 1024 * 1024;
 
 Key names(std::string layer, std::vector<std::string> all) {
-  Key key = text_list(layer, all, "Figures of the layer " + layer + " that the metrics page shows.");
+  Key key =
+      text_list(layer, all, "Figures of the layer " + layer + " that the metrics page shows.");
   for (std::string& name : all) key.choices.push_back({std::move(name), {}});
   return key;
 }
@@ -23,30 +24,56 @@ Layer config_layer() {
   layer.name = "hypermesh";
   layer.keys = {flag("all_features", false, "Turns on every part of the layer.")};
   layer.sections = {
-      Section{"node", "This machine.", "id",
-              {text("id", "", "Name of the node; empty: the host's name."),
-               unbuilt(endpoint("listen_address", "[::]:9292", "STOQ's address."), "QUIC transport"),
-               text("data_directory", "/var/lib/hypermesh", "Where state is kept."),
-               unbuilt(integer("max_connections", 10'000, 1, 1'000'000, "STOQ connections open at once."), "QUIC transport")}},
-      Section{"runtime", "Containers.", "enabled",
+      Section{
+          "node",
+          "This machine.",
+          "id",
+          {text("id", "", "Name of the node; empty: the host's name."),
+           unbuilt(endpoint("listen_address", "[::]:9292", "STOQ's address."), "QUIC transport"),
+           text("data_directory", "/var/lib/hypermesh", "Where state is kept."),
+           unbuilt(
+               integer("max_connections", 10'000, 1, 1'000'000, "STOQ connections open at once."),
+               "QUIC transport")}},
+      Section{"runtime",
+              "Containers.",
+              "enabled",
               {flag("enabled", true, "Whether this node runs containers."),
-               choice("oci_runtime", {{"auto", {}}, {"crun", {}}, {"runc", {}}}, "auto", "Which program creates containers; auto: the first that works here."),
-               size("log_size", 10 * kMiB, 64 * 1024, 1024 * kMiB, "A container's log file is rotated at this size."),
+               choice("oci_runtime", {{"auto", {}}, {"crun", {}}, {"runc", {}}}, "auto",
+                      "Which program creates containers; auto: the first that works here."),
+               size("log_size", 10 * kMiB, 64 * 1024, 1024 * kMiB,
+                    "A container's log file is rotated at this size."),
                integer("log_files", 5, 1, 100, "Log files kept for each container.")}},
-      Section{"consensus", "Agreement on the state.", "algorithm",
-              {unbuilt(flag("enabled", true, "Whether this node votes."), consensus),
-               unbuilt(choice("algorithm", {{"pbft", {}}, {"raft_byzantine", {}}}, "pbft", "The protocol."), consensus),
-               unbuilt(duration("timeout", 5s, 100ms, 10min, "A request not ordered in this time changes the leader."), consensus),
-               unbuilt(integer("batch_size", 100, 1, 100'000, "Operations ordered at once."), consensus),
-               unbuilt(integer("checkpoint_interval", 1000, 1, 1'000'000, "Slots between checkpoints."), consensus)}},
-      Section{"security", "Algorithms.", "",
-              {choice("encryption_algorithm", {{"chacha20-poly1305", {}}}, "chacha20-poly1305", "Seals secrets at rest."),
+      Section{
+          "consensus",
+          "Agreement on the state.",
+          "algorithm",
+          {unbuilt(flag("enabled", true, "Whether this node votes."), consensus),
+           unbuilt(
+               choice("algorithm", {{"pbft", {}}, {"raft_byzantine", {}}}, "pbft", "The protocol."),
+               consensus),
+           unbuilt(duration("timeout", 5s, 100ms, 10min,
+                            "A request not ordered in this time changes the leader."),
+                   consensus),
+           unbuilt(integer("batch_size", 100, 1, 100'000, "Operations ordered at once."),
+                   consensus),
+           unbuilt(integer("checkpoint_interval", 1000, 1, 1'000'000, "Slots between checkpoints."),
+                   consensus)}},
+      Section{"security",
+              "Algorithms.",
+              "",
+              {choice("encryption_algorithm", {{"chacha20-poly1305", {}}}, "chacha20-poly1305",
+                      "Seals secrets at rest."),
                choice("signature_algorithm", {{"ed25519", {}}}, "ed25519", "Signs receipts."),
-               choice("key_derivation", {{"argon2", {"argon2id"}}}, "argon2", "Makes the sealing key from a passphrase.")}},
-      Section{"storage", "State on disk.", "backend",
-              {choice("backend", {{"rocksdb", {}}, {"memory", {}}}, "rocksdb", "memory keeps nothing over a restart."),
-               unbuilt(integer("replication_factor", 3, 1, 13, "Nodes that keep a value."), consensus),
-               flag("fsync", true, "Whether a write is on disk before it is acknowledged.")}},
+               choice("key_derivation", {{"argon2", {"argon2id"}}}, "argon2",
+                      "Makes the sealing key from a passphrase.")}},
+      Section{
+          "storage",
+          "State on disk.",
+          "backend",
+          {choice("backend", {{"rocksdb", {}}, {"memory", {}}}, "rocksdb",
+                  "memory keeps nothing over a restart."),
+           unbuilt(integer("replication_factor", 3, 1, 13, "Nodes that keep a value."), consensus),
+           flag("fsync", true, "Whether a write is on disk before it is acknowledged.")}},
   };
   return layer;
 }
@@ -54,13 +81,22 @@ Layer config_layer() {
 Layer shared_layer() {
   Layer layer;
   layer.sections = {
-      Section{"metrics", "The figures that each layer shows.", "",
-              {unbuilt(names("stoq", {"throughput_gbps", "latency_p99", "chunk_dedup_ratio"}), "QUIC transport"),
-               names("nexus", {"service_discovery_latency", "dns_resolution_time", "health_check_frequency"}),
-               names("hypermesh", {"container_start_time", "consensus_round_time", "scheduler_efficiency"})}},
-      Section{"logging", "What the daemons tell.", "level",
-              {text("level", "info", "debug, info, warning or error; also by component: \"info,dns=debug\"."),
-               choice("format", {{"human", {}}, {"json", {}}}, "human", "For people or for programs.")}},
+      Section{"metrics",
+              "The figures that each layer shows.",
+              "",
+              {unbuilt(names("stoq", {"throughput_gbps", "latency_p99", "chunk_dedup_ratio"}),
+                       "QUIC transport"),
+               names("nexus", {"service_discovery_latency", "dns_resolution_time",
+                               "health_check_frequency"}),
+               names("hypermesh",
+                     {"container_start_time", "consensus_round_time", "scheduler_efficiency"})}},
+      Section{"logging",
+              "What the daemons tell.",
+              "level",
+              {text("level", "info",
+                    "debug, info, warning or error; also by component: \"info,dns=debug\"."),
+               choice("format", {{"human", {}}, {"json", {}}}, "human",
+                      "For people or for programs.")}},
   };
   return layer;
 }

@@ -19,7 +19,8 @@ struct HandClock final : base::Clock {
 
 void run(base::Task<> task) {
   boost::asio::io_context context;
-  boost::asio::co_spawn(context, std::move(task), [](std::exception_ptr thrown) { EXPECT_FALSE(thrown); });
+  boost::asio::co_spawn(context, std::move(task),
+                        [](std::exception_ptr thrown) { EXPECT_FALSE(thrown); });
   context.run();
 }
 
@@ -27,14 +28,16 @@ TEST(MemoryDiscovery, ForgetsWhoDoesNotRenew) {
   run([]() -> base::Task<> {
     HandClock clock;
     MemoryDiscovery discovery(clock);
-    co_await discovery.register_instance({"web.default", "a", "fd00::1", {{"http", 80}}, {{"tier", "x"}}}, 10s);
+    co_await discovery.register_instance(
+        {"web.default", "a", "fd00::1", {{"http", 80}}, {{"tier", "x"}}}, 10s);
     co_await discovery.register_instance({"web.default", "b", "fd00::2", {}, {}, false}, 10s);
     EXPECT_EQ((co_await discovery.discover({"web.default", {}}))->size(), 1u);
     EXPECT_EQ((co_await discovery.discover({"web.default", {}, false}))->size(), 2u);
     EXPECT_EQ((co_await discovery.discover({"web.default", {{"tier", "y"}}}))->size(), 0u);
     clock.passed = 11s;
     EXPECT_EQ((co_await discovery.discover({"web.default", {}, false}))->size(), 0u);
-    EXPECT_EQ((co_await discovery.deregister("web.default", "c")).error().code, base::Errc::NotFound);
+    EXPECT_EQ((co_await discovery.deregister("web.default", "c")).error().code,
+              base::Errc::NotFound);
   }());
 }
 

@@ -10,13 +10,15 @@ class MemoryDiscovery final : public Discovery {
   /// `clock` is borrowed.
   explicit MemoryDiscovery(const base::Clock& clock) : clock_(clock) {}
 
-  base::Task<base::Result<>> register_instance(ServiceInstance instance, base::Duration time_to_live) override {
+  base::Task<base::Result<>> register_instance(ServiceInstance instance,
+                                               base::Duration time_to_live) override {
     if (instance.service.empty() || instance.instance.empty()) {
       co_return base::fail(base::Errc::InvalidArgument, "an instance needs a service and a name");
     }
     const std::string service = instance.service;
     std::pair key(service, instance.instance);
-    entries_.insert_or_assign(std::move(key), Entry{std::move(instance), clock_.now() + time_to_live});
+    entries_.insert_or_assign(std::move(key),
+                              Entry{std::move(instance), clock_.now() + time_to_live});
     if (changed_) changed_(service);
     co_return base::Result<>();
   }
@@ -42,7 +44,9 @@ class MemoryDiscovery final : public Discovery {
     }
     co_return found;
   }
-  void watch(std::function<void(const std::string&)> changed) override { changed_ = std::move(changed); }
+  void watch(std::function<void(const std::string&)> changed) override {
+    changed_ = std::move(changed);
+  }
 
  private:
   struct Entry {

@@ -1,7 +1,6 @@
 #pragma once
 
 #include <algorithm>
-
 #include <nexus/dns_ct.hpp>
 
 namespace nexus {

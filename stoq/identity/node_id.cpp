@@ -1,7 +1,6 @@
-#include <algorithm>
-
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <stoq/types.hpp>
 
 namespace stoq {
@@ -10,7 +9,9 @@ base::Result<NodeId> NodeId::parse(std::string_view text) {
   TRY(const base::Bytes bytes, base::from_base32(text));
   NodeId id;
   if (bytes.size() != id.bytes.size()) {
-    return base::fail(base::Errc::InvalidArgument, fmt::format("a node id has {} bytes, this one has {}", id.bytes.size(), bytes.size()));
+    return base::fail(
+        base::Errc::InvalidArgument,
+        fmt::format("a node id has {} bytes, this one has {}", id.bytes.size(), bytes.size()));
   }
   std::copy(bytes.begin(), bytes.end(), id.bytes.begin());
   return id;

@@ -20,7 +20,9 @@ NodeId node(std::uint8_t n) {
 
 TEST(MemoryRouter, TakesTheDetourThatCostsLess) {
   MemoryRouter router;
-  const auto link = [&](std::uint8_t a, std::uint8_t b, base::Duration cost) { router.update({node(a), node(b), cost}); };
+  const auto link = [&](std::uint8_t a, std::uint8_t b, base::Duration cost) {
+    router.update({node(a), node(b), cost});
+  };
   link(1, 4, 42ms);
   link(1, 3, 20ms);
   link(3, 4, 13ms);
@@ -57,7 +59,8 @@ TEST(MemoryEdgeNetwork, FindsTheNearestAndForgetsWhatIsRemoved) {
         EXPECT_EQ((co_await edge.fetch("a")), (base::Bytes{1, 2}));
         EXPECT_TRUE(co_await edge.remove("a"));
         EXPECT_EQ((co_await edge.fetch("a")).error().code, base::Errc::NotFound);
-        EXPECT_EQ((co_await edge.publish("b", base::Bytes(101))).error().code, base::Errc::ResourceExhausted);
+        EXPECT_EQ((co_await edge.publish("b", base::Bytes(101))).error().code,
+                  base::Errc::ResourceExhausted);
       },
       [](std::exception_ptr thrown) { EXPECT_FALSE(thrown); });
   context.run();

@@ -21,7 +21,8 @@ class FixedChunker final : public Chunker {
     base::Bytes content;
     for (const Chunk& chunk : chunks) {
       if (base::sha256(chunk.bytes) != chunk.id.digest) {
-        return base::fail(base::Errc::NotVerified, "chunk " + base::to_hex(chunk.id.digest) + " came with other bytes");
+        return base::fail(base::Errc::NotVerified,
+                          "chunk " + base::to_hex(chunk.id.digest) + " came with other bytes");
       }
       content.insert(content.end(), chunk.bytes.begin(), chunk.bytes.end());
     }

@@ -4,7 +4,6 @@
 #include <limits>
 #include <map>
 #include <numbers>
-
 #include <stoq/edge_network.hpp>
 
 namespace stoq {
@@ -13,15 +12,17 @@ namespace stoq {
 inline double distance_km(GeoLocation a, GeoLocation b) {
   const auto radians = [](double degrees) { return degrees * std::numbers::pi / 180; };
   const double dlat = radians(b.latitude - a.latitude), dlon = radians(b.longitude - a.longitude);
-  const double h = std::pow(std::sin(dlat / 2), 2) +
-                   std::cos(radians(a.latitude)) * std::cos(radians(b.latitude)) * std::pow(std::sin(dlon / 2), 2);
+  const double h = std::pow(std::sin(dlat / 2), 2) + std::cos(radians(a.latitude)) *
+                                                         std::cos(radians(b.latitude)) *
+                                                         std::pow(std::sin(dlon / 2), 2);
   return 2 * 6371.0 * std::asin(std::sqrt(h));
 }
 
 /// Content in memory, nodes by distance alone.
 class MemoryEdgeNetwork final : public EdgeNetwork {
  public:
-  explicit MemoryEdgeNetwork(std::uint64_t content_bytes_max) : content_bytes_max_(content_bytes_max) {}
+  explicit MemoryEdgeNetwork(std::uint64_t content_bytes_max)
+      : content_bytes_max_(content_bytes_max) {}
 
   base::Task<base::Result<>> register_edge(EdgeNode node) override {
     nodes_[node.id] = node;
@@ -48,11 +49,13 @@ class MemoryEdgeNetwork final : public EdgeNetwork {
   }
   base::Task<base::Result<base::Bytes>> fetch(std::string name) override {
     const auto found = content_.find(name);
-    if (found == content_.end()) co_return base::fail(base::Errc::NotFound, "no content is named " + name);
+    if (found == content_.end())
+      co_return base::fail(base::Errc::NotFound, "no content is named " + name);
     co_return found->second;
   }
   base::Task<base::Result<>> remove(std::string name) override {
-    if (content_.erase(name) == 0) co_return base::fail(base::Errc::NotFound, "no content is named " + name);
+    if (content_.erase(name) == 0)
+      co_return base::fail(base::Errc::NotFound, "no content is named " + name);
     co_return base::Result<>();
   }
 

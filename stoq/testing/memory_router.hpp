@@ -2,12 +2,12 @@
 
 #include <map>
 #include <set>
-
 #include <stoq/router.hpp>
 
 namespace stoq {
 
-/// Shortest path over the last measured round trips (Dijkstra 1959), computed anew for every question.
+/// Shortest path over the last measured round trips (Dijkstra 1959), computed anew for every
+/// question.
 class MemoryRouter final : public Router {
  public:
   void update(const LinkMeasurement& measurement) override {
@@ -44,7 +44,8 @@ class MemoryRouter final : public Router {
       }
     }
     const auto end = best.find(to);
-    if (end == best.end()) return base::fail(base::Errc::Unavailable, "no path to " + to.text() + " is known");
+    if (end == best.end())
+      return base::fail(base::Errc::Unavailable, "no path to " + to.text() + " is known");
     Route route;
     route.predicted_round_trip = end->second.first;
     for (NodeId node = to;; node = best.at(node).second) {

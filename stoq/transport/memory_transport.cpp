@@ -24,7 +24,8 @@ struct Pipe {
 
 class PipeStream final : public Stream {
  public:
-  PipeStream(std::shared_ptr<Pipe> in, std::shared_ptr<Pipe> out) : in_(std::move(in)), out_(std::move(out)) {}
+  PipeStream(std::shared_ptr<Pipe> in, std::shared_ptr<Pipe> out)
+      : in_(std::move(in)), out_(std::move(out)) {}
   ~PipeStream() override { close(); }
 
   base::Task<base::Result<base::Bytes>> read() override {
@@ -40,9 +41,11 @@ class PipeStream final : public Stream {
   base::Task<base::Result<>> write(base::BytesView bytes) override {
     const auto out = out_;
     while (!bytes.empty()) {
-      while (out->bytes.size() >= MemoryTransport::kStreamWindowBytes && !out->broken) co_await out->writable.wait();
+      while (out->bytes.size() >= MemoryTransport::kStreamWindowBytes && !out->broken)
+        co_await out->writable.wait();
       if (out->broken) co_return std::unexpected(*out->broken);
-      if (out->finished) co_return base::fail(base::Errc::FailedPrecondition, "the stream's sending side is closed");
+      if (out->finished)
+        co_return base::fail(base::Errc::FailedPrecondition, "the stream's sending side is closed");
       const std::size_t room = MemoryTransport::kStreamWindowBytes - out->bytes.size();
       const auto part = bytes.first(std::min(room, bytes.size()));
       out->bytes.insert(out->bytes.end(), part.begin(), part.end());
@@ -63,7 +66,8 @@ class PipeStream final : public Stream {
   }
 
   void reset(std::uint64_t code) override {
-    const auto error = base::make_error(base::Errc::Cancelled, fmt::format("the stream was reset with code {}", code));
+    const auto error = base::make_error(base::Errc::Cancelled,
+                                        fmt::format("the stream was reset with code {}", code));
     out_->fail(error);
     in_->fail(error);
   }
@@ -78,7 +82,8 @@ struct Wire {
       : executor(executor),
         alpn(std::move(protocol)),
         streams{{executor, MemoryTransport::kPendingMax}, {executor, MemoryTransport::kPendingMax}},
-        datagrams{{executor, MemoryTransport::kDatagramsMax}, {executor, MemoryTransport::kDatagramsMax}},
+        datagrams{{executor, MemoryTransport::kDatagramsMax},
+                  {executor, MemoryTransport::kDatagramsMax}},
         ended(executor) {}
 
   void end(std::string why) {
@@ -93,7 +98,9 @@ struct Wire {
     }
     ended.notify();
   }
-  base::Error gone() const { return base::make_error(base::Errc::Unavailable, "the connection ended: " + *reason); }
+  base::Error gone() const {
+    return base::make_error(base::Errc::Unavailable, "the connection ended: " + *reason);
+  }
 
   base::Executor executor;
   std::string alpn;
@@ -118,7 +125,8 @@ class WireConnection final : public Connection {
     const auto wire = wire_;
     if (wire->reason) co_return std::unexpected(wire->gone());
     std::erase_if(wire->pipes, [](const auto& weak) { return weak.expired(); });
-    auto there = std::make_shared<Pipe>(wire->executor), back = std::make_shared<Pipe>(wire->executor);
+    auto there = std::make_shared<Pipe>(wire->executor),
+         back = std::make_shared<Pipe>(wire->executor);
     wire->pipes.push_back(there);
     wire->pipes.push_back(back);
     if (!co_await wire->streams[1 - side_].send(std::make_unique<PipeStream>(there, back))) {
@@ -137,7 +145,8 @@ class WireConnection final : public Connection {
   base::Result<> send_datagram(base::BytesView bytes) override {
     if (bytes.size() > datagram_bytes_max()) {
       return base::fail(base::Errc::InvalidArgument,
-                        fmt::format("a datagram has {} bytes; at most {} fit", bytes.size(), datagram_bytes_max()));
+                        fmt::format("a datagram has {} bytes; at most {} fit", bytes.size(),
+                                    datagram_bytes_max()));
     }
     if (wire_->reason) return std::unexpected(wire_->gone());
     // A full queue drops: datagrams are unreliable.
@@ -170,7 +179,8 @@ class WireConnection final : public Connection {
 
 class Listening final : public Listener {
  public:
-  Listening(const base::Executor& executor, MemoryNetwork& network, Endpoint endpoint, NodeId self, ListenOptions options)
+  Listening(const base::Executor& executor, MemoryNetwork& network, Endpoint endpoint, NodeId self,
+            ListenOptions options)
       : network_(network),
         endpoint_(endpoint),
         self(self),
@@ -205,20 +215,22 @@ class Listening final : public Listener {
 MemoryTransport::MemoryTransport(base::Executor executor, MemoryNetwork& network, NodeId self)
     : executor_(std::move(executor)), network_(network), self_(self) {}
 
-base::Task<base::Result<std::shared_ptr<Connection>>> MemoryTransport::connect(Endpoint endpoint, NodeId peer, std::string alpn,
-                                                                               std::chrono::milliseconds) {
+base::Task<base::Result<std::shared_ptr<Connection>>> MemoryTransport::connect(
+    Endpoint endpoint, NodeId peer, std::string alpn, std::chrono::milliseconds) {
   const auto found = network_.listening_.find(endpoint);
   if (found == network_.listening_.end()) {
-    co_return base::fail(base::Errc::Unavailable, fmt::format("nobody listens on port {}", endpoint.port));
+    co_return base::fail(base::Errc::Unavailable,
+                         fmt::format("nobody listens on port {}", endpoint.port));
   }
   memory::Listening& listening = *found->second;
   if (listening.options.alpn != alpn) {
-    co_return base::fail(base::Errc::InvalidArgument,
-                         fmt::format("the listener speaks \"{}\", not \"{}\"", listening.options.alpn, alpn));
+    co_return base::fail(
+        base::Errc::InvalidArgument,
+        fmt::format("the listener speaks \"{}\", not \"{}\"", listening.options.alpn, alpn));
   }
   if (listening.self != peer) {
-    co_return base::fail(base::Errc::NotVerified,
-                         fmt::format("the node there is {}, not {}", listening.self.text(), peer.text()));
+    co_return base::fail(base::Errc::NotVerified, fmt::format("the node there is {}, not {}",
+                                                              listening.self.text(), peer.text()));
   }
   auto wire = std::make_shared<memory::Wire>(executor_, std::move(alpn));
   if (!listening.incoming.try_send(std::make_shared<memory::WireConnection>(wire, 1, self_))) {
@@ -227,11 +239,14 @@ base::Task<base::Result<std::shared_ptr<Connection>>> MemoryTransport::connect(E
   co_return std::make_shared<memory::WireConnection>(wire, 0, peer);
 }
 
-base::Result<std::unique_ptr<Listener>> MemoryTransport::listen(Endpoint endpoint, ListenOptions options) {
+base::Result<std::unique_ptr<Listener>> MemoryTransport::listen(Endpoint endpoint,
+                                                                ListenOptions options) {
   if (network_.listening_.contains(endpoint)) {
-    return base::fail(base::Errc::FailedPrecondition, fmt::format("port {} is in use", endpoint.port));
+    return base::fail(base::Errc::FailedPrecondition,
+                      fmt::format("port {} is in use", endpoint.port));
   }
-  return std::make_unique<memory::Listening>(executor_, network_, endpoint, self_, std::move(options));
+  return std::make_unique<memory::Listening>(executor_, network_, endpoint, self_,
+                                             std::move(options));
 }
 
 }  // namespace stoq

@@ -2,7 +2,6 @@
 
 #include <map>
 #include <memory>
-
 #include <stoq/transport.hpp>
 
 namespace stoq {
@@ -30,14 +29,14 @@ class MemoryTransport final : public Transport {
   /// Bytes a stream holds before its writer waits.
   static constexpr std::size_t kStreamWindowBytes = 256 * 1024;
   static constexpr std::size_t kDatagramBytesMax = 1200;
-  static constexpr std::size_t kDatagramsMax = 1024;     ///< Held for a slow reader; more are dropped.
+  static constexpr std::size_t kDatagramsMax = 1024;  ///< Held for a slow reader; more are dropped.
   static constexpr std::size_t kPendingMax = 128;  ///< Connections and streams nobody accepted yet.
 
   MemoryTransport(base::Executor executor, MemoryNetwork& network, NodeId self);
 
   const NodeId& self() const override { return self_; }
-  base::Task<base::Result<std::shared_ptr<Connection>>> connect(Endpoint endpoint, NodeId peer, std::string alpn,
-                                                                std::chrono::milliseconds timeout) override;
+  base::Task<base::Result<std::shared_ptr<Connection>>> connect(
+      Endpoint endpoint, NodeId peer, std::string alpn, std::chrono::milliseconds timeout) override;
   base::Result<std::unique_ptr<Listener>> listen(Endpoint endpoint, ListenOptions options) override;
 
  private:

@@ -1,4 +1,5 @@
 #include "transport/memory_transport.hpp"
+
 #include "transport/transport_suite.hpp"
 
 namespace stoq::testing {
@@ -11,7 +12,9 @@ class MemoryFixture {
     id.bytes[0] = index;
     return *transports_.emplace_back(std::make_unique<MemoryTransport>(executor, network_, id));
   }
-  Endpoint endpoint(std::uint8_t index) const { return {{}, static_cast<std::uint16_t>(9292 + index)}; }
+  Endpoint endpoint(std::uint8_t index) const {
+    return {{}, static_cast<std::uint16_t>(9292 + index)};
+  }
 
  private:
   MemoryNetwork network_;

@@ -1,14 +1,14 @@
 #pragma once
 
-// What every Transport must do, as a typed test suite: MemoryTransport passes it, and so must any other.
-// A fixture gives `make(executor, index)` -> Transport&, `endpoint(index)`, and runs the executor.
+// What every Transport must do, as a typed test suite: MemoryTransport passes it, and so must any
+// other. A fixture gives `make(executor, index)` -> Transport&, `endpoint(index)`, and runs the
+// executor.
 
 #include <gtest/gtest.h>
 
+#include <base/async/task_scope.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
-
-#include <base/async/task_scope.hpp>
 #include <stoq/transport.hpp>
 
 namespace stoq::testing {
@@ -38,7 +38,11 @@ class TransportSuite : public ::testing::Test {
     boost::asio::io_context context;
     bool done = false;
     boost::asio::co_spawn(
-        context, [&]() -> base::Task<> { co_await body(context.get_executor()); done = true; },
+        context,
+        [&]() -> base::Task<> {
+          co_await body(context.get_executor());
+          done = true;
+        },
         [](std::exception_ptr thrown) {
           if (thrown) std::rethrow_exception(thrown);
         });
@@ -133,19 +137,24 @@ TYPED_TEST_P(TransportSuite, RefusalsNameTheReason) {
   this->run([this](base::Executor executor) -> base::Task<> {
     Transport& server = this->fixture_.make(executor, 0);
     Transport& client = this->fixture_.make(executor, 1);
-    auto nobody = co_await client.connect(this->fixture_.endpoint(0), server.self(), "stoq/1", 100ms);
+    auto nobody =
+        co_await client.connect(this->fixture_.endpoint(0), server.self(), "stoq/1", 100ms);
     EXPECT_FALSE(nobody);
     auto listener = server.listen(this->fixture_.endpoint(0), {});
-    EXPECT_EQ(server.listen(this->fixture_.endpoint(0), {}).error().code, base::Errc::FailedPrecondition);
-    auto impostor = co_await client.connect(this->fixture_.endpoint(0), client.self(), "stoq/1", 1s);
+    EXPECT_EQ(server.listen(this->fixture_.endpoint(0), {}).error().code,
+              base::Errc::FailedPrecondition);
+    auto impostor =
+        co_await client.connect(this->fixture_.endpoint(0), client.self(), "stoq/1", 1s);
     EXPECT_EQ(impostor.error().code, base::Errc::NotVerified);
-    auto stranger = co_await client.connect(this->fixture_.endpoint(0), server.self(), "other/9", 1s);
+    auto stranger =
+        co_await client.connect(this->fixture_.endpoint(0), server.self(), "other/9", 1s);
     EXPECT_EQ(stranger.error().code, base::Errc::InvalidArgument);
   });
 }
 
-REGISTER_TYPED_TEST_SUITE_P(TransportSuite, BytesArriveInOrderAndTheEndIsSeen, AWriterWaitsForASlowReader,
-                            ClosingGivesItsReasonAndEndsStreams, AResetStreamFailsOnBothSidesAndLeavesTheOthers,
-                            DatagramsTravelWhole, RefusalsNameTheReason);
+REGISTER_TYPED_TEST_SUITE_P(TransportSuite, BytesArriveInOrderAndTheEndIsSeen,
+                            AWriterWaitsForASlowReader, ClosingGivesItsReasonAndEndsStreams,
+                            AResetStreamFailsOnBothSidesAndLeavesTheOthers, DatagramsTravelWhole,
+                            RefusalsNameTheReason);
 
 }  // namespace stoq::testing

@@ -1,15 +1,15 @@
 #pragma once
 
-// Bytes, and bounded readers and writers of fixed little-layout formats. Integers travel big endian.
+// Bytes, and bounded readers and writers of fixed little-layout formats. Integers travel big
+// endian.
 
+#include <base/error.hpp>
 #include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include <base/error.hpp>
 
 namespace base {
 
@@ -32,7 +32,8 @@ Result<Bytes> from_base64(std::string_view text);
 std::string to_base32(BytesView bytes);
 Result<Bytes> from_base32(std::string_view text);
 
-/// Writes the canonical layout that is signed or stored: what is written is a function of the values only.
+/// Writes the canonical layout that is signed or stored: what is written is a function of the
+/// values only.
 class ByteWriter {
  public:
   void u8(std::uint8_t value) { bytes_.push_back(value); }

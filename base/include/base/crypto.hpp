@@ -3,21 +3,22 @@
 // Primitives of a kept library (libsodium) behind value types. No algorithm of our own.
 
 #include <array>
+#include <base/bytes.hpp>
+#include <base/random.hpp>
 #include <cstdint>
 #include <memory>
 #include <string_view>
 
-#include <base/bytes.hpp>
-#include <base/random.hpp>
-
 namespace base {
 
-using Digest = std::array<std::uint8_t, 32>;  ///< SHA-256 (FIPS 180-4).
+using Digest = std::array<std::uint8_t, 32>;     ///< SHA-256 (FIPS 180-4).
 using Signature = std::array<std::uint8_t, 64>;  ///< Ed25519 (RFC 8032).
 using PublicKey = std::array<std::uint8_t, 32>;
 
 Digest sha256(BytesView bytes);
-inline Digest sha256(std::string_view text) { return sha256(as_bytes(text)); }
+inline Digest sha256(std::string_view text) {
+  return sha256(as_bytes(text));
+}
 
 /// SHA-256 of bytes that arrive in pieces.
 class Sha256 {
@@ -45,7 +46,9 @@ class SecretBytes {
  public:
   SecretBytes() = default;
   explicit SecretBytes(Bytes bytes) : bytes_(std::move(bytes)) {}
-  SecretBytes(SecretBytes&& other) noexcept : bytes_(std::move(other.bytes_)) { other.bytes_.clear(); }
+  SecretBytes(SecretBytes&& other) noexcept : bytes_(std::move(other.bytes_)) {
+    other.bytes_.clear();
+  }
   SecretBytes& operator=(SecretBytes&& other) noexcept;
   SecretBytes(const SecretBytes&) = delete;
   SecretBytes& operator=(const SecretBytes&) = delete;

@@ -1,7 +1,8 @@
 #pragma once
 
-// Errors as values: a code from one small closed set, a message for a person, hints, a chain of causes.
-// What the outside can cause is a Result; what only we can cause is a BASE_ASSERT, on in release too.
+// Errors as values: a code from one small closed set, a message for a person, hints, a chain of
+// causes. What the outside can cause is a Result; what only we can cause is a BASE_ASSERT, on in
+// release too.
 
 #include <cstdint>
 #include <expected>
@@ -14,17 +15,17 @@
 
 namespace base {
 
-/// What went wrong, as far as a program has to tell cases apart. The one mapping to exit codes, HTTP
-/// statuses and RPC statuses is error_mapping.hpp.
+/// What went wrong, as far as a program has to tell cases apart. The one mapping to exit codes,
+/// HTTP statuses and RPC statuses is error_mapping.hpp.
 enum class Errc : std::uint8_t {
-  Internal,            ///< A promise between our own parts is broken.
-  Cancelled,           ///< The caller gave up. Passed on at once, never retried or logged as an error.
-  InvalidArgument,     ///< The request is wrong in itself; the same request can never work.
-  NotFound,            ///< What is named does not exist.
-  AlreadyExists,       ///< What is to be made exists.
-  Conflict,            ///< Changed since it was read (compare-and-set).
-  Unauthenticated,     ///< Nobody knows who asks.
-  Forbidden,           ///< Known, but not allowed by role or policy.
+  Internal,         ///< A promise between our own parts is broken.
+  Cancelled,        ///< The caller gave up. Passed on at once, never retried or logged as an error.
+  InvalidArgument,  ///< The request is wrong in itself; the same request can never work.
+  NotFound,         ///< What is named does not exist.
+  AlreadyExists,    ///< What is to be made exists.
+  Conflict,         ///< Changed since it was read (compare-and-set).
+  Unauthenticated,  ///< Nobody knows who asks.
+  Forbidden,        ///< Known, but not allowed by role or policy.
   FailedPrecondition,  ///< The system is not in the state that the request needs.
   Unsupported,         ///< Understood, but neither this build nor this host can do it.
   ResourceExhausted,   ///< A limit is reached: memory, disk, connections, rate.
@@ -82,20 +83,22 @@ using Result = std::expected<T, Error>;
 #define BASE_CONCAT_INNER(a, b) a##b
 #define BASE_CONCAT(a, b) BASE_CONCAT_INNER(a, b)
 
-#define BASE_TRY_IMPL(result, target, expr, ret) \
-  auto result = (expr);                          \
+#define BASE_TRY_IMPL(result, target, expr, ret)               \
+  auto result = (expr);                                        \
   if (!result) ret std::unexpected(std::move(result).error()); \
   target = *std::move(result)
 #define BASE_TRY_DO_IMPL(result, expr, ret) \
   if (auto result = (expr); !result) ret std::unexpected(std::move(result).error())
 
 /// TRY(auto x, f()): x is f's value, or the error goes to our caller.
-#define TRY(target, ...) BASE_TRY_IMPL(BASE_CONCAT(try_result_, __COUNTER__), target, (__VA_ARGS__), return)
+#define TRY(target, ...) \
+  BASE_TRY_IMPL(BASE_CONCAT(try_result_, __COUNTER__), target, (__VA_ARGS__), return)
 #define TRY_DO(...) BASE_TRY_DO_IMPL(BASE_CONCAT(try_result_, __COUNTER__), (__VA_ARGS__), return)
 /// The same in a coroutine: CO_TRY(auto x, co_await f()).
 #define CO_TRY(target, ...) \
   BASE_TRY_IMPL(BASE_CONCAT(try_result_, __COUNTER__), target, (__VA_ARGS__), co_return)
-#define CO_TRY_DO(...) BASE_TRY_DO_IMPL(BASE_CONCAT(try_result_, __COUNTER__), (__VA_ARGS__), co_return)
+#define CO_TRY_DO(...) \
+  BASE_TRY_DO_IMPL(BASE_CONCAT(try_result_, __COUNTER__), (__VA_ARGS__), co_return)
 
 /// Holds unless we made a mistake ourselves. Stays on in release; ends the process with the place.
 #define BASE_ASSERT(condition, message) \

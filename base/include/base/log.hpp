@@ -1,19 +1,18 @@
 #pragma once
 
-// Structured logs: an event in words, key-value pairs, a level for each component, one trace id that
-// follows a request through all layers. Lines for people or JSON, chosen once at start.
+// Structured logs: an event in words, key-value pairs, a level for each component, one trace id
+// that follows a request through all layers. Lines for people or JSON, chosen once at start.
 //
 //   log.info("pod started", {{"pod", name}, {"took_ms", 12}});
 
 #include <atomic>
+#include <base/error.hpp>
 #include <concepts>
 #include <cstdint>
 #include <initializer_list>
 #include <memory>
 #include <string>
 #include <string_view>
-
-#include <base/error.hpp>
 
 namespace base {
 
@@ -42,11 +41,12 @@ class LogSink {
   /// Writes to file descriptor `fd`, which stays the caller's.
   LogSink(int fd, Format format);
   ~LogSink();
-  /// "debug", or "info,runtime=debug,dns=warning". Errors: InvalidArgument (names the unknown level).
+  /// "debug", or "info,runtime=debug,dns=warning". Errors: InvalidArgument (names the unknown
+  /// level).
   Result<> set_levels(std::string_view spec);
   LogLevel level_of(std::string_view component) const;
-  void write(LogLevel level, std::string_view component, std::string_view trace_id, std::string_view event,
-             std::initializer_list<LogField> fields);
+  void write(LogLevel level, std::string_view component, std::string_view trace_id,
+             std::string_view event, std::initializer_list<LogField> fields);
 
  private:
   struct State;
@@ -63,10 +63,18 @@ class Log {
   Log with_trace(std::string trace_id) const;
   const std::string& trace_id() const { return trace_id_; }
 
-  void debug(std::string_view event, std::initializer_list<LogField> fields = {}) const { write(LogLevel::Debug, event, fields); }
-  void info(std::string_view event, std::initializer_list<LogField> fields = {}) const { write(LogLevel::Info, event, fields); }
-  void warning(std::string_view event, std::initializer_list<LogField> fields = {}) const { write(LogLevel::Warning, event, fields); }
-  void error(std::string_view event, std::initializer_list<LogField> fields = {}) const { write(LogLevel::Error, event, fields); }
+  void debug(std::string_view event, std::initializer_list<LogField> fields = {}) const {
+    write(LogLevel::Debug, event, fields);
+  }
+  void info(std::string_view event, std::initializer_list<LogField> fields = {}) const {
+    write(LogLevel::Info, event, fields);
+  }
+  void warning(std::string_view event, std::initializer_list<LogField> fields = {}) const {
+    write(LogLevel::Warning, event, fields);
+  }
+  void error(std::string_view event, std::initializer_list<LogField> fields = {}) const {
+    write(LogLevel::Error, event, fields);
+  }
 
  private:
   void write(LogLevel level, std::string_view event, std::initializer_list<LogField> fields) const;

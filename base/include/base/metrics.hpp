@@ -30,15 +30,18 @@ class Histogram {
   virtual void observe(double value) = 0;
 };
 
-/// Thread safe. Handles are borrowed from the registry and live as long as it does; asking twice for the
-/// same name and labels gives the same metric.
+/// Thread safe. Handles are borrowed from the registry and live as long as it does; asking twice
+/// for the same name and labels gives the same metric.
 class Metrics {
  public:
   virtual ~Metrics() = default;
-  virtual Counter& counter(std::string_view name, std::string_view help, const MetricLabels& labels = {}) = 0;
-  virtual Gauge& gauge(std::string_view name, std::string_view help, const MetricLabels& labels = {}) = 0;
+  virtual Counter& counter(std::string_view name, std::string_view help,
+                           const MetricLabels& labels = {}) = 0;
+  virtual Gauge& gauge(std::string_view name, std::string_view help,
+                       const MetricLabels& labels = {}) = 0;
   /// `bounds`: upper bounds of the buckets, ascending; empty gives 1 ms to 60 s, for seconds.
-  virtual Histogram& histogram(std::string_view name, std::string_view help, const MetricLabels& labels = {},
+  virtual Histogram& histogram(std::string_view name, std::string_view help,
+                               const MetricLabels& labels = {},
                                std::vector<double> bounds = {}) = 0;
   /// The exposition format, version 0.0.4.
   virtual std::string expose() const = 0;

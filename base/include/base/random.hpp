@@ -1,6 +1,7 @@
 #pragma once
 
-// Randomness behind an interface: the system's for keys and ids, a seeded one for tests and simulation.
+// Randomness behind an interface: the system's for keys and ids, a seeded one for tests and
+// simulation.
 
 #include <cstdint>
 #include <span>
@@ -24,7 +25,8 @@ class SystemRng final : public Rng {
   void fill(std::span<std::uint8_t> bytes) override;
 };
 
-/// The same seed gives the same bytes on every machine (xoshiro256**, Blackman and Vigna 2018). Not for keys.
+/// The same seed gives the same bytes on every machine (xoshiro256**, Blackman and Vigna 2018). Not
+/// for keys.
 class SeededRng final : public Rng {
  public:
   explicit SeededRng(std::uint64_t seed);
@@ -37,7 +39,8 @@ class SeededRng final : public Rng {
 
 /// A random RFC 4122 version 4 UUID in text form.
 std::string make_uuid(Rng& rng);
-/// `length` characters of the alphabet that Kubernetes uses for generated names (no vowels, no 0 1 3).
+/// `length` characters of the alphabet that Kubernetes uses for generated names (no vowels, no 0 1
+/// 3).
 std::string make_name_suffix(Rng& rng, std::size_t length = 5);
 
 }  // namespace base

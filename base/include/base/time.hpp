@@ -2,11 +2,10 @@
 
 // One injectable clock. Nothing below apps/ asks the system for the time.
 
+#include <base/error.hpp>
 #include <chrono>
 #include <string>
 #include <string_view>
-
-#include <base/error.hpp>
 
 namespace base {
 
@@ -29,7 +28,8 @@ class SystemClock final : public Clock {
   WallTime wall() const override { return std::chrono::system_clock::now(); }
 };
 
-/// "2026-11-21T12:25:07Z", with nanoseconds when `fraction_digits` is 9, milliseconds when 3 (RFC 3339).
+/// "2026-11-21T12:25:07Z", with nanoseconds when `fraction_digits` is 9, milliseconds when 3 (RFC
+/// 3339).
 std::string to_rfc3339(WallTime time, int fraction_digits = 0);
 Result<WallTime> parse_rfc3339(std::string_view text);
 

@@ -1,13 +1,12 @@
 #pragma once
 
+#include <base/async/task.hpp>
+#include <base/bytes.hpp>
+#include <base/crypto.hpp>
 #include <cstdint>
 #include <functional>
 #include <string>
 #include <vector>
-
-#include <base/async/task.hpp>
-#include <base/bytes.hpp>
-#include <base/crypto.hpp>
 
 namespace hypermesh {
 
@@ -38,8 +37,10 @@ class Consensus {
   virtual ~Consensus() = default;
 
   /// Resumes when `operation` is ordered and durable, with its sequence number.
-  /// Errors: NoQuorum (the deadline passed; the operation will not take effect), TimedOut (outcome unknown).
-  virtual base::Task<base::Result<std::uint64_t>> propose(base::Bytes operation, base::Duration deadline) = 0;
+  /// Errors: NoQuorum (the deadline passed; the operation will not take effect), TimedOut (outcome
+  /// unknown).
+  virtual base::Task<base::Result<std::uint64_t>> propose(base::Bytes operation,
+                                                          base::Duration deadline) = 0;
 
   /// Called for every ordered operation, in order, from `after` + 1 on.
   virtual void on_commit(std::uint64_t after, std::function<void(const Ordered&)> apply) = 0;

@@ -1,10 +1,9 @@
 #pragma once
 
 #include <map>
+#include <nexus/placement.hpp>
 #include <string>
 #include <vector>
-
-#include <nexus/placement.hpp>
 
 namespace hypermesh {
 
@@ -12,8 +11,8 @@ namespace hypermesh {
 struct NodeVerdict {
   std::string node;
   bool fits = false;
-  std::string excluded_by;                ///< The clause that excluded it; empty when it fits.
-  std::map<std::string, double> scores;   ///< By objective, 0 to 1.
+  std::string excluded_by;               ///< The clause that excluded it; empty when it fits.
+  std::map<std::string, double> scores;  ///< By objective, 0 to 1.
 };
 struct Decision {
   std::string node;  ///< Empty: none fits.
@@ -29,7 +28,8 @@ struct Move {
 /// Pure. Doubles: FirstNodeScheduler.
 class Scheduler : public nexus::Placement {
  public:
-  virtual Decision explain(const nexus::PlacementRequest& request, const std::vector<nexus::NodeCapacity>& nodes) const = 0;
+  virtual Decision explain(const nexus::PlacementRequest& request,
+                           const std::vector<nexus::NodeCapacity>& nodes) const = 0;
   /// Moves that pay for themselves, best first.
   virtual std::vector<Move> rebalance(const std::vector<nexus::NodeCapacity>& nodes) const = 0;
 };

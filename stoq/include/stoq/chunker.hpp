@@ -1,10 +1,9 @@
 #pragma once
 
-#include <vector>
-
 #include <base/bytes.hpp>
 #include <base/error.hpp>
 #include <stoq/types.hpp>
+#include <vector>
 
 namespace stoq {
 
@@ -20,7 +19,8 @@ struct Chunk {
 class Chunker {
  public:
   virtual ~Chunker() = default;
-  /// Chunks in order; together they are `content`. Each but the last holds at least `chunk_bytes_min()`.
+  /// Chunks in order; together they are `content`. Each but the last holds at least
+  /// `chunk_bytes_min()`.
   virtual std::vector<Chunk> split(base::BytesView content) const = 0;
   /// Puts content together again. Errors: NotVerified (bytes do not have the id they came under).
   virtual base::Result<base::Bytes> join(const std::vector<Chunk>& chunks) const = 0;

@@ -1,11 +1,10 @@
 #pragma once
 
-#include <string>
-#include <vector>
-
 #include <base/async/task.hpp>
 #include <base/bytes.hpp>
 #include <stoq/types.hpp>
+#include <string>
+#include <vector>
 
 namespace stoq {
 

@@ -1,10 +1,9 @@
 #pragma once
 
-#include <vector>
-
 #include <base/error.hpp>
 #include <base/time.hpp>
 #include <stoq/types.hpp>
+#include <vector>
 
 namespace stoq {
 
@@ -12,9 +11,9 @@ namespace stoq {
 struct LinkMeasurement {
   NodeId from, to;
   base::Duration round_trip{};
-  double loss = 0;                     ///< 0 to 1.
+  double loss = 0;                              ///< 0 to 1.
   std::uint64_t bandwidth_bits_per_second = 0;  ///< 0: unknown.
-  double load = 0;                     ///< 0 to 1, of the far end.
+  double load = 0;                              ///< 0 to 1, of the far end.
 };
 
 struct Route {

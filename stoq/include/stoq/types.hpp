@@ -1,13 +1,12 @@
 #pragma once
 
 #include <array>
+#include <base/bytes.hpp>
+#include <base/crypto.hpp>
 #include <compare>
 #include <cstdint>
 #include <string>
 #include <string_view>
-
-#include <base/bytes.hpp>
-#include <base/crypto.hpp>
 
 namespace stoq {
 

@@ -5,8 +5,8 @@
 
 namespace base {
 
-/// A two-way stream of bytes with back-pressure: a connection to a pod's port, a container's terminal.
-/// One reader and one writer at a time.
+/// A two-way stream of bytes with back-pressure: a connection to a pod's port, a container's
+/// terminal. One reader and one writer at a time.
 class ByteStream {
  public:
   virtual ~ByteStream() = default;

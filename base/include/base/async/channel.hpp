@@ -1,18 +1,18 @@
 #pragma once
 
+#include <base/async/event.hpp>
 #include <deque>
 #include <optional>
 
-#include <base/async/event.hpp>
-
 namespace base {
 
-/// A bounded queue between tasks of one executor. A full channel holds its writers back; a closed one lets
-/// readers empty it and refuses writers.
+/// A bounded queue between tasks of one executor. A full channel holds its writers back; a closed
+/// one lets readers empty it and refuses writers.
 template <class T>
 class Channel {
  public:
-  Channel(const Executor& executor, std::size_t items_max) : readable_(executor), writable_(executor), items_max_(items_max) {}
+  Channel(const Executor& executor, std::size_t items_max)
+      : readable_(executor), writable_(executor), items_max_(items_max) {}
 
   /// False when the channel is closed.
   Task<bool> send(T item) {

@@ -1,13 +1,13 @@
 #pragma once
 
-#include <boost/asio/steady_timer.hpp>
-
 #include <base/async/task.hpp>
+#include <boost/asio/steady_timer.hpp>
 
 namespace base {
 
-/// Wakes tasks of one executor. `notify` wakes all that wait now; a notification that nobody waits for is
-/// kept until the next `wait`, so a wake-up between checking a condition and waiting is never lost.
+/// Wakes tasks of one executor. `notify` wakes all that wait now; a notification that nobody waits
+/// for is kept until the next `wait`, so a wake-up between checking a condition and waiting is
+/// never lost.
 class Event {
  public:
   explicit Event(const Executor& executor);

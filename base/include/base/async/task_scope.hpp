@@ -1,16 +1,14 @@
 #pragma once
 
+#include <base/async/event.hpp>
+#include <boost/asio/cancellation_signal.hpp>
 #include <list>
 #include <memory>
 
-#include <boost/asio/cancellation_signal.hpp>
-
-#include <base/async/event.hpp>
-
 namespace base {
 
-/// Owns the tasks it spawns: none outlives it. Used from one executor. Destroying a scope whose tasks have
-/// not ended is our mistake; call cancel() and await join() first.
+/// Owns the tasks it spawns: none outlives it. Used from one executor. Destroying a scope whose
+/// tasks have not ended is our mistake; call cancel() and await join() first.
 class TaskScope {
  public:
   explicit TaskScope(const Executor& executor);

@@ -1,12 +1,11 @@
 #pragma once
 
+#include <base/config/schema.hpp>
+#include <base/config/units.hpp>
 #include <map>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include <base/config/schema.hpp>
-#include <base/config/units.hpp>
 
 namespace base::config {
 
@@ -19,8 +18,8 @@ struct Problem {
 /// "stoq.yaml:4  transport.certificate_rotation = "24 parsecs"  want a duration such as "24h"".
 std::string to_line(const Problem& problem);
 
-/// The settings that are in force: defaults, then the file, then the environment. Every key of the schema
-/// has a value; reading a path that the schema does not have is our mistake.
+/// The settings that are in force: defaults, then the file, then the environment. Every key of the
+/// schema has a value; reading a path that the schema does not have is our mistake.
 class Effective {
  public:
   struct Entry {
@@ -33,10 +32,18 @@ class Effective {
   };
 
   bool flag(std::string_view path) const { return std::get<bool>(at(path).setting); }
-  std::int64_t integer(std::string_view path) const { return std::get<std::int64_t>(at(path).setting); }
-  Duration duration(std::string_view path) const { return Duration(std::get<std::int64_t>(at(path).setting)); }
-  std::uint64_t size(std::string_view path) const { return static_cast<std::uint64_t>(integer(path)); }
-  const std::string& text(std::string_view path) const { return std::get<std::string>(at(path).setting); }
+  std::int64_t integer(std::string_view path) const {
+    return std::get<std::int64_t>(at(path).setting);
+  }
+  Duration duration(std::string_view path) const {
+    return Duration(std::get<std::int64_t>(at(path).setting));
+  }
+  std::uint64_t size(std::string_view path) const {
+    return static_cast<std::uint64_t>(integer(path));
+  }
+  const std::string& text(std::string_view path) const {
+    return std::get<std::string>(at(path).setting);
+  }
   const std::vector<std::string>& list(std::string_view path) const {
     return std::get<std::vector<std::string>>(at(path).setting);
   }
@@ -45,11 +52,13 @@ class Effective {
 
   /// "stoq.transport.protocol" -> entry; in the schema's order.
   const std::vector<std::pair<std::string, Entry>>& entries() const { return entries_; }
-  /// Keys that somebody set and whose part is not in this build, e.g. "stoq.edge.cache_size (edge network)".
+  /// Keys that somebody set and whose part is not in this build, e.g. "stoq.edge.cache_size (edge
+  /// network)".
   std::vector<std::string> without_effect() const;
 
-  /// JSON: durations in seconds, sizes in bytes. `layered`: under the layers' names, else at the top, and
-  /// then only the layers that the file speaks of. With `origins` each value is {"value":..,"origin":..}.
+  /// JSON: durations in seconds, sizes in bytes. `layered`: under the layers' names, else at the
+  /// top, and then only the layers that the file speaks of. With `origins` each value is
+  /// {"value":..,"origin":..}.
   std::string to_json(bool origins = false) const;
 
  private:
@@ -64,13 +73,16 @@ using Environment = std::map<std::string, std::string>;
 
 struct Loaded {
   Effective effective;
-  std::vector<Problem> problems;  ///< In the file's order. With an Error among them nothing may start.
+  std::vector<Problem>
+      problems;  ///< In the file's order. With an Error among them nothing may start.
   bool ok() const;
 };
 
-/// Merges `documents` over the defaults of `layers`, then the environment (STOQ_TRANSPORT__MAX_CONNECTIONS).
-/// A document holds sections of any layer at its top, or layers by name. `layers` outlive the answer.
-Loaded load(const std::vector<Layer>& layers, const std::vector<Value>& documents, const Environment& environment);
+/// Merges `documents` over the defaults of `layers`, then the environment
+/// (STOQ_TRANSPORT__MAX_CONNECTIONS). A document holds sections of any layer at its top, or layers
+/// by name. `layers` outlive the answer.
+Loaded load(const std::vector<Layer>& layers, const std::vector<Value>& documents,
+            const Environment& environment);
 
 /// Every problem of `loaded` as one InvalidArgument, or nothing.
 Result<> require_valid(const Loaded& loaded);

@@ -2,12 +2,11 @@
 
 // A configuration text as a tree of scalars, lists and maps, each with the place it was read from.
 
+#include <base/error.hpp>
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include <base/error.hpp>
 
 namespace base::config {
 
@@ -42,7 +41,8 @@ enum class Format : std::uint8_t { Yaml, Toml };
 /// By the file's ending. Errors: InvalidArgument (neither .yaml, .yml nor .toml).
 Result<Format> format_of(std::string_view file_name);
 
-/// Errors: InvalidArgument with file and line: syntax, a key twice, deeper or larger than the limits.
+/// Errors: InvalidArgument with file and line: syntax, a key twice, deeper or larger than the
+/// limits.
 Result<Value> parse_text(std::string_view text, Format format, std::string_view file_name);
 /// Errors: NotFound, Forbidden, and parse_text's.
 Result<Value> read_file(const std::string& path);
