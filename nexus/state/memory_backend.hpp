@@ -1,0 +1,29 @@
+#pragma once
+
+#include <map>
+#include <mutex>
+
+#include "state/state_backend.hpp"
+
+namespace nexus {
+
+/// Keeps everything in memory, for tests. A view is a copy.
+class MemoryBackend final : public StateBackend {
+ public:
+  std::unique_ptr<View> view() const override;
+  base::Result<> write(const Batch& batch) override;
+
+  /// While true, writes fail as they do on a full disk.
+  void set_full(bool full);
+
+ private:
+  using Map = std::map<std::string, std::string, std::less<>>;
+  class MemoryView;
+
+  mutable std::mutex mutex_;
+  std::shared_ptr<const Map> map_ =
+      std::make_shared<const Map>();  // Guarded by mutex_; replaced, never changed.
+  bool full_ = false;                 // Guarded by mutex_.
+};
+
+}  // namespace nexus
