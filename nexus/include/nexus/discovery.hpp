@@ -1,11 +1,10 @@
 #pragma once
 
+#include <base/async/task.hpp>
 #include <functional>
 #include <map>
 #include <string>
 #include <vector>
-
-#include <base/async/task.hpp>
 
 namespace nexus {
 
@@ -33,8 +32,10 @@ struct DiscoveryQuery {
 class Discovery {
  public:
   virtual ~Discovery() = default;
-  /// Kept until it is deregistered or `time_to_live` passes without another call. Errors: InvalidArgument.
-  virtual base::Task<base::Result<>> register_instance(ServiceInstance instance, base::Duration time_to_live) = 0;
+  /// Kept until it is deregistered or `time_to_live` passes without another call. Errors:
+  /// InvalidArgument.
+  virtual base::Task<base::Result<>> register_instance(ServiceInstance instance,
+                                                       base::Duration time_to_live) = 0;
   /// Errors: NotFound.
   virtual base::Task<base::Result<>> deregister(std::string service, std::string instance) = 0;
   /// Empty when nothing matches: that is an answer, not an error.

@@ -1,11 +1,10 @@
 #pragma once
 
+#include <base/async/task.hpp>
+#include <base/bytes.hpp>
 #include <cstdint>
 #include <string>
 #include <vector>
-
-#include <base/async/task.hpp>
-#include <base/bytes.hpp>
 
 namespace nexus {
 
@@ -18,11 +17,17 @@ struct DnsRecord {
 };
 
 struct DnsAnswer {
-  enum class Code : std::uint8_t { NoError = 0, ServFail = 2, NxDomain = 3, Refused = 5 } code = Code::NoError;
+  enum class Code : std::uint8_t {
+    NoError = 0,
+    ServFail = 2,
+    NxDomain = 3,
+    Refused = 5
+  } code = Code::NoError;
   std::vector<DnsRecord> records;
 };
 
-/// Names of the cluster, and certificates that are worth believing only with a proof that they are logged.
+/// Names of the cluster, and certificates that are worth believing only with a proof that they are
+/// logged.
 ///
 /// Implementations: Dns (names; transparency answers Unsupported). Doubles: MemoryDnsCt.
 class DnsCt {
