@@ -11,6 +11,7 @@ namespace nexus {
 class MemoryBackend final : public StateBackend {
  public:
   std::unique_ptr<View> view() const override;
+  base::Result<> prepare() override { return {}; }
   base::Result<> write(const Batch& batch) override;
 
   /// While true, writes fail as they do on a full disk.

@@ -12,7 +12,7 @@ namespace nexus {
 
 /// An ordered key-value store of raw bytes: what the embedded state store needs below it.
 ///
-/// Calls block and may come from any thread; `write` from one at a time.
+/// Calls block and may come from any thread; `prepare` and `write` from one at a time.
 /// Implementations: RocksDbBackend, MemoryBackend.
 class StateBackend {
  public:
@@ -45,6 +45,9 @@ class StateBackend {
 
   virtual ~StateBackend() = default;
   virtual std::unique_ptr<View> view() const = 0;
+  /// Before writes, while the caller holds no view: repairs what an earlier failure left.
+  /// Errors: as write.
+  virtual base::Result<> prepare() = 0;
   /// All or nothing. On success the batch is on disk.
   /// Errors: ResourceExhausted (disk full), DataLoss, Unavailable (the disk fails).
   virtual base::Result<> write(const Batch& batch) = 0;

@@ -65,6 +65,7 @@ class StateStoreConformance : public testing::TestWithParam<Parameters> {
    public:
     explicit Shared(std::shared_ptr<MemoryBackend> memory) : memory_(std::move(memory)) {}
     std::unique_ptr<View> view() const override { return memory_->view(); }
+    base::Result<> prepare() override { return memory_->prepare(); }
     base::Result<> write(const Batch& batch) override { return memory_->write(batch); }
 
    private:

@@ -99,6 +99,10 @@ base::Result<std::vector<StateWriter::LeaseRecord>> StateWriter::leases() const 
 
 StateWriter::Outcome StateWriter::apply(const std::vector<std::shared_ptr<StateRequest>>& requests,
                                         std::set<LeaseId> leases) {
+  if (const auto ready = backend_.prepare(); !ready) {
+    for (const auto& request : requests) request->result = std::unexpected(ready.error());
+    return {{}, revision_, compacted_};
+  }
   const auto view = backend_.view();
   const EntryLookup lookup = [&](std::string_view key) -> base::Result<std::optional<StoredEntry>> {
     TRY(const auto bytes, view->get(entry_key(key)));

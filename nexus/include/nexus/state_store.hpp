@@ -59,7 +59,7 @@ class Watch {
 /// Linearizable, durable key-value state with revisions: where the cluster's objects live.
 ///
 /// What `commit` acknowledged survives a crash. Calls are made on one executor and do not block it.
-/// Implementations: RocksDbStateStore (alone, nexusd), MemoryStateStore (tests); the replicated one is
+/// Implementations: EmbeddedStateStore (on RocksDB: alone, nexusd; in memory: tests); the replicated one is
 /// HyperMesh's.
 class StateStore {
  public:
