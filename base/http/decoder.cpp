@@ -12,7 +12,9 @@ namespace bhttp = boost::beast::http;
 using boost::system::error_code;
 using BodyLength = boost::optional<std::uint64_t>;
 
-std::string text(beast::string_view view) { return {view.data(), view.size()}; }
+std::string text(beast::string_view view) {
+  return {view.data(), view.size()};
+}
 
 }  // namespace
 
@@ -49,7 +51,8 @@ class Decoder::Parser {
     if (code == bhttp::error::header_limit) {
       // Without the end of the first line in sight it is the target that is too long.
       const bool target = pending_.find('\n') == std::string::npos;
-      return refuse(target ? 414 : 431, "the request's head is larger than " + std::to_string(limits_.header_bytes_max) + " bytes");
+      return refuse(target ? 414 : 431, "the request's head is larger than " +
+                                            std::to_string(limits_.header_bytes_max) + " bytes");
     }
     return refuse(400, "malformed HTTP: " + code.message());
   }
@@ -94,16 +97,25 @@ class Hooks : public Base, private bhttp::basic_parser<IsRequest> {
   bool beast_keep_alive() const { return Beast::keep_alive(); }
 
  private:
-  void on_request_impl(bhttp::verb, beast::string_view method, beast::string_view target, int version, error_code&) override {
+  void on_request_impl(bhttp::verb, beast::string_view method, beast::string_view target,
+                       int version, error_code&) override {
     this->request_.method = text(method);
     this->request_.target = text(target);
     this->request_.version = version;
     if (target.size() > this->limits_.target_bytes_max) {
-      this->fault_ = Fault{make_error(Errc::InvalidArgument, "the request's target is longer than " + std::to_string(this->limits_.target_bytes_max) + " bytes"), 414};
+      this->fault_ =
+          Fault{make_error(Errc::InvalidArgument,
+                           "the request's target is longer than " +
+                               std::to_string(this->limits_.target_bytes_max) + " bytes"),
+                414};
     }
   }
-  void on_response_impl(int code, beast::string_view, int, error_code&) override { this->response_.status = code; }
-  void on_field_impl(bhttp::field, beast::string_view name, beast::string_view value, error_code&) override {
+  void on_response_impl(int code, beast::string_view, int, error_code&) override {
+    this->response_.status = code;
+  }
+  void on_field_impl(bhttp::field, beast::string_view name, beast::string_view value,
+                     error_code&) override {
+    if (Beast::is_header_done()) return;  // A trailer: what was decided on the head stays decided.
     auto& headers = IsRequest ? this->request_.headers : this->response_.headers;
     headers.add(text(name), text(value));
   }
@@ -113,11 +125,19 @@ class Hooks : public Base, private bhttp::basic_parser<IsRequest> {
       head.keep_alive = Beast::keep_alive();
       if (const auto length = Beast::content_length()) head.content_length = *length;
       head.has_body = Beast::chunked() || head.content_length.value_or(0) > 0;
-      head.web_socket = head.method == "GET" && head.version == 11 && head.headers.has_token("Connection", "upgrade") &&
-                        head.headers.has_token("Upgrade", "websocket") && head.headers.has("Sec-WebSocket-Key");
-      if (head.version != 10 && head.version != 11) this->fault_ = Fault{make_error(Errc::Unsupported, "HTTP/1.0 or HTTP/1.1 is spoken here"), 505};
+      head.web_socket = head.method == "GET" && head.version == 11 &&
+                        head.headers.has_token("Connection", "upgrade") &&
+                        head.headers.has_token("Upgrade", "websocket") &&
+                        head.headers.has("Sec-WebSocket-Key");
+      const auto coding = head.headers.all("Transfer-Encoding");
+      if (!coding.empty() &&
+          (coding.size() > 1 || !equal_without_case(coding.front(), "chunked"))) {
+        this->fault_ = Fault{
+            make_error(Errc::Unsupported, "the only transfer coding spoken here is chunked"), 501};
+      }
       if (head.version == 11 && head.headers.all("Host").size() != 1) {
-        this->fault_ = Fault{make_error(Errc::InvalidArgument, "a request of HTTP/1.1 has exactly one Host"), 400};
+        this->fault_ = Fault{
+            make_error(Errc::InvalidArgument, "a request of HTTP/1.1 has exactly one Host"), 400};
       }
     } else {
       this->response_.keep_alive = Beast::keep_alive();
@@ -168,18 +188,38 @@ std::expected<void, Fault> Decoder::go_on_to_body() {
 std::expected<void, Fault> Decoder::end() {
   error_code code;
   parser_->put_end(code);
-  if (code) return std::unexpected(Fault{make_error(Errc::Unavailable, "the peer closed the connection within a message"), 0});
+  if (code)
+    return std::unexpected(
+        Fault{make_error(Errc::Unavailable, "the peer closed the connection within a message"), 0});
   return {};
 }
 
-bool Decoder::head_done() const { return parser_->head_done(); }
-bool Decoder::done() const { return parser_->done(); }
-bool Decoder::started() const { return parser_->started_; }
-const RequestHead& Decoder::request() const { return parser_->request_; }
-const ResponseHead& Decoder::response() const { return parser_->response_; }
-std::string Decoder::take_body() { return std::exchange(parser_->body_, {}); }
-std::size_t Decoder::body_bytes() const { return parser_->body_.size(); }
-std::string Decoder::take_rest() { return std::exchange(parser_->pending_, {}); }
-std::size_t Decoder::rest_bytes() const { return parser_->pending_.size(); }
+bool Decoder::head_done() const {
+  return parser_->head_done();
+}
+bool Decoder::done() const {
+  return parser_->done();
+}
+bool Decoder::started() const {
+  return parser_->started_;
+}
+const RequestHead& Decoder::request() const {
+  return parser_->request_;
+}
+const ResponseHead& Decoder::response() const {
+  return parser_->response_;
+}
+std::string Decoder::take_body() {
+  return std::exchange(parser_->body_, {});
+}
+std::size_t Decoder::body_bytes() const {
+  return parser_->body_.size();
+}
+std::string Decoder::take_rest() {
+  return std::exchange(parser_->pending_, {});
+}
+std::size_t Decoder::rest_bytes() const {
+  return parser_->pending_.size();
+}
 
 }  // namespace base::http

@@ -12,9 +12,10 @@ namespace base::http {
 
 struct ServerLimits {
   std::size_t target_bytes_max = 8 * 1024;
-  std::size_t header_bytes_max = 16 * 1024;  ///< Request line and all fields.
+  std::size_t header_bytes_max = 16 * 1024;       ///< Request line and all fields.
   Duration idle_max = std::chrono::seconds(120);  ///< Between two requests.
-  Duration head_max = std::chrono::seconds(10);   ///< First byte of a request to its empty line, TLS included.
+  Duration head_max =
+      std::chrono::seconds(10);  ///< First byte of a request to its empty line, TLS included.
   Duration body_max = std::chrono::seconds(60);   ///< A whole body that read_body collects.
   Duration stall_max = std::chrono::seconds(30);  ///< One read of a streamed body, one write.
 };
@@ -35,8 +36,9 @@ class ServerConnection {
   ServerConnection(const ServerConnection&) = delete;
   ServerConnection& operator=(const ServerConnection&) = delete;
 
-  /// The next request's head. Empty: the peer closed, was idle for too long, or the last answer ended
-  /// the connection. What the last handler left unread of its body is skipped, if it is little.
+  /// The next request's head. Empty: the peer closed, was idle for too long, or the last answer
+  /// ended the connection. What the last handler left unread of its body is skipped, if it is
+  /// little.
   Task<std::expected<std::optional<RequestHead>, Fault>> next_request();
 
   /// Some bytes of the body; empty at its end. Sends "100 Continue" first when it is awaited.

@@ -11,10 +11,10 @@ namespace base::http {
 
 /// Who is at the other end, as the kernel says.
 struct Peer {
-  bool local = false;       ///< A unix socket: uid, gid and pid are the kernel's word (SO_PEERCRED).
+  bool local = false;  ///< A unix socket: uid, gid and pid are the kernel's word (SO_PEERCRED).
   std::uint32_t uid = 0, gid = 0;
   std::int32_t pid = 0;
-  std::string address;      ///< "unix" or "[fd00::9]:40122"
+  std::string address;  ///< "unix" or "[fd00::9]:40122"
 };
 
 struct Accepted {
@@ -42,8 +42,8 @@ class Listener {
 Result<std::unique_ptr<Listener>> listen_unix(const Executor& executor, const std::string& path,
                                               unsigned mode);
 
-/// Certificate and private key of a TLS server (PEM). Connections: TLS 1.2 or 1.3, AEAD with forward
-/// secrecy.
+/// Certificate and private key of a TLS server (PEM). Connections: TLS 1.2 or 1.3, AEAD with
+/// forward secrecy.
 class TlsIdentity {
  public:
   /// Errors: InvalidArgument (PEM, or the key is not the certificate's).

@@ -19,8 +19,8 @@ class WebSocket {
  public:
   virtual ~WebSocket() = default;
   /// The next binary or text message. Empty: closed by the peer in an orderly way.
-  /// Errors: Unavailable (the connection is gone or silent), InvalidArgument (protocol violation, too
-  /// large).
+  /// Errors: Unavailable (the connection is gone or silent), InvalidArgument (protocol violation,
+  /// too large).
   virtual Task<Result<std::optional<Bytes>>> read() = 0;
   /// Sends `bytes` as one binary message.
   virtual Task<Result<>> write(BytesView bytes) = 0;

@@ -1,0 +1,13 @@
+#pragma once
+
+#include <base/http/socket.hpp>
+#include <boost/asio/ip/tcp.hpp>
+
+namespace base::http {
+
+std::unique_ptr<ByteStream> make_tls_server_stream(asio::ip::tcp::socket socket,
+                                                   std::shared_ptr<TlsIdentity::Context> context);
+Task<Result<std::unique_ptr<ByteStream>>> shake_hands_as_client(asio::ip::tcp::socket socket,
+                                                                std::string pinned_pem);
+
+}  // namespace base::http
