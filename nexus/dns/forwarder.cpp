@@ -1,0 +1,167 @@
+#include "dns/forwarder.hpp"
+
+#include <fmt/format.h>
+
+#include <base/async/timeout.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/ip/udp.hpp>
+#include <boost/asio/read.hpp>
+#include <boost/asio/write.hpp>
+
+#include "dns/message.hpp"
+#include "dns/name.hpp"
+
+namespace nexus::dns {
+
+namespace asio = boost::asio;
+using base::Bytes;
+using base::Errc;
+using base::fail;
+using base::Result;
+
+namespace {
+
+void set_id(Bytes& message, std::uint16_t id) {
+  message[0] = static_cast<std::uint8_t>(id >> 8);
+  message[1] = static_cast<std::uint8_t>(id);
+}
+
+// Name, type and class of the question, in lower case; empty when it is not one.
+std::string question_key(base::BytesView message) {
+  std::size_t offset = kHeaderBytes;
+  if (message.size() < kHeaderBytes) return {};
+  const auto name = read_name(message, offset);
+  if (!name || offset + 4 > message.size()) return {};
+  return lower_case(*name) + std::string(base::as_text(message.subspan(offset, 4)));
+}
+
+}  // namespace
+
+Forwarder::Forwarder(std::vector<Server> servers, std::size_t under_way_max,
+                     std::size_t cache_entries_max, const base::Clock& clock, base::Rng& rng)
+    : servers_(std::move(servers)),
+      under_way_max_(under_way_max),
+      cache_entries_max_(cache_entries_max),
+      clock_(clock),
+      rng_(rng) {}
+
+base::Task<Result<Bytes>> Forwarder::ask(Bytes question) {
+  const std::string key = question_key(question);
+  if (key.empty()) co_return fail(Errc::InvalidArgument, "not a DNS question");
+  const auto asked_id = static_cast<std::uint16_t>(question[0] << 8 | question[1]);
+  if (const auto found = cache_.find(key); found != cache_.end()) {
+    if (found->second.until > clock_.now()) {
+      Bytes answer = found->second.answer;
+      set_id(answer, asked_id);
+      co_return answer;
+    }
+    cache_.erase(found);
+  }
+  if (under_way_ >= under_way_max_)
+    co_return fail(Errc::ResourceExhausted, "too many forwarded questions are under way");
+  struct UnderWay {
+    explicit UnderWay(std::size_t& count) : count_(count) { ++count_; }
+    ~UnderWay() { --count_; }
+    std::size_t& count_;
+  } counted(under_way_);
+
+  std::string tried;
+  for (const Server& server : servers_) {
+    const auto id = static_cast<std::uint16_t>(rng_.u64());
+    set_id(question, id);
+    auto answer = co_await base::with_timeout(ask_server(server, question, id), kServerTimeout,
+                                              server.address);
+    if (!answer) {
+      tried += (tried.empty() ? "" : "; ") + answer.error().describe();
+      continue;
+    }
+    if (((*answer)[2] & 0x02) != 0) {  // Truncated: the whole comes over TCP.
+      auto whole = co_await base::with_timeout(ask_over_tcp(server, question), kServerTimeout,
+                                               server.address);
+      if (whole) answer = std::move(whole);
+    }
+    if (question_key(*answer) != key) {
+      tried +=
+          fmt::format("{}{} answered another question", tried.empty() ? "" : "; ", server.address);
+      continue;
+    }
+    keep(key, *answer);
+    set_id(*answer, asked_id);
+    co_return std::move(*answer);
+  }
+  co_return fail(Errc::TimedOut, "no DNS server answered: " + tried);
+}
+
+base::Task<Result<Bytes>> Forwarder::ask_server(const Server& server, const Bytes& question,
+                                                std::uint16_t id) {
+  using asio::ip::udp;
+  boost::system::error_code error;
+  const udp::endpoint to(asio::ip::make_address(server.address, error), server.port);
+  udp::socket socket(co_await asio::this_coro::executor);
+  // Connecting gives a random port and drops what comes from anybody else.
+  if (!error) socket.open(to.protocol(), error);
+  if (!error) socket.connect(to, error);
+  if (error) {
+    co_return std::unexpected(base::from_system_error(error, server.address));
+  }
+  if (auto [failed, count] = co_await socket.async_send(asio::buffer(question), base::use_result);
+      failed) {
+    co_return std::unexpected(base::from_system_error(failed, server.address));
+  }
+  Bytes answer(kTcpBytesMax);
+  for (;;) {
+    auto [failed, count] = co_await socket.async_receive(asio::buffer(answer), base::use_result);
+    if (failed) co_return std::unexpected(base::from_system_error(failed, server.address));
+    if (count < kHeaderBytes || (answer[0] << 8 | answer[1]) != id || (answer[2] & 0x80) == 0)
+      continue;
+    answer.resize(count);
+    co_return answer;
+  }
+}
+
+base::Task<Result<Bytes>> Forwarder::ask_over_tcp(const Server& server, const Bytes& question) {
+  using asio::ip::tcp;
+  boost::system::error_code error;
+  const tcp::endpoint to(asio::ip::make_address(server.address, error), server.port);
+  tcp::socket socket(co_await asio::this_coro::executor);
+  if (auto [failed] = co_await socket.async_connect(to, base::use_result); failed) {
+    co_return std::unexpected(base::from_system_error(failed, server.address));
+  }
+  Bytes framed = {static_cast<std::uint8_t>(question.size() >> 8),
+                  static_cast<std::uint8_t>(question.size())};
+  framed.insert(framed.end(), question.begin(), question.end());
+  if (auto [failed, count] =
+          co_await asio::async_write(socket, asio::buffer(framed), base::use_result);
+      failed) {
+    co_return std::unexpected(base::from_system_error(failed, server.address));
+  }
+  std::array<std::uint8_t, 2> size{};
+  if (auto [failed, count] =
+          co_await asio::async_read(socket, asio::buffer(size), base::use_result);
+      failed) {
+    co_return std::unexpected(base::from_system_error(failed, server.address));
+  }
+  Bytes answer(static_cast<std::size_t>(size[0] << 8 | size[1]));
+  if (auto [failed, count] =
+          co_await asio::async_read(socket, asio::buffer(answer), base::use_result);
+      failed) {
+    co_return std::unexpected(base::from_system_error(failed, server.address));
+  }
+  if (answer.size() < kHeaderBytes || answer[0] != question[0] || answer[1] != question[1]) {
+    co_return fail(Errc::DataLoss, server.address + " answered another question");
+  }
+  co_return answer;
+}
+
+void Forwarder::keep(const std::string& key, const Bytes& answer) {
+  const auto response = parse_response(answer);
+  if (!response || response->answers.empty() || response->rcode != Rcode::NoError) return;
+  std::uint32_t seconds = kCacheSecondsMax;
+  for (const ResourceRecord& record : response->answers)
+    seconds = std::min(seconds, record.ttl_seconds);
+  if (seconds == 0) return;
+  if (cache_.size() >= cache_entries_max_) cache_.erase(cache_.begin());
+  cache_.insert_or_assign(key, Cached{answer, clock_.now() + std::chrono::seconds(seconds)});
+}
+
+}  // namespace nexus::dns
