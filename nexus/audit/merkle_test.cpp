@@ -100,7 +100,7 @@ class MerkleVectors : public testing::Test {
   static std::optional<Digest> digest(const nlohmann::json& value) {
     if (value.is_null()) return std::nullopt;
     const auto bytes = base::from_base64(value.get<std::string>());
-    if (!bytes) return std::nullopt;
+    if (!bytes || bytes->empty()) return std::nullopt;
     if (bytes->size() != 32) return base::sha256(base::BytesView(*bytes));
     Digest digest;
     std::copy(bytes->begin(), bytes->end(), digest.begin());
