@@ -3,19 +3,10 @@
 #include <unistd.h>
 
 #include <filesystem>
-#include <hypermesh/node/hypermesh_config.hpp>
-#include <nexus/node/nexus_config.hpp>
-#include <stoq/node/stoq_config.hpp>
 
 namespace apps {
 
 using namespace base::config;
-
-const std::vector<Layer>& all_layers() {
-  static const std::vector<Layer> layers = {stoq::config_layer(), nexus::config_layer(),
-                                            hypermesh::config_layer(), hypermesh::shared_layer()};
-  return layers;
-}
 
 Environment process_environment() {
   Environment environment;

@@ -32,6 +32,7 @@ Layer config_layer() {
   Layer layer;
   layer.name = "stoq";
   layer.keys = {
+      text("data_directory", "/var/lib/hypermesh", "Where stoqd alone keeps its identity."),
       unbuilt(choice("mode", {{"member", {}}, {"standalone", {}}}, "member",
                      "standalone: a content network of its own, without Nexus and HyperMesh."),
               "content network"),

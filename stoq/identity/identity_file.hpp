@@ -1,0 +1,20 @@
+#pragma once
+
+#include <base/crypto.hpp>
+#include <stoq/types.hpp>
+#include <string>
+
+namespace stoq {
+
+/// A node's key pair and the id that derives from it.
+struct Identity {
+  base::SigningKey key;
+  NodeId id;
+};
+
+/// The identity kept in `path`, made on first use: the Ed25519 seed in hex, one line, mode 0600, on
+/// disk before this returns. Errors: Forbidden (the file can be read by others: says how to mend
+/// it), DataLoss (not a seed), and those of the file system.
+base::Result<Identity> open_identity(const std::string& path, base::Rng& rng);
+
+}  // namespace stoq
