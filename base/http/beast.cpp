@@ -1,2 +1,3 @@
-// Beast is compiled once, here (BOOST_BEAST_SEPARATE_COMPILATION).
+// Beast and the TLS part of Asio are compiled once, here.
+#include <boost/asio/ssl/impl/src.hpp>
 #include <boost/beast/src.hpp>

@@ -31,6 +31,9 @@ class Decoder::Parser {
 
   std::expected<void, Fault> advance() {
     while (!done() && !(head_done() && !body_wanted_) && !pending_.empty()) {
+      // Between chunks at least five bytes are to come ("0\r\n\r\n"); Beast asserts that they are
+      // there.
+      if (head_done() && chunked_ && chunk_rest_ == 0 && pending_.size() < 5) return {};
       error_code code;
       const std::size_t taken = put(pending_, code);
       pending_.erase(0, taken);
@@ -50,7 +53,7 @@ class Decoder::Parser {
   std::expected<void, Fault> fault(const error_code& code) {
     if (code == bhttp::error::header_limit) {
       // Without the end of the first line in sight it is the target that is too long.
-      const bool target = pending_.find('\n') == std::string::npos;
+      const bool target = request_.method.empty() && pending_.find('\n') == std::string::npos;
       return refuse(target ? 414 : 431, "the request's head is larger than " +
                                             std::to_string(limits_.header_bytes_max) + " bytes");
     }
@@ -65,6 +68,8 @@ class Decoder::Parser {
   std::string body_;
   bool body_wanted_ = false;
   bool started_ = false;
+  bool chunked_ = false;
+  std::uint64_t chunk_rest_ = 0;  // What is to come of the chunk under way.
   std::optional<Fault> fault_;
   RequestHead request_;
   ResponseHead response_;
@@ -120,6 +125,7 @@ class Hooks : public Base, private bhttp::basic_parser<IsRequest> {
     headers.add(text(name), text(value));
   }
   void on_header_impl(error_code&) override {
+    this->chunked_ = Beast::chunked();
     if constexpr (IsRequest) {
       RequestHead& head = this->request_;
       head.keep_alive = Beast::keep_alive();
@@ -148,8 +154,11 @@ class Hooks : public Base, private bhttp::basic_parser<IsRequest> {
     this->body_.append(body.data(), body.size());
     return body.size();
   }
-  void on_chunk_header_impl(std::uint64_t, beast::string_view, error_code&) override {}
+  void on_chunk_header_impl(std::uint64_t size, beast::string_view, error_code&) override {
+    this->chunk_rest_ = size;
+  }
   std::size_t on_chunk_body_impl(std::uint64_t, beast::string_view body, error_code&) override {
+    this->chunk_rest_ -= body.size();
     this->body_.append(body.data(), body.size());
     return body.size();
   }

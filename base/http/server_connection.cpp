@@ -90,6 +90,7 @@ ServerConnection::~ServerConnection() = default;
 
 Task<std::expected<std::optional<RequestHead>, Fault>> ServerConnection::next_request() {
   State& s = *state_;
+  if (s.broken) co_return std::nullopt;
   if (s.in_request) {
     std::size_t skipped = 0;
     while (!s.broken && !s.closing && !s.decoder->done()) {
@@ -103,7 +104,7 @@ Task<std::expected<std::optional<RequestHead>, Fault>> ServerConnection::next_re
       skipped += bytes->size();
       if (skipped > kSkippedBodyBytesMax) s.closing = true;
     }
-    if (s.closing && !s.broken) co_await s.linger();
+    if (s.closing && !s.broken && !s.decoder->done()) co_await s.linger();
     if (s.closing || s.broken) co_return std::nullopt;
     s.reset_decoder(s.decoder->take_rest() + s.early);
   }
