@@ -3,6 +3,11 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <fstream>
+#include <iterator>
+
+#include "configuration/reference_page.hpp"
+
 namespace apps {
 namespace {
 
@@ -42,6 +47,16 @@ TEST(ExampleConfigurations, WhatHasNoEffectIsNamed) {
               Contains("stoq.edge.cache_size (edge network)"));
   EXPECT_THAT(example("stoq-only.yaml").effective.without_effect(),
               Contains("stoq.mode (content network)"));
+}
+
+// `REWRITE=1 apps_configuration_test` writes the page anew; the difference is reviewed.
+TEST(Configuration, ThePageNamesEveryKey) {
+  const std::string path = PROJECT_SOURCE_DIR "/docs/operating/configuration.md";
+  const std::string page = configuration_page(all_layers());
+  if (std::getenv("REWRITE")) std::ofstream(path) << page;
+  std::ifstream file(path);
+  EXPECT_EQ(std::string(std::istreambuf_iterator<char>(file), {}), page)
+      << "REWRITE=1 writes it anew";
 }
 
 TEST(Configuration, AMissingFileIsNamed) {

@@ -8,8 +8,8 @@
 namespace apps {
 
 const std::vector<base::config::Layer>& all_layers() {
-  static const std::vector<base::config::Layer> layers = {stoq::config_layer(), nexus::config_layer(),
-                                                          hypermesh::config_layer(), shared_layer()};
+  static const std::vector<base::config::Layer> layers = {
+      stoq::config_layer(), nexus::config_layer(), hypermesh::config_layer(), shared_layer()};
   return layers;
 }
 
