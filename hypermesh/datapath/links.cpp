@@ -4,6 +4,8 @@
 #include <linux/netlink.h>
 #include <linux/rtnetlink.h>
 
+#include <ctime>
+
 namespace hypermesh::datapath {
 namespace {
 
@@ -25,6 +27,19 @@ base::Result<std::vector<Entry>> dump_all(NetlinkSocket& socket, const NetlinkBa
       return std::unexpected(std::move(outcome).error());
     }
   }
+}
+
+/// Asks again until the answer is yes; the kernel is at work on it.
+template <class Ask>
+base::Result<> await(const std::string& complaint, const Ask& ask) {
+  constexpr int kTriesMax = 20'000;  // some seconds
+  constexpr timespec kPause{0, 50'000};
+  for (int tries = 0; tries < kTriesMax; ++tries) {
+    TRY(const bool yes, ask());
+    if (yes) return {};
+    ::nanosleep(&kPause, nullptr);
+  }
+  return base::fail(base::Errc::TimedOut, complaint);
 }
 
 }  // namespace
@@ -61,6 +76,29 @@ base::Result<std::uint32_t> link_index(NetlinkSocket& socket, const std::string&
   TRY(const auto link, find_link(socket, name));
   if (!link) return base::fail(base::Errc::NotFound, fmt::format("there is no link {}", name));
   return link->index;
+}
+
+base::Result<> await_operational(NetlinkSocket& socket, const std::string& name) {
+  return await(fmt::format("the link {} does not come up", name), [&]() -> base::Result<bool> {
+    TRY(const auto link, find_link(socket, name));
+    if (!link) return base::fail(base::Errc::NotFound, fmt::format("there is no link {}", name));
+    return link->operational;
+  });
+}
+
+base::Result<> await_local(NetlinkSocket& socket, const IpAddress& address) {
+  return await(fmt::format("the address {} does not come up", address.to_string()),
+               [&]() -> base::Result<bool> {
+                 bool local = false;
+                 const auto answer =
+                     socket.send(find_route_request(address),
+                                 [&](const NetlinkMessage& message) -> base::Result<> {
+                                   TRY(local, parse_is_local(message));
+                                   return {};
+                                 });
+                 // Before the address works there may be no route to it at all.
+                 return answer && local;
+               });
 }
 
 }  // namespace hypermesh::datapath

@@ -128,6 +128,10 @@ base::Result<> set_up_node_end(NetlinkSocket& inside, const NodeIdentity& identi
   add_route(batch, {{IpAddress::v4(0, 0, 0, 0), 0}, uplink, cluster.machine4(), own.node4});
   add_route(batch, {IpPrefix::host(cluster.machine6()), uplink, gateway6, own.node6});
   add_route(batch, {IpPrefix::host(cluster.machine4()), uplink, cluster.machine4(), own.node4});
+  // The rules translate or refuse these before they leave; a route must exist for the node's own
+  // connections.
+  add_route(batch, {cluster.services6(), uplink, gateway6, own.node6});
+  add_route(batch, {cluster.services4(), uplink, cluster.machine4(), own.node4});
   add_route(batch, {.destination = cluster.v6});
   add_route(batch, {.destination = cluster.v4});
   return inside.send(batch);
@@ -167,6 +171,10 @@ base::Result<NodeNamespaces> enter_node_namespaces(const NodeIsolation& node) {
   TRY_DO(set_up_machine_end(machine, machine_netns.get(), node, name));
   TRY(NetlinkSocket inside, NetlinkSocket::open(NETLINK_ROUTE));
   TRY_DO(set_up_node_end(inside, node.identity));
+  TRY_DO(await_operational(inside, kUplinkName));
+  TRY_DO(await_operational(machine, name));
+  TRY_DO(await_local(inside, node.identity.addresses().node6));
+  TRY_DO(await_local(machine, node.identity.cluster.machine6()));
   return NodeNamespaces{std::move(machine_netns)};
 }
 

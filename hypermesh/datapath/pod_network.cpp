@@ -86,6 +86,7 @@ base::Result<> PodNetwork::connect(const PodAttachment& pod, const std::string& 
   add_neighbour(node_end, index, pod.addresses.v4, mac);
   TRY_DO(socket_.send(node_end));
   TRY_DO(set_up_pod_end(pod));
+  TRY_DO(await_operational(socket_, link));
   // Last: whoever finds the route finds the pod's end configured.
   NetlinkBatch routes;
   add_route(routes, {IpPrefix::host(pod.addresses.v6), index, {}, node_.node6});
@@ -110,7 +111,22 @@ base::Result<> PodNetwork::set_up_pod_end(const PodAttachment& pod) const {
   add_neighbour(batch, index, node_.node4, kNodeEndMac);
   add_route(batch, {{IpAddress(), 0}, index, gateway6, pod.addresses.v6});
   add_route(batch, {{IpAddress::v4(0, 0, 0, 0), 0}, index, node_.node4, pod.addresses.v4});
-  return socket.send(batch);
+  TRY_DO(socket.send(batch));
+  TRY_DO(await_operational(socket, kPodInterface));
+  return await_local(socket, pod.addresses.v6);
+}
+
+base::Result<> PodNetwork::withdraw(std::string_view pod_uid, const PodAddresses& addresses) {
+  TRY(const auto link, find_link(socket_, pod_link_name(pod_uid)));
+  if (!link) return {};
+  base::Result<> outcome;
+  for (const IpAddress& address : {addresses.v6, addresses.v4}) {
+    NetlinkBatch batch;
+    delete_route(batch, {IpPrefix::host(address), link->index});
+    auto deleted = socket_.send(batch);
+    if (!deleted && deleted.error().code != base::Errc::NotFound) outcome = std::move(deleted);
+  }
+  return outcome;
 }
 
 base::Result<> PodNetwork::detach(std::string_view pod_uid) {

@@ -46,7 +46,13 @@ class PodNetwork {
   /// AlreadyExists (the namespace has an eth0), and the kernel's.
   base::Result<> attach(const PodAttachment& pod);
 
-  /// Removes the pod's link, with its addresses and routes. Not an error when there is none.
+  /// Takes the routes to the pod away: nothing reaches it any more, and its addresses can be given
+  /// to another pod. For whoever lets the pod's namespace go next: the link goes with it, later, in
+  /// a thread of the kernel. Not an error when there is nothing.
+  base::Result<> withdraw(std::string_view pod_uid, const PodAddresses& addresses);
+
+  /// Removes the pod's link, with its addresses and routes, and waits for it: the kernel takes tens
+  /// of milliseconds for that. Not an error when there is none.
   base::Result<> detach(std::string_view pod_uid);
 
   /// Uids of the pods that have a link.

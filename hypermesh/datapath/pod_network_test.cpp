@@ -12,7 +12,7 @@
 #include <fstream>
 
 #include "datapath/links.hpp"
-#include "datapath/testing/hosts.hpp"
+#include "datapath/testing/node_fixture.hpp"
 
 namespace hypermesh::datapath {
 namespace {
@@ -23,52 +23,7 @@ using ::testing::IsEmpty;
 using ::testing::UnorderedElementsAre;
 namespace fs = std::filesystem;
 
-NodeIdentity test_identity() {
-  return {.name = "n1",
-          .index = 1,
-          .cluster = {*IpPrefix::parse("fd12:3456:789a::/48"), *IpPrefix::parse("10.77.0.0/16")},
-          .dev = true};
-}
-
-class NodeTest : public ::testing::Test {
- protected:
-  void SetUp() override {
-    testing::become_the_machine();
-    machine_ = std::move(*own_network_namespace());
-    char name[] = "/tmp/hypermesh-node-test-XXXXXX";
-    ASSERT_NE(::mkdtemp(name), nullptr);
-    home_ = name;
-  }
-  void TearDown() override {
-    node_.reset();
-    (void)remove_machine_link(home_);
-    fs::remove_all(home_);
-  }
-
-  void start_node() {
-    auto node = testing::NodeHolder::start({.identity = identity_, .home = home_});
-    ASSERT_TRUE(node) << node.error().describe();
-    node_ = std::move(*node);
-  }
-  PodNetwork open_pods() {
-    const auto inside = InNetworkNamespace::enter(node_->netns());
-    return std::move(*PodNetwork::open(identity_.addresses()));
-  }
-  std::vector<std::string> machine_links() {
-    auto socket = NetlinkSocket::open(NETLINK_ROUTE);
-    std::vector<std::string> names;
-    for (const Link& link : *list_links(*socket)) names.push_back(link.name);
-    return names;
-  }
-  PodAddresses pod_addresses(std::uint32_t index) {
-    return *addresses_of_pod(identity_.addresses(), index);
-  }
-
-  NodeIdentity identity_ = test_identity();
-  UniqueFd machine_;
-  fs::path home_;
-  std::unique_ptr<testing::NodeHolder> node_;
-};
+using testing::NodeTest;
 
 TEST_F(NodeTest, TheMachineAndTheNodeReachEachOtherInBothFamilies) {
   start_node();
@@ -104,7 +59,7 @@ TEST_F(NodeTest, ThePodAnswersTheMachineTheNodeAndAnotherPodAtOnce) {
   EXPECT_EQ(testing::ask_udp(machine_.get(), at.v6, 80), "pod");
 }
 
-TEST_F(NodeTest, ADetachedPodIsRefusedAtOnceAndLeavesNothing) {
+TEST_F(NodeTest, ADetachedPodLeavesNothing) {
   start_node();
   PodNetwork pods = open_pods();
   const auto pod = *make_network_namespace();
@@ -113,11 +68,25 @@ TEST_F(NodeTest, ADetachedPodIsRefusedAtOnceAndLeavesNothing) {
   ASSERT_TRUE(pods.detach("uid-1"));
   EXPECT_THAT(*pods.list(), IsEmpty());
   EXPECT_TRUE(pods.detach("uid-1")) << "detaching again is no error";
-  for (const IpAddress& address : {pod_addresses(1).v6, pod_addresses(1).v4}) {
-    const auto answer = testing::ask_tcp(machine_.get(), address, 80);
-    ASSERT_FALSE(answer);
-    EXPECT_EQ(answer.error().code, base::Errc::Unavailable) << answer.error().describe();
-  }
+  const auto inside = InNetworkNamespace::enter(node_->netns());
+  EXPECT_THAT(*machine_routes(),
+              ::testing::Not(::testing::Contains(IpPrefix::host(pod_addresses(1).v6))));
+}
+
+TEST_F(NodeTest, TheAddressesOfAWithdrawnPodCanBeGivenToAnotherAtOnce) {
+  start_node();
+  PodNetwork pods = open_pods();
+  const auto first = *make_network_namespace();
+  const auto second = *make_network_namespace();
+  ASSERT_TRUE(pods.attach({"uid-1", first.get(), pod_addresses(1)}));
+  ASSERT_TRUE(pods.withdraw("uid-1", pod_addresses(1)));
+  ASSERT_TRUE(pods.withdraw("uid-1", pod_addresses(1))) << "withdrawing again is no error";
+  ASSERT_TRUE(pods.attach({"uid-2", second.get(), pod_addresses(1)}));
+  const testing::Responder on6(second.get(), pod_addresses(1).v6, 80, "second");
+  const testing::Responder on4(second.get(), pod_addresses(1).v4, 80, "second");
+  EXPECT_EQ(testing::ask_tcp(machine_.get(), pod_addresses(1).v6, 80),
+            "second to fd12:3456:789a::1");
+  EXPECT_EQ(testing::ask_tcp(machine_.get(), pod_addresses(1).v4, 80), "second to 10.77.0.1");
 }
 
 TEST_F(NodeTest, LinksOfPodsThatNobodyKnowsAreFoundAndRemoved) {

@@ -28,6 +28,29 @@ void end_of_veth(NetlinkWriter& message, const VethEnd& end, std::uint32_t mtu) 
   message.u32(IFLA_MTU, mtu);
 }
 
+void write_route(NetlinkWriter& message, std::uint16_t type, std::uint16_t flags,
+                 const Route& route) {
+  rtmsg body{};
+  body.rtm_family = family_of(route.destination.address);
+  body.rtm_dst_len = static_cast<std::uint8_t>(route.destination.length);
+  body.rtm_table = RT_TABLE_MAIN;
+  body.rtm_protocol = RTPROT_STATIC;
+  body.rtm_type = route.link == 0 ? RTN_UNREACHABLE : RTN_UNICAST;
+  body.rtm_scope = route.gateway || route.link == 0 || route.destination.address.is_v6()
+                       ? RT_SCOPE_UNIVERSE
+                       : RT_SCOPE_LINK;
+  if (route.gateway) body.rtm_flags = RTNH_F_ONLINK;
+  message.begin(type, flags, body);
+  if (route.destination.length != 0) {
+    message.attribute(RTA_DST, route.destination.address.bytes());
+  }
+  if (route.link != 0) message.u32(RTA_OIF, route.link);
+  if (route.gateway) message.attribute(RTA_GATEWAY, route.gateway->bytes());
+  if (route.source) message.attribute(RTA_PREFSRC, route.source->bytes());
+  if (route.metric != 0) message.u32(RTA_PRIORITY, route.metric);
+  message.end();
+}
+
 }  // namespace
 
 IpAddress link_local_of(const MacAddress& mac) {
@@ -113,25 +136,13 @@ void add_address(NetlinkBatch& batch, std::uint32_t link, const IpPrefix& addres
 void add_route(NetlinkBatch& batch, const Route& route) {
   NetlinkWriter& message =
       batch.add(fmt::format("add the route to {}", route.destination.to_string()));
-  rtmsg body{};
-  body.rtm_family = family_of(route.destination.address);
-  body.rtm_dst_len = static_cast<std::uint8_t>(route.destination.length);
-  body.rtm_table = RT_TABLE_MAIN;
-  body.rtm_protocol = RTPROT_STATIC;
-  body.rtm_type = route.link == 0 ? RTN_UNREACHABLE : RTN_UNICAST;
-  body.rtm_scope = route.gateway || route.link == 0 || route.destination.address.is_v6()
-                       ? RT_SCOPE_UNIVERSE
-                       : RT_SCOPE_LINK;
-  if (route.gateway) body.rtm_flags = RTNH_F_ONLINK;
-  message.begin(RTM_NEWROUTE, kCreate, body);
-  if (route.destination.length != 0) {
-    message.attribute(RTA_DST, route.destination.address.bytes());
-  }
-  if (route.link != 0) message.u32(RTA_OIF, route.link);
-  if (route.gateway) message.attribute(RTA_GATEWAY, route.gateway->bytes());
-  if (route.source) message.attribute(RTA_PREFSRC, route.source->bytes());
-  if (route.metric != 0) message.u32(RTA_PRIORITY, route.metric);
-  message.end();
+  write_route(message, RTM_NEWROUTE, kCreate, route);
+}
+
+void delete_route(NetlinkBatch& batch, const Route& route) {
+  NetlinkWriter& message =
+      batch.add(fmt::format("delete the route to {}", route.destination.to_string()));
+  write_route(message, RTM_DELROUTE, kRequest, route);
 }
 
 void add_neighbour(NetlinkBatch& batch, std::uint32_t link, const IpAddress& address,
@@ -165,6 +176,24 @@ NetlinkBatch list_routes_request(Family family) {
   return batch;
 }
 
+NetlinkBatch find_route_request(const IpAddress& address) {
+  NetlinkBatch batch;
+  NetlinkWriter& message = batch.add(fmt::format("look for the route to {}", address.to_string()));
+  rtmsg body{};
+  body.rtm_family = family_of(address);
+  body.rtm_dst_len = static_cast<std::uint8_t>(address.bits());
+  message.begin(RTM_GETROUTE, kRequest, body);
+  message.attribute(RTA_DST, address.bytes());
+  message.end();
+  return batch;
+}
+
+base::Result<bool> parse_is_local(const NetlinkMessage& message) {
+  if (message.type != RTM_NEWROUTE) return false;
+  TRY(const auto parsed, parse_body<rtmsg>(message));
+  return parsed.first.rtm_type == RTN_LOCAL;
+}
+
 base::Result<std::optional<Link>> parse_link(const NetlinkMessage& message) {
   if (message.type != RTM_NEWLINK) return std::nullopt;
   TRY(const auto parsed, parse_body<ifinfomsg>(message));
@@ -173,6 +202,8 @@ base::Result<std::optional<Link>> parse_link(const NetlinkMessage& message) {
   link.index = static_cast<std::uint32_t>(body.ifi_index);
   link.name = attributes.text(IFLA_IFNAME).value_or("");
   link.alias = attributes.text(IFLA_IFALIAS).value_or("");
+  const auto state = attributes.find(IFLA_OPERSTATE);
+  link.operational = state && state->size() == 1 && (*state)[0] == IF_OPER_UP;
   TRY(const auto info, attributes.nested(IFLA_LINKINFO));
   link.kind = info.text(IFLA_INFO_KIND).value_or("");
   return link;

@@ -50,6 +50,8 @@ struct Route {
   std::uint32_t metric = 0;            ///< 0: the kernel's default.
 };
 void add_route(NetlinkBatch& batch, const Route& route);
+/// By destination, link and metric.
+void delete_route(NetlinkBatch& batch, const Route& route);
 
 /// `address` is at `mac` for ever: nobody asks on the link, no first packet waits.
 void add_neighbour(NetlinkBatch& batch, std::uint32_t link, const IpAddress& address,
@@ -59,9 +61,15 @@ void add_neighbour(NetlinkBatch& batch, std::uint32_t link, const IpAddress& add
 NetlinkBatch list_links_request();
 NetlinkBatch list_routes_request(Family family);
 
+/// Asks for the route that a packet to `address` would take.
+NetlinkBatch find_route_request(const IpAddress& address);
+/// The route of the answer leads to the host itself. Errors: DataLoss.
+base::Result<bool> parse_is_local(const NetlinkMessage& message);
+
 struct Link {
   std::uint32_t index = 0;
   std::string name, alias, kind;  ///< `kind` "veth", "bridge", ...; empty for hardware.
+  bool operational = false;       ///< Up, connected, and its queue takes packets.
 };
 /// Errors: DataLoss. Empty when the message is of another type.
 base::Result<std::optional<Link>> parse_link(const NetlinkMessage& message);

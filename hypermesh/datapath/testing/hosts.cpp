@@ -178,16 +178,26 @@ base::Result<std::string> ask_tcp(int netns, const IpAddress& address, std::uint
 UdpClient::UdpClient(int netns, const IpAddress& server, std::uint16_t port)
     : fd_(open_socket(netns, server, SOCK_DGRAM)) {
   const SocketAddress at = socket_address(server, port);
-  (void)::connect(fd_.get(), at.get(), at.size);
+  if (::connect(fd_.get(), at.get(), at.size) != 0) refused_ = errno;
+}
+
+base::Result<> UdpClient::say() {
+  if (refused_ != 0) return base::fail_errno(refused_, "connect");
+  if (::send(fd_.get(), "?", 1, 0) < 0) return base::fail_errno(errno, "send");
+  return {};
 }
 
 base::Result<std::string> UdpClient::ask() {
-  if (::send(fd_.get(), "?", 1, 0) < 0) return base::fail_errno(errno, "send");
+  TRY_DO(say());
   return read_some(fd_.get());
 }
 
 base::Result<std::string> ask_udp(int netns, const IpAddress& address, std::uint16_t port) {
   return UdpClient(netns, address, port).ask();
+}
+
+base::Result<> say_udp(int netns, const IpAddress& address, std::uint16_t port) {
+  return UdpClient(netns, address, port).say();
 }
 
 }  // namespace hypermesh::datapath::testing

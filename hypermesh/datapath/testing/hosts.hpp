@@ -55,14 +55,19 @@ class Responder {
 base::Result<std::string> ask_tcp(int netns, const IpAddress& address, std::uint16_t port);
 base::Result<std::string> ask_udp(int netns, const IpAddress& address, std::uint16_t port);
 
+/// Sends one packet and awaits nothing.
+base::Result<> say_udp(int netns, const IpAddress& address, std::uint16_t port);
+
 /// A UDP client that keeps its port.
 class UdpClient {
  public:
   explicit UdpClient(int netns, const IpAddress& server, std::uint16_t port);
   base::Result<std::string> ask();
+  base::Result<> say();
 
  private:
   UniqueFd fd_;
+  int refused_ = 0;
 };
 
 }  // namespace hypermesh::datapath::testing
