@@ -1,10 +1,9 @@
 #pragma once
 
+#include <base/async/task.hpp>
 #include <cstdint>
 #include <string>
 #include <vector>
-
-#include <base/async/task.hpp>
 
 #include "runtime/images/unpack_report.hpp"
 
@@ -17,17 +16,18 @@ struct UnpackRequest {
   std::vector<LayerId> parents;  ///< The layers below, bottom first.
 };
 
-/// Turns layers of images into folders that overlay mounts share. The work needs rights that the daemon
-/// does not have, so the keeper does it (LayerStore, in a sandboxed process for each layer).
+/// Turns layers of images into folders that overlay mounts share. The work needs rights that the
+/// daemon does not have, so the keeper does it (LayerStore, in a sandboxed process for each layer).
 ///
-/// Calls are made on one executor; none blocks it. Implementations: the keeper's client; LocalLayerUnpacker
-/// (tests and tools that run as root).
+/// Calls are made on one executor; none blocks it. Implementations: the keeper's client;
+/// LocalLayerUnpacker (tests and tools that run as root).
 class LayerUnpacker {
  public:
   virtual ~LayerUnpacker() = default;
 
   /// Makes the layer's folder, or finds it. Afterwards it is whole and on disk.
-  /// Errors: InvalidArgument (the archive is refused), NotVerified (diff id), ResourceExhausted (disk or a
+  /// Errors: InvalidArgument (the archive is refused), NotVerified (diff id), ResourceExhausted
+  /// (disk or a
   ///         limit), NotFound (a parent).
   virtual base::Task<base::Result<LayerRecord>> unpack(UnpackRequest request) = 0;
   /// Every whole layer.
