@@ -1,6 +1,7 @@
 // Bytes that claim to come from the kernel: every length is checked before it is used.
 #include <linux/rtnetlink.h>
 
+#include "datapath/conntrack_messages.hpp"
 #include "datapath/route_messages.hpp"
 
 using namespace hypermesh::datapath;
@@ -18,5 +19,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     }
     (void)parse_link(**message);
     (void)parse_route(**message);
+    (void)parse_is_local(**message);
+    (void)parse_flow(**message);
   }
 }
