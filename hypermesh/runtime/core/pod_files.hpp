@@ -1,0 +1,18 @@
+#pragma once
+
+// The small files that every container of a pod shares.
+
+#include <nexus/workload_types.hpp>
+#include <string>
+#include <vector>
+
+namespace hypermesh::keeper {
+
+/// What the pod calls itself: its host name, or its name.
+std::string pod_hostname(const nexus::PodSpec& pod);
+/// /etc/hosts. `addresses` are the pod's own.
+std::string hosts_file(const nexus::PodSpec& pod, const std::vector<std::string>& addresses);
+/// /etc/resolv.conf. `node_servers` answer where the pod names none.
+std::string resolver_file(const nexus::PodSpec& pod, const std::vector<std::string>& node_servers);
+
+}  // namespace hypermesh::keeper
