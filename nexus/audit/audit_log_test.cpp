@@ -19,18 +19,6 @@ using base::Errc;
 using testing::ElementsAre;
 using testing::HasSubstr;
 
-// Memory that outlives the store on it, as a disk does.
-class Disk final : public StateBackend {
- public:
-  explicit Disk(MemoryBackend& memory) : memory_(memory) {}
-  std::unique_ptr<View> view() const override { return memory_.view(); }
-  base::Result<> prepare() override { return memory_.prepare(); }
-  base::Result<> write(const Batch& batch) override { return memory_.write(batch); }
-
- private:
-  MemoryBackend& memory_;
-};
-
 class AuditLogTest : public testing::Test {
  protected:
   using Body = std::function<base::Task<>(AuditLog&, StateStore&)>;
@@ -40,7 +28,8 @@ class AuditLogTest : public testing::Test {
     base::asio::io_context context;
     base::BlockingPool pool(1);
     auto state = EmbeddedStateStore::open(context.get_executor(), pool,
-                                          std::make_unique<Disk>(memory_), clock_, *metrics_, {});
+                                          std::make_unique<BorrowedMemoryBackend>(memory_), clock_,
+                                          *metrics_, {});
     ASSERT_TRUE(state);
     bool done = false;
     base::asio::co_spawn(

@@ -83,6 +83,18 @@ base::Bytes head_bytes(const TreeHead& head) {
 
 }  // namespace
 
+AuditEntry audit_entry(const Actor& actor, std::string action, base::WallTime time) {
+  AuditEntry entry;
+  entry.time = time;
+  entry.who = actor.user;
+  entry.role = actor.role;
+  entry.action = std::move(action);
+  entry.result = "ok";
+  entry.origin = actor.origin;
+  entry.trace_id = actor.trace_id;
+  return entry;
+}
+
 base::Bytes encode_record(const AuditRecord& record) {
   base::ByteWriter writer;
   writer.u8(kRecordVersion);

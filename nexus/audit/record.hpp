@@ -9,6 +9,8 @@
 #include <optional>
 #include <string>
 
+#include "audit/receipt.hpp"
+
 namespace nexus {
 
 /// What happened, before it has its place in the log.
@@ -27,6 +29,9 @@ struct AuditEntry {
       digest;  ///< SHA-256 of the object as it was stored (a Secret's: sealed).
   bool operator==(const AuditEntry&) const = default;
 };
+
+/// An "ok" entry of `actor`, for the caller to complete.
+AuditEntry audit_entry(const Actor& actor, std::string action, base::WallTime time);
 
 inline constexpr std::size_t kAuditTextBytesMax =
     512;  ///< Of each text; longer ones are cut and end in "...".

@@ -11,10 +11,13 @@
 
 namespace nexus {
 
+inline constexpr std::size_t kObjectBytesMax = 1u << 20;  ///< Compact JSON of one object.
+
 /// One stored object. Immutable once read: the cache, lists and watches share it.
 struct Object {
   Json json;              ///< Kubernetes' shape; metadata.resourceVersion is `revision` as text.
   Revision revision = 0;  ///< Of the last write to it.
+  std::string writer;     ///< User of that write.
 };
 
 /// One write of ObjectStore::transact.

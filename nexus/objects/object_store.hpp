@@ -18,7 +18,6 @@ namespace nexus {
 
 struct ObjectWrite;
 
-inline constexpr std::size_t kObjectBytesMax = 1u << 20;  ///< Compact JSON of one object.
 inline constexpr std::size_t kTransactionWritesMax = 512;
 
 struct Written {

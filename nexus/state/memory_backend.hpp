@@ -27,4 +27,17 @@ class MemoryBackend final : public StateBackend {
   bool full_ = false;                 // Guarded by mutex_.
 };
 
+/// A MemoryBackend that outlives the store on it, as a disk outlives a process. `memory` is
+/// borrowed.
+class BorrowedMemoryBackend final : public StateBackend {
+ public:
+  explicit BorrowedMemoryBackend(MemoryBackend& memory) : memory_(memory) {}
+  std::unique_ptr<View> view() const override { return memory_.view(); }
+  base::Result<> prepare() override { return memory_.prepare(); }
+  base::Result<> write(const Batch& batch) override { return memory_.write(batch); }
+
+ private:
+  MemoryBackend& memory_;
+};
+
 }  // namespace nexus

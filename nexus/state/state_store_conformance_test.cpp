@@ -34,13 +34,13 @@ class StateStoreConformance : public testing::TestWithParam<Parameters> {
                   EmbeddedStateStore::Limits limits = {}) {
     base::asio::io_context context;
     base::BlockingPool pool(2);
-    if (!GetParam().on_disk && !memory_) memory_ = std::make_shared<MemoryBackend>();
-    auto store = GetParam().on_disk ? open_rocksdb_state_store(
-                                          context.get_executor(), pool, folder_.path() / "db",
-                                          {.free_bytes_min = 0}, clock_, *metrics_, {}, limits)
-                                    : EmbeddedStateStore::open(context.get_executor(), pool,
-                                                               std::make_unique<Shared>(memory_),
-                                                               clock_, *metrics_, limits);
+    auto store =
+        GetParam().on_disk
+            ? open_rocksdb_state_store(context.get_executor(), pool, folder_.path() / "db",
+                                       {.free_bytes_min = 0}, clock_, *metrics_, {}, limits)
+            : EmbeddedStateStore::open(context.get_executor(), pool,
+                                       std::make_unique<BorrowedMemoryBackend>(memory_), clock_,
+                                       *metrics_, limits);
     ASSERT_TRUE(store) << store.error().describe();
     bool done = false;
     base::asio::co_spawn(
@@ -57,21 +57,9 @@ class StateStoreConformance : public testing::TestWithParam<Parameters> {
     EXPECT_TRUE(done);
   }
 
-  std::shared_ptr<MemoryBackend> memory_;
+  MemoryBackend memory_;
 
  private:
-  // Lets memory outlive a store, as a disk does.
-  class Shared final : public StateBackend {
-   public:
-    explicit Shared(std::shared_ptr<MemoryBackend> memory) : memory_(std::move(memory)) {}
-    std::unique_ptr<View> view() const override { return memory_->view(); }
-    base::Result<> prepare() override { return memory_->prepare(); }
-    base::Result<> write(const Batch& batch) override { return memory_->write(batch); }
-
-   private:
-    std::shared_ptr<MemoryBackend> memory_;
-  };
-
   TemporaryFolder folder_;
   base::SystemClock clock_;
   std::unique_ptr<base::Metrics> metrics_ = base::make_prometheus_metrics();
@@ -389,12 +377,12 @@ class FullDisk : public StateStoreConformance {};
 TEST_P(FullDisk, RefusesChangesNothingAndGoesOnWhenThereIsRoom) {
   with_store([this](StateStore& store) -> base::Task<> {
     co_await store.commit(put("a", "1"));
-    memory_->set_full(true);
+    memory_.set_full(true);
     EXPECT_EQ(co_await code_of(store.commit(put("a", "2"))), Errc::ResourceExhausted);
     EXPECT_EQ((co_await store.grant_lease(1h)).error().code, Errc::ResourceExhausted);
     EXPECT_EQ(co_await value_of(store, "a"), "1");
     EXPECT_EQ(store.revision(), 1u);
-    memory_->set_full(false);
+    memory_.set_full(false);
     EXPECT_EQ(co_await store.commit(put("a", "3", 1)), 2u);
   });
 }
