@@ -173,16 +173,20 @@ Complaint check_absolute_path(std::string_view text) {
   return "must be a path that begins with \"/\"";
 }
 
-Complaint check_relative_path(std::string_view text) {
-  if (text.size() > 4096) return too_long(text, 4096);
-  if (text.starts_with('/')) return "must not begin with \"/\"";
-  if (text.find('\0') != std::string_view::npos) return "must not contain a zero byte";
+Complaint check_no_parent(std::string_view text) {
   while (!text.empty()) {
     const std::size_t slash = std::min(text.find('/'), text.size());
     if (text.substr(0, slash) == "..") return "must not contain \"..\"";
     text.remove_prefix(std::min(slash + 1, text.size()));
   }
   return std::nullopt;
+}
+
+Complaint check_relative_path(std::string_view text) {
+  if (text.size() > 4096) return too_long(text, 4096);
+  if (text.starts_with('/')) return "must not begin with \"/\"";
+  if (text.find('\0') != std::string_view::npos) return "must not contain a zero byte";
+  return check_no_parent(text);
 }
 
 Complaint check_image(std::string_view text) {

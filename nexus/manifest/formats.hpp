@@ -25,6 +25,7 @@ Complaint check_resource_name(std::string_view text);  ///< "cpu", "memory", "ex
 Complaint check_ip(std::string_view text);             ///< IPv4 or IPv6 literal.
 Complaint check_absolute_path(std::string_view text);
 Complaint check_relative_path(std::string_view text);  ///< No "..", not absolute.
+Complaint check_no_parent(std::string_view text);      ///< A path without "..".
 Complaint check_image(std::string_view text);          ///< Reference of an image.
 Complaint check_quantity(std::string_view text);
 Complaint check_base64(std::string_view text);     ///< RFC 4648, padded; line breaks allowed.

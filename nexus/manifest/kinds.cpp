@@ -197,7 +197,7 @@ base::Error no_such_kind(std::string_view name, bool as_written_in_objects) {
     candidates.push_back(as_written_in_objects ? std::string(kind.kind) : lower(kind.kind));
   }
   base::Error error = base::make_error(base::Errc::InvalidArgument,
-                                       fmt::format("no such kind: \"{}\"", name.substr(0, 100)));
+                                       fmt::format("kind {} does not exist", name.substr(0, 100)));
   if (auto near = base::nearest(name.substr(0, 100), candidates)) {
     return base::with_hint(std::move(error), fmt::format("did you mean {}?", *near));
   }
