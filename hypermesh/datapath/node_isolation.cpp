@@ -139,9 +139,16 @@ base::Result<> set_up_node_end(NetlinkSocket& inside, const NodeIdentity& identi
 
 }  // namespace
 
-std::string machine_link_name(const std::filesystem::path& home) {
+std::string node_tag(const std::filesystem::path& home) {
   const base::Digest digest = base::sha256(home.lexically_normal().string());
-  return "hm-" + base::to_hex(base::BytesView(digest).first(3)).substr(0, 5);
+  return base::to_hex(base::BytesView(digest).first(3)).substr(0, 5);
+}
+
+std::string machine_link_name(const std::filesystem::path& home) {
+  return "hm-" + node_tag(home);
+}
+std::string node_cgroup_name(const std::filesystem::path& home) {
+  return "hypermesh-" + node_tag(home);
 }
 
 base::Result<NodeNamespaces> enter_node_namespaces(const NodeIsolation& node) {

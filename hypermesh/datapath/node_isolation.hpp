@@ -31,8 +31,12 @@ struct NodeIsolation {
   std::uint32_t mtu = 1500;
 };
 
-/// "hm-" and five hexadecimal digits that follow from the node's home: how the machine's end is
-/// found again.
+/// Five hexadecimal digits that follow from the node's home: what of a node must have a name on the
+/// machine is found again by it, also when no file of the node is left.
+std::string node_tag(const std::filesystem::path& home);
+/// "hypermesh-" and the tag: the folder that a node makes in each cgroup hierarchy for all its own.
+std::string node_cgroup_name(const std::filesystem::path& home);
+/// "hm-" and the tag: the machine's end of the veth.
 std::string machine_link_name(const std::filesystem::path& home);
 
 /// What the caller takes along.
