@@ -3,30 +3,14 @@
 #include <string>
 #include <vector>
 
+#include <nexus/image_admin.hpp>
 #include <nexus/workload_driver.hpp>
 
 namespace hypermesh {
 
-struct ImageSummary {
-  std::string id;                     ///< "sha256:..." of the image configuration.
-  std::vector<std::string> references;
-  std::string digest;                 ///< Of the manifest.
-  std::string platform;               ///< "linux/amd64"
-  std::uint64_t bytes = 0;            ///< Compressed layers and configuration.
-  base::WallTime created{};
-  bool in_use = false;
-};
-
-struct PullProgress {
-  std::string reference;
-  std::uint64_t bytes_done = 0, bytes_total = 0;
-  std::uint32_t layers_done = 0, layers_total = 0;
-};
-
-struct GarbageReport {
-  std::uint64_t bytes_freed = 0;
-  std::uint32_t blobs_removed = 0, layers_removed = 0;
-};
+using ImageSummary = nexus::ImageSummary;
+using PullProgress = nexus::ImagePullProgress;
+using GarbageReport = nexus::ImageGarbage;
 
 /// Containers and images of one node.
 ///
