@@ -1,14 +1,14 @@
-// dns_bench_server PORT SERVICES: the cluster's DNS server alone, with the zone that bench/node/dns writes for its peer.
+// dns_bench_server PORT SERVICES: the cluster's DNS server alone, with the zone that bench/node/dns
+// writes for its peer.
 
-#include <cstdio>
-#include <cstdlib>
+#include <fmt/format.h>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
-#include <fmt/format.h>
-
+#include <cstdio>
+#include <cstdlib>
 #include <dns/dns_server.hpp>
 
 int main(int argc, char** argv) {
@@ -28,12 +28,13 @@ int main(int argc, char** argv) {
   }
   nexus::dns::ZoneInput zone;
   for (int i = 0; i < std::atoi(argv[2]); ++i) {
-    zone.services.push_back({"default",
-                             fmt::format("svc{}", i),
-                             {fmt::format("fd00::1:{:x}", i + 1), fmt::format("10.1.{}.{}", i / 250, i % 250 + 1)},
-                             {{"http", "tcp", 80}},
-                             {},
-                             ""});
+    zone.services.push_back(
+        {"default",
+         fmt::format("svc{}", i),
+         {fmt::format("fd00::1:{:x}", i + 1), fmt::format("10.1.{}.{}", i / 250, i % 250 + 1)},
+         {{"http", "tcp", 80}},
+         {},
+         ""});
   }
   (*server)->set_zone(nexus::dns::Zone::build(zone));
   boost::asio::signal_set signals(context, SIGTERM, SIGINT);

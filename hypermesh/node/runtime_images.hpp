@@ -9,8 +9,11 @@ class RuntimeImages final : public nexus::ImageAdmin {
  public:
   /// `runtime` is borrowed.
   explicit RuntimeImages(Runtime& runtime) : runtime_(runtime) {}
-  base::Task<base::Result<std::vector<ImageSummary>>> list() override { return runtime_.list_images(); }
-  base::Task<base::Result<std::vector<std::string>>> import(std::string path, std::string reference) override {
+  base::Task<base::Result<std::vector<ImageSummary>>> list() override {
+    return runtime_.list_images();
+  }
+  base::Task<base::Result<std::vector<std::string>>> import(std::string path,
+                                                            std::string reference) override {
     return runtime_.import_image(std::move(path), std::move(reference));
   }
   base::Task<base::Result<>> write_archive(std::string reference, std::string path) override {
@@ -19,8 +22,12 @@ class RuntimeImages final : public nexus::ImageAdmin {
   base::Task<base::Result<std::string>> inspect(std::string reference) override {
     return runtime_.inspect_image(std::move(reference));
   }
-  base::Task<base::Result<>> remove(std::string reference) override { return runtime_.remove_image(std::move(reference)); }
-  base::Task<base::Result<GarbageReport>> collect_garbage() override { return runtime_.collect_garbage(); }
+  base::Task<base::Result<>> remove(std::string reference) override {
+    return runtime_.remove_image(std::move(reference));
+  }
+  base::Task<base::Result<GarbageReport>> collect_garbage() override {
+    return runtime_.collect_garbage();
+  }
   std::vector<PullProgress> pulls() const override { return runtime_.pulls(); }
 
  private:

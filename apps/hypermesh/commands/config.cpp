@@ -32,13 +32,16 @@ std::vector<std::string> files_of(const std::vector<std::string>& words) {
   return files;
 }
 
-std::string_view severity_text(const Problem& problem) { return problem.severity == Problem::Severity::Error ? "error" : "warning"; }
+std::string_view severity_text(const Problem& problem) {
+  return problem.severity == Problem::Severity::Error ? "error" : "warning";
+}
 
 Table problem_table(const std::vector<Problem>& problems) {
   Table table({"PLACE", "KEY", "PROBLEM", "SEVERITY"});
   for (const Problem& problem : problems) {
     const bool error = problem.severity == Problem::Severity::Error;
-    table.row({problem.origin.describe(), problem.key, problem.message, Cell(std::string(severity_text(problem)), error ? Tone::Bad : Tone::Warn)});
+    table.row({problem.origin.describe(), problem.key, problem.message,
+               Cell(std::string(severity_text(problem)), error ? Tone::Bad : Tone::Warn)});
   }
   return table;
 }
@@ -47,7 +50,8 @@ Result<int> check(Session& session, const Arguments& arguments) {
   auto loaded = apps::load_configuration(files_of(arguments.words()), apps::process_environment());
   if (!loaded) {
     // A text that is no configuration at all is one problem, told like the others.
-    if (loaded.error().code != base::Errc::InvalidArgument) return std::unexpected(std::move(loaded).error());
+    if (loaded.error().code != base::Errc::InvalidArgument)
+      return std::unexpected(std::move(loaded).error());
     session.console().out(loaded.error().message + "\n1 error\n");
     return kExitDifferences;
   }
@@ -72,11 +76,13 @@ Result<int> show_node(Session& session) {
   Document document;
   document.value = json;
   document.table = [json](bool wide) {
-    Table table(wide ? std::vector<std::string>{"KEY", "VALUE", "ORIGIN", "EFFECT"} : std::vector<std::string>{"KEY", "VALUE", "ORIGIN"});
+    Table table(wide ? std::vector<std::string>{"KEY", "VALUE", "ORIGIN", "EFFECT"}
+                     : std::vector<std::string>{"KEY", "VALUE", "ORIGIN"});
     for (const Json& item : list_at(json, {"items"})) {
       const std::string layer = text_at(item, {"layer"});
-      std::vector<Cell> row{layer.empty() ? text_at(item, {"key"}) : layer + "." + text_at(item, {"key"}),
-                            item.contains("value") ? item["value"].dump() : "", text_at(item, {"origin"})};
+      std::vector<Cell> row{
+          layer.empty() ? text_at(item, {"key"}) : layer + "." + text_at(item, {"key"}),
+          item.contains("value") ? item["value"].dump() : "", text_at(item, {"origin"})};
       if (wide) row.emplace_back(text_at(item, {"effect"}));
       table.row(std::move(row));
     }
@@ -100,12 +106,15 @@ Result<int> show(Session& session, const Arguments& arguments) {
     Table table({"KEY", "VALUE", "ORIGIN"});
     for (const auto& [path, entry] : loaded.effective.entries()) {
       if (!effective && !entry.given()) continue;
-      std::string value = std::visit([](const auto& setting) { return Json(setting).dump(); }, entry.setting);
+      std::string value =
+          std::visit([](const auto& setting) { return Json(setting).dump(); }, entry.setting);
       if (entry.key->kind == base::config::KeyKind::Duration) {
-        value = fmt::format("{}s", static_cast<double>(std::get<std::int64_t>(entry.setting)) / 1e9);
+        value =
+            fmt::format("{}s", static_cast<double>(std::get<std::int64_t>(entry.setting)) / 1e9);
       }
       std::string origin = entry.origin.describe();
-      if (wide && !entry.key->unbuilt.empty()) origin += "  (no effect in this build: " + entry.key->unbuilt + ")";
+      if (wide && !entry.key->unbuilt.empty())
+        origin += "  (no effect in this build: " + entry.key->unbuilt + ")";
       table.row({path, value, origin});
     }
     return table;
@@ -115,29 +124,37 @@ Result<int> show(Session& session, const Arguments& arguments) {
 }
 
 constexpr Argument kCheckArguments[] = {{"FILE", true, true, Completes::File}};
-constexpr Example kCheckExamples[] = {{"hm config check /etc/hypermesh/nexus.yaml", "every problem with file, line and key; exit 10 when there is one"}};
+constexpr Example kCheckExamples[] = {
+    {"hm config check /etc/hypermesh/nexus.yaml",
+     "every problem with file, line and key; exit 10 when there is one"}};
 
 constexpr Argument kShowArguments[] = {{"FILE", false, true, Completes::File}};
-constexpr Flag kShowFlags[] = {{"effective", '\0', "", "also what nobody set: every key with the value in force"},
-                               {"origin", '\0', "", "with -o json: where each value comes from"}};
-constexpr Example kShowExamples[] = {{"hm config show --effective -o json stoq.yaml", "what a file means: durations in seconds, sizes in bytes"},
+constexpr Flag kShowFlags[] = {
+    {"effective", '\0', "", "also what nobody set: every key with the value in force"},
+    {"origin", '\0', "", "with -o json: where each value comes from"}};
+constexpr Example kShowExamples[] = {{"hm config show --effective -o json stoq.yaml",
+                                      "what a file means: durations in seconds, sizes in bytes"},
                                      {"hm config show", "what the node runs with"}};
 
 }  // namespace
 
-const Command kConfigCheck = {.path = "config check",
-                              .summary = "tell every mistake of configuration files",
-                              .description = "Reads the files together, as a daemon would, with the overrides of the environment.",
-                              .arguments = kCheckArguments,
-                              .examples = kCheckExamples,
-                              .run = check};
+const Command kConfigCheck = {
+    .path = "config check",
+    .summary = "tell every mistake of configuration files",
+    .description =
+        "Reads the files together, as a daemon would, with the overrides of the environment.",
+    .arguments = kCheckArguments,
+    .examples = kCheckExamples,
+    .run = check};
 
-const Command kConfigShow = {.path = "config show",
-                             .summary = "show what a configuration means",
-                             .description = "With files: what they mean, without a daemon. Without: what the node runs with.",
-                             .arguments = kShowArguments,
-                             .flags = kShowFlags,
-                             .examples = kShowExamples,
-                             .run = show};
+const Command kConfigShow = {
+    .path = "config show",
+    .summary = "show what a configuration means",
+    .description =
+        "With files: what they mean, without a daemon. Without: what the node runs with.",
+    .arguments = kShowArguments,
+    .flags = kShowFlags,
+    .examples = kShowExamples,
+    .run = show};
 
 }  // namespace cli
