@@ -107,4 +107,38 @@ base::Result<UnpackReport> decode_unpack_outcome(base::BytesView bytes) {
   return std::unexpected(std::move(error));
 }
 
+base::Bytes encode_layer_record(const LayerRecord& record) {
+  base::ByteWriter writer;
+  writer.u8(kVersion);
+  writer.raw(record.id.digest.bytes);
+  writer.raw(record.diff_id.bytes);
+  writer.u8(record.used_parents);
+  writer.u64(record.file_bytes);
+  writer.u64(record.entries);
+  write_texts(writer, record.notes);
+  return std::move(writer).take();
+}
+
+base::Result<LayerRecord> decode_layer_record(base::BytesView bytes) {
+  base::ByteReader reader(bytes);
+  TRY(const std::uint8_t version, reader.u8());
+  if (version != kVersion) {
+    return base::fail(
+        base::Errc::Unsupported,
+        fmt::format("a layer's record has version {}; {} is known", version, kVersion));
+  }
+  LayerRecord out;
+  for (ContentDigest* digest : {&out.id.digest, &out.diff_id}) {
+    TRY(const auto read, reader.raw(digest->bytes.size()));
+    std::ranges::copy(read, digest->bytes.begin());
+  }
+  TRY(const std::uint8_t used_parents, reader.u8());
+  out.used_parents = used_parents != 0;
+  TRY(out.file_bytes, reader.u64());
+  TRY(out.entries, reader.u64());
+  TRY(out.notes, read_texts(reader, kUnpackNotesMax, kUnpackNoteBytesMax));
+  TRY_DO(reader.end());
+  return out;
+}
+
 }  // namespace hypermesh

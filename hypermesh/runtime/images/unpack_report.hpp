@@ -65,4 +65,9 @@ struct LayerRecord {
   bool operator==(const LayerRecord&) const = default;
 };
 
+/// As the keeper tells it.
+base::Bytes encode_layer_record(const LayerRecord& record);
+/// Errors: DataLoss, Unsupported (version).
+base::Result<LayerRecord> decode_layer_record(base::BytesView bytes);
+
 }  // namespace hypermesh

@@ -46,5 +46,20 @@ TEST(UnpackOutcome, CarriesErrorsWithTheirCode) {
   EXPECT_EQ(*decode_unpack_outcome(encode_unpack_outcome(sample())), sample());
 }
 
+TEST(LayerRecord, SurvivesBeingWritten) {
+  const LayerRecord record{.id = {digest_of("i")},
+                           .diff_id = digest_of("d"),
+                           .used_parents = true,
+                           .file_bytes = 5,
+                           .entries = 6,
+                           .notes = {"a", "b"}};
+  const base::Bytes bytes = encode_layer_record(record);
+  const auto read = decode_layer_record(bytes);
+  ASSERT_TRUE(read) << read.error().describe();
+  EXPECT_EQ(*read, record);
+  for (std::size_t n = 0; n < bytes.size(); ++n)
+    EXPECT_FALSE(decode_layer_record(base::BytesView(bytes).first(n))) << n;
+}
+
 }  // namespace
 }  // namespace hypermesh
