@@ -3,6 +3,7 @@
 
 #include "audit/merkle.hpp"
 #include "audit/record.hpp"
+#include "audit/verifier.hpp"
 
 // What decodes encodes to the same bytes; a proof made of any bytes never leads a verifier astray.
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
@@ -14,6 +15,16 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     if (nexus::encode_staged(*entries) != base::as_text(bytes)) std::abort();
   }
   (void)nexus::decode_signed_tree_head(bytes);
+
+  // The same verdict however the bytes arrive, and never a root that was not made of them.
+  nexus::AuditVerifier whole, pieces;
+  const bool fed_whole = whole.feed(bytes).has_value();
+  bool fed_pieces = true;
+  for (std::size_t at = 0; at < size && fed_pieces; at += 7) {
+    fed_pieces = pieces.feed(bytes.subspan(at, std::min<std::size_t>(7, size - at))).has_value();
+  }
+  if (fed_whole != fed_pieces || whole.records() != pieces.records()) std::abort();
+  if (whole.finish({whole.records(), base::sha256("another root"), {}})) std::abort();
 
   base::ByteReader reader(bytes);
   const auto index = reader.u64(), tree_size = reader.u64();
