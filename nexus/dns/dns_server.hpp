@@ -22,6 +22,7 @@ struct DnsServerOptions {
   /// refused.
   std::vector<std::string> forward;
   std::size_t tcp_connections_max = 200;
+  std::size_t tcp_connections_per_client_max = 50;  ///< Of one address.
   base::Duration tcp_idle_max = std::chrono::seconds(10);
   std::size_t forwards_max = 512;        ///< Questions under way to other servers.
   std::size_t cache_entries_max = 4096;  ///< Of other servers' answers.

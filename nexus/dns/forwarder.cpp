@@ -9,7 +9,6 @@
 #include <boost/asio/write.hpp>
 
 #include "dns/message.hpp"
-#include "dns/name.hpp"
 
 namespace nexus::dns {
 
@@ -26,37 +25,21 @@ void set_id(Bytes& message, std::uint16_t id) {
   message[1] = static_cast<std::uint8_t>(id);
 }
 
-// Name, type and class of the question, in lower case; empty when it is not one.
-std::string question_key(base::BytesView message) {
-  std::size_t offset = kHeaderBytes;
-  if (message.size() < kHeaderBytes) return {};
-  const auto name = read_name(message, offset);
-  if (!name || offset + 4 > message.size()) return {};
-  return lower_case(*name) + std::string(base::as_text(message.subspan(offset, 4)));
-}
-
 }  // namespace
 
 Forwarder::Forwarder(std::vector<Server> servers, std::size_t under_way_max,
                      std::size_t cache_entries_max, const base::Clock& clock, base::Rng& rng)
     : servers_(std::move(servers)),
       under_way_max_(under_way_max),
-      cache_entries_max_(cache_entries_max),
       clock_(clock),
-      rng_(rng) {}
+      rng_(rng),
+      cache_(cache_entries_max) {}
 
 base::Task<Result<Bytes>> Forwarder::ask(Bytes question) {
   const std::string key = question_key(question);
   if (key.empty()) co_return fail(Errc::InvalidArgument, "not a DNS question");
   const auto asked_id = static_cast<std::uint16_t>(question[0] << 8 | question[1]);
-  if (const auto found = cache_.find(key); found != cache_.end()) {
-    if (found->second.until > clock_.now()) {
-      Bytes answer = found->second.answer;
-      set_id(answer, asked_id);
-      co_return answer;
-    }
-    cache_.erase(found);
-  }
+  if (auto found = cache_.find(question, clock_.now())) co_return std::move(*found);
   if (under_way_ >= under_way_max_)
     co_return fail(Errc::ResourceExhausted, "too many forwarded questions are under way");
   struct UnderWay {
@@ -85,7 +68,7 @@ base::Task<Result<Bytes>> Forwarder::ask(Bytes question) {
           fmt::format("{}{} answered another question", tried.empty() ? "" : "; ", server.address);
       continue;
     }
-    keep(key, *answer);
+    cache_.keep(question, *answer, clock_.now());
     set_id(*answer, asked_id);
     co_return std::move(*answer);
   }
@@ -151,17 +134,6 @@ base::Task<Result<Bytes>> Forwarder::ask_over_tcp(const Server& server, const By
     co_return fail(Errc::DataLoss, server.address + " answered another question");
   }
   co_return answer;
-}
-
-void Forwarder::keep(const std::string& key, const Bytes& answer) {
-  const auto response = parse_response(answer);
-  if (!response || response->answers.empty() || response->rcode != Rcode::NoError) return;
-  std::uint32_t seconds = kCacheSecondsMax;
-  for (const ResourceRecord& record : response->answers)
-    seconds = std::min(seconds, record.ttl_seconds);
-  if (seconds == 0) return;
-  if (cache_.size() >= cache_entries_max_) cache_.erase(cache_.begin());
-  cache_.insert_or_assign(key, Cached{answer, clock_.now() + std::chrono::seconds(seconds)});
 }
 
 }  // namespace nexus::dns

@@ -4,10 +4,11 @@
 #include <base/bytes.hpp>
 #include <base/random.hpp>
 #include <base/time.hpp>
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
+
+#include "dns/answer_cache.hpp"
 
 namespace nexus::dns {
 
@@ -16,7 +17,6 @@ namespace nexus::dns {
 class Forwarder {
  public:
   static constexpr base::Duration kServerTimeout = std::chrono::seconds(2);
-  static constexpr std::uint32_t kCacheSecondsMax = 3600;
 
   struct Server {
     std::string address;
@@ -31,22 +31,17 @@ class Forwarder {
   base::Task<base::Result<base::Bytes>> ask(base::Bytes question);
 
  private:
-  struct Cached {
-    base::Bytes answer;
-    base::MonotonicTime until;
-  };
   base::Task<base::Result<base::Bytes>> ask_server(const Server& server,
                                                    const base::Bytes& question, std::uint16_t id);
   base::Task<base::Result<base::Bytes>> ask_over_tcp(const Server& server,
                                                      const base::Bytes& question);
-  void keep(const std::string& key, const base::Bytes& answer);
 
   std::vector<Server> servers_;
-  std::size_t under_way_max_, cache_entries_max_;
+  std::size_t under_way_max_;
   const base::Clock& clock_;
   base::Rng& rng_;
   std::size_t under_way_ = 0;
-  std::map<std::string, Cached> cache_;  ///< By lower-case name, type and class.
+  AnswerCache cache_;
 };
 
 }  // namespace nexus::dns

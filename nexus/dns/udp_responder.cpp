@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <array>
+#include <base/time.hpp>
 #include <cerrno>
 
 #include "dns/answer.hpp"
@@ -27,11 +28,12 @@ struct Batch {
 }  // namespace
 
 UdpResponder::UdpResponder(int socket, const CurrentZone& zone, Forward forward,
-                           base::Counter& answered)
+                           base::Counter& answered, base::Histogram& resolution)
     : socket_(socket),
       zone_(zone),
       forward_(std::move(forward)),
       answered_(answered),
+      resolution_(resolution),
       thread_([this] { run(); }) {
   pthread_setname_np(thread_.native_handle(), "dns-udp");
 }
@@ -58,6 +60,7 @@ void UdpResponder::run() {
   std::shared_ptr<const Zone> zone;
   std::uint64_t generation = 0;
   std::uint32_t rotation = 0;
+  const base::SystemClock clock;
   while (!stopping_) {
     for (std::size_t i = 0; i < kBatch; ++i) {
       batch->in_vectors[i] = {batch->in[i].data(), batch->in[i].size()};
@@ -74,6 +77,7 @@ void UdpResponder::run() {
       if (errno == EBADF || errno == ENOTSOCK || errno == EINVAL) return;
       continue;
     }
+    const auto start = clock.now();
     if (const std::uint64_t now = zone_.generation(); now != generation) {
       generation = now;
       zone = zone_.get();
@@ -104,7 +108,9 @@ void UdpResponder::run() {
       // An answer that the kernel refuses (no route to that client) is dropped; the rest go out.
       sent += count > 0 ? static_cast<unsigned>(count) : 1;
     }
-    if (ready > 0) answered_.add(ready);
+    if (ready == 0) continue;
+    answered_.add(ready);
+    resolution_.observe(std::chrono::duration<double>(clock.now() - start).count() / ready);
   }
 }
 

@@ -44,7 +44,8 @@ class UdpResponder {
 
   /// Takes the bound socket. `forward` is called on the thread for names elsewhere; empty refuses
   /// them.
-  UdpResponder(int socket, const CurrentZone& zone, Forward forward, base::Counter& answered);
+  UdpResponder(int socket, const CurrentZone& zone, Forward forward, base::Counter& answered,
+               base::Histogram& resolution);
   ~UdpResponder();  ///< Ends the thread.
   UdpResponder(const UdpResponder&) = delete;
 
@@ -56,6 +57,7 @@ class UdpResponder {
   const CurrentZone& zone_;
   Forward forward_;
   base::Counter& answered_;
+  base::Histogram& resolution_;
   std::atomic<bool> stopping_{false};
   std::thread thread_;
 };
