@@ -174,6 +174,35 @@ TEST_F(NodeTest, TheHomeIsInsideAndTheMachineSeesNoMount) {
   EXPECT_THAT(node_text, ::testing::Not(HasSubstr("/sys/fs/cgroup/unified")));
 }
 
+TEST_F(NodeTest, AHomeBelowRunIsFoundInside) {
+  fs::remove_all(home_);
+  char name[] = "/run/hypermesh-node-test-XXXXXX";
+  ASSERT_NE(::mkdtemp(name), nullptr);
+  home_ = name;
+  std::ofstream(home_ / "mark") << "here";
+  start_node();
+  EXPECT_TRUE(fs::exists("/proc/" + std::to_string(node_->pid()) + "/root/run/hypermesh/mark"));
+}
+
+TEST_F(NodeTest, AMachineThatTurnsIPv6OffForNewLinksReachesItsNode) {
+  ASSERT_TRUE(write_sysctl("net/ipv6/conf/default/disable_ipv6", "1"));
+  start_node();
+  EXPECT_EQ(*read_sysctl("net/ipv6/conf/default/disable_ipv6"), "1");
+  ASSERT_TRUE(write_sysctl("net/ipv6/conf/default/disable_ipv6", "0"));
+  const testing::Responder node6(node_->netns(), identity_.addresses().node6, 8443, "node");
+  EXPECT_EQ(testing::ask_tcp(machine_.get(), identity_.addresses().node6, 8443),
+            "node to fd12:3456:789a::1");
+}
+
+TEST_F(NodeTest, ASocketOfTheMachineReachesItsLoopbackFromWithin) {
+  start_node();
+  const IpAddress loopback = *IpAddress::parse("127.0.0.1");
+  const testing::Responder registry(machine_.get(), loopback, 5000, "registry");
+  EXPECT_FALSE(testing::ask_tcp(node_->netns(), loopback, 5000)) << "not by the node's own network";
+  const auto inside = InNetworkNamespace::enter(node_->netns());
+  EXPECT_EQ(testing::ask_tcp(machine_.get(), loopback, 5000), "registry to 127.0.0.1");
+}
+
 TEST_F(NodeTest, ALinkOfSomebodyElseIsNotRemoved) {
   auto socket = *NetlinkSocket::open(NETLINK_ROUTE);
   const auto other = *make_network_namespace();

@@ -1,15 +1,18 @@
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
 #include <algorithm>
+#include <base/random.hpp>
 #include <csignal>
 #include <datapath/node_isolation.hpp>
 #include <datapath/testing/hosts.hpp>
 #include <fstream>
+#include <iterator>
+#include <set>
 #include <sstream>
 #include <thread>
 
@@ -79,22 +82,36 @@ class DevTest : public ::testing::Test {
     return "";
   }
   /// What could be left behind on the machine that this test plays.
-  std::string footprint() {
-    std::string text = read_text("/proc/self/mounts");
-    for (const auto& entry : fs::directory_iterator("/proc/self/net/dev_snmp6"))
-      text += entry.path().filename().string();
-    text +=
-        read_text("/proc/self/net/route") + fmt::format("{}", datapath::machine_routes()->size());
-    for (const MarkedProcess& marked : processes_with_variable("HM_NODE_HOME")) {
-      if (marked.value.starts_with(scratch_.string()))
-        text += fmt::format(" process {}", marked.process.pid());
+  std::multiset<std::string> footprint() {
+    std::multiset<std::string> found;
+    std::istringstream mounts(read_text("/proc/self/mounts"));
+    for (std::string line; std::getline(mounts, line);) found.insert("mount " + line);
+    for (const auto& entry : fs::directory_iterator("/proc/thread-self/net/dev_snmp6")) {
+      found.insert("link " + entry.path().filename().string());
     }
-    for (const fs::path& tree : cgroups()) text += tree.string();
-    return text + *datapath::read_sysctl("net/ipv6/conf/all/forwarding") +
-           *datapath::read_sysctl("net/ipv4/ip_forward");
+    for (const datapath::IpPrefix& route : *datapath::machine_routes())
+      found.insert("route " + route.to_string());
+    for (const MarkedProcess& marked : processes_with_variable("HM_NODE_HOME")) {
+      if (marked.value.starts_with(scratch_.string())) {
+        found.insert(fmt::format("process {} {}", marked.process.pid(),
+                                 read_text(fmt::format("/proc/{}/cmdline", marked.process.pid()))));
+      }
+    }
+    for (const fs::path& tree : cgroups()) found.insert("cgroup " + tree.string());
+    found.insert("forwarding " + *datapath::read_sysctl("net/ipv6/conf/all/forwarding") +
+                 *datapath::read_sysctl("net/ipv4/ip_forward"));
+    return found;
+  }
+  void expect_same_machine() {
+    const auto now = footprint();
+    std::vector<std::string> more, less;
+    std::ranges::set_difference(now, before_, std::back_inserter(more));
+    std::ranges::set_difference(before_, now, std::back_inserter(less));
+    EXPECT_THAT(more, IsEmpty());
+    EXPECT_THAT(less, IsEmpty());
   }
   void expect_nothing_left() {
-    EXPECT_EQ(footprint(), before_);
+    expect_same_machine();
     EXPECT_TRUE(fs::is_empty(options_.home));
   }
   static void kill_hard(pid_t pid) {
@@ -107,7 +124,7 @@ class DevTest : public ::testing::Test {
 
   fs::path scratch_;
   DevOptions options_;
-  std::string before_;
+  std::multiset<std::string> before_;
 };
 
 TEST_F(DevTest, OneCallStartsANode) {
@@ -179,7 +196,7 @@ TEST_F(DevTest, AStoppedNodeKeepsItsStateAndStartsAgain) {
   ASSERT_TRUE(dev_stop(options_, "n1", false));
   EXPECT_EQ(status().state, "Stopped");
   EXPECT_EQ(status().keeper_pid, 0);
-  EXPECT_EQ(footprint(), before_);
+  expect_same_machine();
   ASSERT_TRUE(dev_stop(options_, "n1", false)) << "stopping again is no error";
   const auto second = dev_start(options_, "n1");
   ASSERT_TRUE(second) << second.error().describe();
@@ -194,7 +211,7 @@ TEST_F(DevTest, APowerOffEndsContainersToo) {
   const auto container = RunningProcess::open(await_container());
   ASSERT_TRUE(dev_stop_all(options_, true));
   EXPECT_TRUE(container->ended());
-  EXPECT_EQ(footprint(), before_);
+  expect_same_machine();
   EXPECT_FALSE(fs::is_empty(options_.home / "n1"));
 }
 
@@ -233,6 +250,31 @@ TEST_F(DevTest, AResetLeavesNothingAfterAnyKillAndWithFilesMissing) {
     const auto reset = dev_reset(options_, {});
     ASSERT_TRUE(reset) << reset.error().describe();
     fs::create_directories(home);
+    expect_nothing_left();
+  }
+}
+
+// hm itself is killed at any moment of a start: the next start works, and a reset leaves nothing.
+TEST_F(DevTest, AStartThatIsKilledAtAnyMomentLeavesNothingInTheWay) {
+  base::SeededRng rng(11);
+  fs::create_directories(options_.home);
+  for (int round = 0; round < 25; ++round) {
+    SCOPED_TRACE(round);
+    const auto moment = static_cast<useconds_t>(rng.below(80'000));
+    const pid_t starting = ::fork();
+    ASSERT_GE(starting, 0);
+    if (starting == 0) {
+      (void)dev_up(options_);
+      ::_exit(0);
+    }
+    ::usleep(moment);
+    ::kill(starting, SIGKILL);
+    ::waitpid(starting, nullptr, 0);
+    if (round % 5 == 0) {
+      EXPECT_EQ(up().state, "Ready");
+    }
+    const auto reset = dev_reset(options_, {});
+    ASSERT_TRUE(reset) << reset.error().describe();
     expect_nothing_left();
   }
 }

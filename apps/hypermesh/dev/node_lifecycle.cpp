@@ -186,6 +186,15 @@ std::vector<RunningProcess> processes_of(const std::vector<NodeFiles>& nodes) {
   return found;
 }
 
+std::vector<fs::path> cgroups_of(const DevOptions& options, const std::vector<NodeFiles>& nodes) {
+  std::vector<fs::path> trees;
+  for (const NodeFiles& files : nodes) {
+    std::ranges::copy(find_cgroups(options.cgroup_top, datapath::node_cgroup_name(files.home)),
+                      std::back_inserter(trees));
+  }
+  return trees;
+}
+
 }  // namespace
 
 base::Result<> prepare_node(const NodeFiles& files, const datapath::NodeIdentity& identity) {
@@ -231,17 +240,22 @@ base::Result<> stop_node(const DevOptions& options, const NodeFiles& files) {
 }
 
 base::Result<> end_nodes(const DevOptions& options, const std::vector<NodeFiles>& nodes) {
-  std::vector<fs::path> trees;
-  for (const NodeFiles& files : nodes) {
-    std::ranges::copy(find_cgroups(options.cgroup_top, datapath::node_cgroup_name(files.home)),
-                      std::back_inserter(trees));
+  // A helper that the keeper had just started may go on and make another cgroup, so one look is not
+  // enough.
+  for (const Deadline deadline(kKillLimit);;) {
+    const auto trees = cgroups_of(options, nodes);
+    const auto processes = processes_of(nodes);
+    if (trees.empty() && processes.empty()) break;
+    if (deadline.passed()) {
+      return base::fail(base::Errc::TimedOut,
+                        "processes of the node appear faster than they can be ended");
+    }
+    // Keeper and daemon first: what they see of the end of the others they might act on.
+    for (const RunningProcess& process : processes) TRY_DO(process.signal(SIGKILL));
+    TRY_DO(kill_cgroups(trees));
+    TRY_DO(end_processes(processes, SIGKILL, deadline.left()));
+    TRY_DO(remove_cgroups(trees, deadline.left()));
   }
-  const auto processes = processes_of(nodes);
-  // Keeper and daemon first: what they see of the end of the others they might act on.
-  for (const RunningProcess& process : processes) TRY_DO(process.signal(SIGKILL));
-  TRY_DO(kill_cgroups(trees));
-  TRY_DO(end_processes(processes, SIGKILL, kKillLimit));
-  TRY_DO(remove_cgroups(trees, kKillLimit));
   for (const NodeFiles& files : nodes) {
     TRY_DO(datapath::remove_machine_link(files.home));
     for (const fs::path& file :

@@ -70,6 +70,9 @@ void become_the_machine() {
   static const bool done = [] {
     BASE_ASSERT(::unshare(CLONE_NEWNET | CLONE_NEWNS) == 0, "these tests need root");
     BASE_ASSERT(::mount(nullptr, "/", nullptr, MS_REC | MS_SLAVE, nullptr) == 0, "own mounts");
+    // As systemd leaves it: what is mounted in one namespace appears in its copies unless they say
+    // no.
+    BASE_ASSERT(::mount(nullptr, "/", nullptr, MS_REC | MS_SHARED, nullptr) == 0, "shared mounts");
     auto socket = NetlinkSocket::open(NETLINK_ROUTE);
     NetlinkBatch batch;
     change_link(batch, 1, {.up = true});
