@@ -11,6 +11,7 @@ namespace {
 constexpr std::uint16_t kClassIn = 1, kClassAny = 255;
 constexpr std::uint16_t kPointerToQuestion = 0xc000 | kHeaderBytes;
 constexpr std::size_t kOptBytes = 11;
+constexpr int kAliasHopsMax = 8;
 
 // Writes into fixed memory; remembers when something did not fit.
 class Output {
@@ -125,6 +126,8 @@ class Responder {
     return rcode;
   }
 
+  std::string take_alias() { return std::move(alias_); }
+
  private:
   void header() {
     out_.u16(query_.id);
@@ -135,6 +138,7 @@ class Responder {
 
   Rcode fill(bool& elsewhere) {
     elsewhere = false;
+    alias_.clear();
     if (query_.dns_class != kClassIn && query_.dns_class != kClassAny) return Rcode::Refused;
     const std::string* apex = zone_.apex_of(query_.key);
     if (!apex) {
@@ -160,8 +164,32 @@ class Responder {
       return Rcode::NoError;
     }
     counts_.answers = write_set(out_, *set, kPointerToQuestion, {}, rotation_);
+    if (set->type == Type::Cname && query_.type != static_cast<std::uint16_t>(Type::Cname))
+      follow(*set);
     if (!without_additional_) additional(*set);
     return Rcode::NoError;
+  }
+
+  // What an alias leads to belongs into the answer (RFC 1034 section 4.3.2); resolvers in pods ask
+  // only once.
+  void follow(const RecordSet& alias) {
+    std::string target = alias.data.front();
+    for (int hop = 0; hop < kAliasHopsMax; ++hop) {
+      const std::string key = lower_case(target);
+      if (!zone_.apex_of(key)) {
+        alias_ = std::move(target);
+        return;
+      }
+      const auto* sets = zone_.find(key);
+      if (!sets) return;
+      const RecordSet* set = set_of(*sets, static_cast<Type>(query_.type));
+      const RecordSet* next = set ? nullptr : set_of(*sets, Type::Cname);
+      if (!set && !next) return;
+      counts_.answers = static_cast<std::uint16_t>(
+          counts_.answers + write_set(out_, set ? *set : *next, 0, target, rotation_));
+      if (set) return;
+      target = next->data.front();
+    }
   }
 
   void additional(const RecordSet& set) {
@@ -203,6 +231,7 @@ class Responder {
   Counts counts_;
   bool authoritative_ = false;
   bool without_additional_ = false;
+  std::string alias_;
 };
 
 }  // namespace
@@ -227,9 +256,33 @@ Answer answer(const Zone& zone, base::BytesView message, bool over_tcp, std::uin
   result.disposition = Disposition::Answered;
   Responder responder(zone, query, message, rotation, output);
   result.rcode = responder.run(parsed.refuse, elsewhere);
+  result.alias = responder.take_alias();
   if (elsewhere) result.disposition = Disposition::Elsewhere;
   result.bytes = output.used();
   return result;
+}
+
+bool append_alias_records(base::Bytes& reply, base::BytesView from_elsewhere, std::size_t limit) {
+  const auto records = read_alias_records(from_elsewhere);
+  if (!records || records->empty() || reply.size() < kHeaderBytes) return false;
+  // An alias has no additional records but the OPT record, which stays the last.
+  const std::size_t opt_bytes = reply[11] != 0 ? kOptBytes : 0;
+  base::ByteWriter more;
+  for (const AliasRecord& record : *records) {
+    more.raw(base::as_bytes(record.name));
+    more.u16(record.type);
+    more.u16(kClassIn);
+    more.u32(record.ttl_seconds);
+    more.u16(static_cast<std::uint16_t>(record.data.size()));
+    more.raw(base::as_bytes(record.data));
+  }
+  if (reply.size() + more.view().size() > limit) return false;
+  reply.insert(reply.end() - static_cast<std::ptrdiff_t>(opt_bytes), more.view().begin(),
+               more.view().end());
+  const std::size_t answers = (reply[6] << 8 | reply[7]) + records->size();
+  reply[6] = static_cast<std::uint8_t>(answers >> 8);
+  reply[7] = static_cast<std::uint8_t>(answers);
+  return true;
 }
 
 }  // namespace nexus::dns

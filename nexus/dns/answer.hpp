@@ -1,6 +1,7 @@
 #pragma once
 
 #include <span>
+#include <string>
 
 #include "dns/zone.hpp"
 
@@ -16,6 +17,8 @@ struct Answer {
   Disposition disposition = Disposition::Drop;
   std::size_t bytes = 0;  ///< Written into the output.
   Rcode rcode = Rcode::NoError;
+  /// Name elsewhere (wire form) that the answer's alias leads to. What lies there is missing.
+  std::string alias;
 };
 
 /// Answers one message from `zone` into `out`, which holds at least kPlainUdpBytesMax bytes. Over
@@ -24,5 +27,10 @@ struct Answer {
 /// spread over all.
 Answer answer(const Zone& zone, base::BytesView message, bool over_tcp, std::uint32_t rotation,
               std::span<std::uint8_t> out);
+
+/// Completes `reply`, an answer of ours that ends in an alias, with what another server answered
+/// for the alias: addresses and further aliases. False: there was nothing, or it did not fit
+/// `limit`.
+bool append_alias_records(base::Bytes& reply, base::BytesView from_elsewhere, std::size_t limit);
 
 }  // namespace nexus::dns

@@ -216,6 +216,11 @@ class AsioDnsServer final : public DnsServer {
         } else {
           fail_with_servfail(std::span(reply).subspan(2));
         }
+      } else if (!answered.alias.empty() && forwarder_) {
+        Bytes whole(reply.begin() + 2, reply.end());
+        co_await follow_alias(answered.alias, *question, whole, kTcpBytesMax);
+        reply.resize(2);
+        reply.insert(reply.end(), whole.begin(), whole.end());
       }
       reply[0] = static_cast<std::uint8_t>((reply.size() - 2) >> 8);
       reply[1] = static_cast<std::uint8_t>(reply.size() - 2);
@@ -257,22 +262,37 @@ class AsioDnsServer final : public DnsServer {
         static_cast<std::uint8_t>((message[3] & 0xf0) | static_cast<std::uint8_t>(Rcode::ServFail));
   }
 
+  // Adds what lies behind an alias of ours. A client that wants no recursion, or whose alias nobody
+  // can resolve, gets the alias alone.
+  base::Task<> follow_alias(std::string alias, base::BytesView question, Bytes& reply,
+                            std::size_t limit) {
+    const ParsedQuery asked = parse_query(question);
+    if (!asked.query || !asked.query->recursion_desired) co_return;
+    const auto behind = co_await forwarder_->ask(build_query(0, alias, asked.query->type));
+    if (behind) append_alias_records(reply, *behind, limit);
+  }
+
   base::Task<> forward_udp(Bytes question, UdpPeer from) {
     const auto start = clock_.now();
     Bytes reply(kUdpBytesMax);
-    reply.resize(answer(*zone_.get(), question, false, 0, reply).bytes);
+    const Answer answered = answer(*zone_.get(), question, false, rotation_++, reply);
+    reply.resize(answered.bytes);
+    if (answered.disposition == Disposition::Drop) co_return;
     const std::size_t limit = udp_limit(question);
-    auto forwarded = co_await forwarder_->ask(std::move(question));
-    if (!forwarded) {
-      if (reply.size() < kHeaderBytes) co_return;
-      fail_with_servfail(reply);
-    } else if (forwarded->size() <= limit) {
-      reply = std::move(*forwarded);
-    } else {
-      // Too large for the client: an empty answer that says "ask over TCP".
-      fail_with_servfail(reply);
-      reply[2] |= 0x02;
-      reply[3] &= 0xf0;
+    if (answered.disposition == Disposition::Elsewhere) {
+      auto forwarded = co_await forwarder_->ask(std::move(question));
+      if (!forwarded) {
+        fail_with_servfail(reply);
+      } else if (forwarded->size() <= limit) {
+        reply = std::move(*forwarded);
+      } else {
+        // Too large for the client: an empty answer that says "ask over TCP".
+        fail_with_servfail(reply);
+        reply[2] |= 0x02;
+        reply[3] &= 0xf0;
+      }
+    } else if (!answered.alias.empty()) {
+      co_await follow_alias(answered.alias, question, reply, limit);
     }
     sendto(from.socket, reply.data(), reply.size(), MSG_DONTWAIT,
            reinterpret_cast<const sockaddr*>(&from.address), from.address_bytes);

@@ -137,6 +137,30 @@ TEST_F(DnsServerTest, OtherNamesAreForwardedAndFailuresSaidSo) {
   EXPECT_THAT(dig(lonely, "A www.org.example"), HasSubstr("status: SERVFAIL"));
 }
 
+TEST_F(DnsServerTest, AnAliasComesWithWhatItLeadsTo) {
+  ZoneInput other;
+  other.zone = "example";
+  other.server = "ns.example";
+  other.services = {{"org", "www", {"192.0.2.7", "2001:db8::7"}, {}, {}, ""}};
+  const auto& upstream = serve(other);
+  ZoneInput input = example();
+  input.services.push_back({"default", "outside", {}, {}, {}, "www.org.example"});
+  input.services.push_back({"default", "inside", {}, {}, {}, "web.default.mesh"});
+  const auto& server = serve(input, {"[::1]:" + std::to_string(upstream.port())});
+  for (const char* transport : {"", "+tcp ", "+noedns "}) {
+    EXPECT_EQ(dig(server, transport + std::string("+short AAAA outside.default.mesh")),
+              "www.org.example.\n2001:db8::7\n");
+    EXPECT_EQ(dig(server, transport + std::string("+short A inside.default.mesh")),
+              "web.default.mesh.\n10.0.0.20\n");
+    EXPECT_EQ(dig(server, transport + std::string("+short CNAME outside.default.mesh")),
+              "www.org.example.\n");
+    EXPECT_EQ(dig(server, transport + std::string("+short +norecurse A outside.default.mesh")),
+              "www.org.example.\n");
+  }
+  const auto& lonely = serve(input);
+  EXPECT_EQ(dig(lonely, "+short A outside.default.mesh"), "www.org.example.\n");
+}
+
 // dnsperf is the judge of a burst: nothing lost, every code as it must be.
 TEST_F(DnsServerTest, DnsperfLosesNothing) {
   if (std::system("command -v dnsperf >/dev/null") != 0) GTEST_SKIP() << "dnsperf is not installed";

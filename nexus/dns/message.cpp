@@ -261,4 +261,35 @@ base::Result<Response> parse_response(base::BytesView message) {
   return response;
 }
 
+base::Result<std::vector<AliasRecord>> read_alias_records(base::BytesView message) {
+  base::ByteReader reader(message);
+  TRY_DO(reader.u32());
+  TRY(const std::uint16_t questions, reader.u16());
+  TRY(const std::uint16_t answers, reader.u16());
+  std::size_t offset = kHeaderBytes;
+  for (int i = 0; i < questions; ++i) {
+    TRY_DO(read_name(message, offset));
+    offset += 4;
+    if (offset > message.size())
+      return fail(Errc::DataLoss, "a question runs past the end of the message");
+  }
+  std::vector<AliasRecord> records;
+  for (int i = 0; i < answers && records.size() < kAliasRecordsMax; ++i) {
+    TRY(RecordHead head, read_record(message, offset));
+    AliasRecord record{std::move(head.name), head.type, head.ttl, {}};
+    const auto data = message.subspan(head.data_offset, head.data_bytes);
+    const auto type = static_cast<Type>(head.type);
+    if (type == Type::Cname) {
+      std::size_t at = head.data_offset;
+      TRY(record.data, read_name(message, at));
+    } else if ((type == Type::A && data.size() == 4) || (type == Type::Aaaa && data.size() == 16)) {
+      record.data = base::as_text(data);
+    } else {
+      continue;
+    }
+    records.push_back(std::move(record));
+  }
+  return records;
+}
+
 }  // namespace nexus::dns

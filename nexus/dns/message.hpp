@@ -85,4 +85,15 @@ base::Bytes build_query(std::uint16_t id, const std::string& wire_name, std::uin
 /// Errors: DataLoss (names the offset).
 base::Result<Response> parse_response(base::BytesView message);
 
+/// An answer's addresses and aliases, ready to be written into another message.
+struct AliasRecord {
+  std::string name;  ///< Wire form.
+  std::uint16_t type = 0;
+  std::uint32_t ttl_seconds = 0;
+  std::string data;  ///< Wire form, names uncompressed.
+};
+inline constexpr std::size_t kAliasRecordsMax = 64;
+/// Errors: DataLoss.
+base::Result<std::vector<AliasRecord>> read_alias_records(base::BytesView message);
+
 }  // namespace nexus::dns

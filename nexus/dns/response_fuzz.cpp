@@ -6,6 +6,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   const base::BytesView message(data, size);
   (void)nexus::dns::parse_response(message);
   (void)nexus::dns::seconds_to_keep(message);
+  (void)nexus::dns::read_alias_records(message);
   base::Bytes aged(data, data + size);
   (void)nexus::dns::age_records(aged, 3);
   nexus::dns::AnswerCache cache(1);

@@ -90,7 +90,7 @@ void UdpResponder::run() {
       auto& out = batch->out[ready];
       const Answer answered = answer(*zone, question, false, rotation++, out);
       if (answered.disposition == Disposition::Drop) continue;
-      if (answered.disposition == Disposition::Elsewhere && forward_) {
+      if (forward_ && (answered.disposition == Disposition::Elsewhere || !answered.alias.empty())) {
         UdpPeer from{socket_, batch->peers[slot], message.msg_hdr.msg_namelen};
         forward_(base::Bytes(question.begin(), question.end()), from);
         continue;
