@@ -102,6 +102,42 @@ std::optional<ObjectWrite> deletion_of(const Object& object, base::WallTime now,
   return update_of(std::move(marked));
 }
 
+ObjectWrite adoption_of(const Object& object, const OwnerReference& owner) {
+  Json json = object.json;
+  Json& owners = json["metadata"]["ownerReferences"];
+  if (!owners.is_array()) owners = Json::array();
+  owners.push_back(to_json(owner));
+  return update_of(std::move(json));
+}
+
+ObjectWrite release_of(const Object& object, const std::string& owner_uid) {
+  Json json = object.json;
+  Json kept = Json::array();
+  for (const Json& owner : items(at(object.json, "metadata"), "ownerReferences")) {
+    if (text(owner, "uid") != owner_uid) kept.push_back(owner);
+  }
+  if (kept.empty()) {
+    json["metadata"].erase("ownerReferences");
+  } else {
+    json["metadata"]["ownerReferences"] = std::move(kept);
+  }
+  return update_of(std::move(json));
+}
+
+ObjectWrite without_finalizer(const Object& object, std::string_view finalizer) {
+  Json json = object.json;
+  Json kept = Json::array();
+  for (const Json& each : items(at(object.json, "metadata"), "finalizers")) {
+    if (!each.is_string() || each.get_ref<const std::string&>() != finalizer) kept.push_back(each);
+  }
+  if (kept.empty()) {
+    json["metadata"].erase("finalizers");
+  } else {
+    json["metadata"]["finalizers"] = std::move(kept);
+  }
+  return update_of(std::move(json));
+}
+
 ObjectRef ref_to(const Object& object) {
   const Json& meta = at(object.json, "metadata");
   return {.kind = text(object.json, "kind"),

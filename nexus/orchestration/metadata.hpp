@@ -56,6 +56,11 @@ ObjectWrite removal_of(const Object& object);
 std::optional<ObjectWrite> deletion_of(const Object& object, base::WallTime now,
                                        std::int64_t grace_seconds);
 
+/// `object` with an owner more, or without the entries of one.
+ObjectWrite adoption_of(const Object& object, const OwnerReference& owner);
+ObjectWrite release_of(const Object& object, const std::string& owner_uid);
+ObjectWrite without_finalizer(const Object& object, std::string_view finalizer);
+
 ObjectRef ref_to(const Object& object);
 
 }  // namespace nexus::orchestration

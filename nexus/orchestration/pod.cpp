@@ -49,12 +49,6 @@ base::Result<std::optional<Action>> read_action(const Json& json,
     action.host = text(*tcp, "host");
     return Action(std::move(action));
   }
-  if (const Json* grpc = find(json, "grpc")) {
-    GrpcAction action;
-    TRY(action.port, read_port(*grpc, ports));
-    action.service = text(*grpc, "service");
-    return Action(std::move(action));
-  }
   if (const Json* exec = find(json, "exec")) return Action(ExecAction{texts(*exec, "command")});
   if (const Json* sleep = find(json, "sleep")) {
     return Action(SleepAction{number_or(*sleep, "seconds", 0)});
@@ -78,7 +72,6 @@ base::Result<std::optional<Probe>> read_probe(const Json& container, std::string
   };
   probe.timing.success_threshold = threshold("successThreshold", 1);
   probe.timing.failure_threshold = threshold("failureThreshold", 3);
-  probe.termination_grace_seconds = number(*json, "terminationGracePeriodSeconds");
   return probe;
 }
 
@@ -126,7 +119,6 @@ base::Result<Container> read_container(const Json& json, bool init) {
   out.name = text(json, "name");
   out.image = text(json, "image");
   out.init = init;
-  out.sidecar = init && text(json, "restartPolicy") == "Always";
   out.pull_policy = read_pull_policy(json);
   for (const Json& port : items(json, "ports")) {
     out.ports.push_back({.name = text(port, "name"),
@@ -219,17 +211,9 @@ const Json& Pod::spec() const {
 }
 
 Requests Pod::requests() const {
-  Requests together, init_peak, sidecars;
+  Requests together, init_peak;
   for (const Container& container : containers) together = sum(together, container.requests);
-  for (const Container& container : init_containers) {
-    if (container.sidecar) {
-      sidecars = sum(sidecars, container.requests);
-      take_larger(init_peak, sidecars);
-    } else {
-      take_larger(init_peak, sum(sidecars, container.requests));
-    }
-  }
-  together = sum(together, sidecars);
+  for (const Container& container : init_containers) take_larger(init_peak, container.requests);
   take_larger(together, init_peak);
   return together;
 }

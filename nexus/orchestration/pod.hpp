@@ -33,22 +33,17 @@ struct TcpAction {
   std::string host;
   std::uint16_t port = 0;
 };
-struct GrpcAction {
-  std::uint16_t port = 0;
-  std::string service;
-};
 struct ExecAction {
   std::vector<std::string> command;
 };
 struct SleepAction {
   std::int64_t seconds = 0;
 };
-using Action = std::variant<HttpAction, TcpAction, GrpcAction, ExecAction, SleepAction>;
+using Action = std::variant<HttpAction, TcpAction, ExecAction, SleepAction>;
 
 struct Probe {
   Action action;
   ProbeTiming timing;
-  std::optional<std::int64_t> termination_grace_seconds;
 };
 enum class ProbeKind : std::uint8_t { Startup, Liveness, Readiness };
 std::string_view to_text(ProbeKind kind);
@@ -61,7 +56,6 @@ struct Requests {
 struct Container {
   std::string name, image;
   bool init = false;
-  bool sidecar = false;  ///< An init container that keeps running beside the others.
   PullPolicy pull_policy = PullPolicy::IfNotPresent;
   std::vector<ContainerPort> ports;
   std::optional<Probe> startup, liveness, readiness;

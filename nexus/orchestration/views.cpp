@@ -22,8 +22,6 @@ std::optional<StateText> init_state(const Json& pod) {
   const auto& statuses = items(at(pod, "status"), "initContainerStatuses");
   for (std::size_t i = 0; i < statuses.size(); ++i) {
     const Json& status = statuses[i];
-    const bool sidecar = i < specs.size() && text(specs[i], "restartPolicy") == "Always";
-    if (sidecar && flag(status, "started")) continue;
     if (const Json* ended = find(status, "state", "terminated")) {
       if (number_or(*ended, "exitCode", 0) == 0) continue;
       const std::string reason = text(*ended, "reason");

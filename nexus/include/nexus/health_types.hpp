@@ -28,20 +28,13 @@ struct TcpCheck {
   std::uint16_t port = 0;
   bool operator==(const TcpCheck&) const = default;
 };
-/// grpc.health.v1.Health/Check without TLS; passed when the answer is SERVING.
-struct GrpcCheck {
-  std::vector<std::string> hosts;
-  std::uint16_t port = 0;
-  std::string service;
-  bool operator==(const GrpcCheck&) const = default;
-};
 /// Passed when the command, run in the container, exits with 0.
 struct CommandCheck {
   ContainerId container;
   std::vector<std::string> command;
   bool operator==(const CommandCheck&) const = default;
 };
-using Check = std::variant<HttpCheck, TcpCheck, GrpcCheck, CommandCheck>;
+using Check = std::variant<HttpCheck, TcpCheck, CommandCheck>;
 
 struct CheckResult {
   bool passed = false;
