@@ -2,8 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
+#include <map>
 #include <set>
+#include <tuple>
 
 #include "manifest/manifest_file.hpp"
 #include "manifest/view.hpp"
@@ -25,7 +26,12 @@ bool makes_pods(const FileObject& object) {
 class References {
  public:
   References(std::span<const FileObject> objects, const ReferenceSource& source)
-      : objects_(objects), source_(source) {}
+      : objects_(objects), source_(source) {
+    for (const FileObject& object : objects) {
+      by_name_.emplace(Key{object.kind->kind, object.name_space(), object.name()}, &object.object);
+      if (makes_pods(object)) workloads_[object.name_space()].push_back(workload_of(object));
+    }
+  }
 
   std::vector<Problem> check() {
     for (const FileObject& object : objects_) {
@@ -38,12 +44,28 @@ class References {
   }
 
  private:
+  using Key =
+      std::tuple<std::string_view, std::string_view, std::string_view>;  // Kind, namespace, name.
+  struct Workload {
+    Labels labels;
+    std::set<std::string_view> port_names;
+  };
+
+  static Workload workload_of(const FileObject& object) {
+    const View pod = template_of(object), labels = pod["metadata"]["labels"];
+    Workload workload{.labels = labels.present() ? string_map(labels.json()) : Labels{},
+                      .port_names = {}};
+    for (const View& container : pod["spec"]["containers"].items()) {
+      for (const View& port : container["ports"].items())
+        workload.port_names.insert(port["name"].text());
+    }
+    return workload;
+  }
+
   const Json* find(std::string_view kind, std::string_view name_space,
                    std::string_view name) const {
-    for (const FileObject& object : objects_) {
-      if (object.kind->kind == kind && object.name() == name && object.name_space() == name_space)
-        return &object.object;
-    }
+    if (const auto found = by_name_.find(Key{kind, name_space, name}); found != by_name_.end())
+      return found->second;
     return source_.find ? source_.find(kind, name_space, name) : nullptr;
   }
 
@@ -125,22 +147,19 @@ class References {
     if (spec["selector"].size() == 0) return;
     const LabelSelector selector = LabelSelector::from_labels(string_map(spec["selector"].json()));
     std::set<std::string_view> port_names;
-    bool any_workload = false, any_chosen = false;
-    for (const FileObject& other : objects_) {
-      if (!makes_pods(other) || other.name_space() != object_->name_space()) continue;
-      any_workload = true;
-      const View labels = template_of(other)["metadata"]["labels"];
-      if (!labels.present() || !selector.matches(string_map(labels.json()))) continue;
+    const auto here = workloads_.find(object_->name_space());
+    if (here == workloads_.end()) return;
+    bool any_chosen = false;
+    for (const Workload& workload : here->second) {
+      if (!selector.matches(workload.labels)) continue;
       any_chosen = true;
-      for (const View& container : template_of(other)["spec"]["containers"].items()) {
-        for (const View& port : container["ports"].items()) port_names.insert(port["name"].text());
-      }
+      port_names.insert(workload.port_names.begin(), workload.port_names.end());
     }
-    if (any_workload && !any_chosen) {
+    if (!any_chosen) {
       note(spec["selector"].path(),
            fmt::format("chooses none of the pods here: {}", selector.text()));
+      return;
     }
-    if (!any_chosen) return;
     for (const View& port : spec["ports"].items()) {
       const View target = port["targetPort"];
       if (target.is_string() && !port_names.contains(target.text())) {
@@ -152,6 +171,8 @@ class References {
 
   std::span<const FileObject> objects_;
   const ReferenceSource& source_;
+  std::map<Key, const Json*> by_name_;
+  std::map<std::string_view, std::vector<Workload>> workloads_;  // By namespace.
   const FileObject* object_ = nullptr;
   std::vector<Problem> problems_;
 };

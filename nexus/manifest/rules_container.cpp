@@ -104,7 +104,7 @@ void check_probe(const View& probe, const View& container, bool once, Report& re
   }
 }
 
-void check_env(const View& container, const View& pod_spec, Report& report) {
+void check_env(const View& container, const PodNames& names, Report& report) {
   for (const View& variable : container["env"].items()) {
     const View from = variable["valueFrom"];
     if (!from.is_object()) continue;
@@ -114,15 +114,14 @@ void check_env(const View& container, const View& pod_spec, Report& report) {
         from, {"fieldRef", "resourceFieldRef", "configMapKeyRef", "secretKeyRef", "fileKeyRef"},
         report, "a source");
     check_field_ref(from["fieldRef"], report);
-    check_resource_ref(from["resourceFieldRef"], pod_spec, /*needs_name=*/false, report);
+    check_resource_ref(from["resourceFieldRef"], names, /*needs_name=*/false, report);
   }
   for (const View& source : container["envFrom"].items()) {
     check_exactly_one(source, {"configMapRef", "secretRef"}, report, "a source");
   }
 }
 
-void check_ports(const View& container, const View& pod_spec, Report& report) {
-  const bool host_network = pod_spec["hostNetwork"].truth();
+void check_ports(const View& container, bool host_network, Report& report) {
   std::set<std::string_view> names;
   for (const View& port : container["ports"].items()) {
     const View name = port["name"];
@@ -140,9 +139,12 @@ void check_ports(const View& container, const View& pod_spec, Report& report) {
   }
 }
 
-void check_amounts(const View& amounts, Report& report) {
+/// What `others` says in the same words has been reported there; requests that were not given are
+/// equal to their limits.
+void check_amounts(const View& amounts, const View* others, Report& report) {
   for (std::string_view name : amounts.keys()) {
     const View view = amounts[name];
+    if (others && (*others)[name].is_string() && (*others)[name].text() == view.text()) continue;
     const auto amount = view.amount();
     if (!amount) continue;
     if (amount->is_negative())
@@ -166,8 +168,8 @@ void check_amounts(const View& amounts, Report& report) {
 
 void check_resources(const View& resources, Report& report) {
   const View requests = resources["requests"], limits = resources["limits"];
-  check_amounts(requests, report);
-  check_amounts(limits, report);
+  check_amounts(limits, nullptr, report);
+  check_amounts(requests, &limits, report);
   for (std::string_view name : requests.keys()) {
     const auto request = requests[name].amount(), limit = limits[name].amount();
     if (request && limit && *request > *limit) {
@@ -229,18 +231,14 @@ void check_field_ref(const View& ref, Report& report) {
           text.substr(0, 80), fmt::join(kPodFields, ", ")));
 }
 
-void check_resource_ref(const View& ref, const View& pod_spec, bool needs_name, Report& report) {
+void check_resource_ref(const View& ref, const PodNames& names, bool needs_name, Report& report) {
   if (!ref.is_object()) return;
   const View name = ref["containerName"];
   if (!name.present()) {
     if (needs_name) report.required(name);
     return;
   }
-  for (std::string_view list : {"containers", "initContainers"}) {
-    for (const View& container : pod_spec[list].items()) {
-      if (container["name"].text() == name.text()) return;
-    }
-  }
+  if (names.containers.contains(name.text())) return;
   report.error(name.path(), Reason::NotFound,
                fmt::format("is \"{}\", which is no container of the pod", name.text()));
 }
@@ -262,17 +260,14 @@ bool check_exactly_one(const View& parent, std::initializer_list<std::string_vie
   return false;
 }
 
-void check_container(const View& container, const View& pod_spec, bool is_init, Report& report) {
-  check_env(container, pod_spec, report);
-  check_ports(container, pod_spec, report);
+void check_container(const View& container, const PodNames& names, bool is_init, Report& report) {
+  check_env(container, names, report);
+  check_ports(container, names.host_network, report);
   check_resources(container["resources"], report);
   check_security(container["securityContext"], report);
-  const auto volumes = pod_spec["volumes"].items();
   for (const View& mount : container["volumeMounts"].items()) {
     const View name = mount["name"];
-    const bool declared = std::ranges::any_of(
-        volumes, [&](const View& v) { return v["name"].text() == name.text(); });
-    if (!name.text().empty() && !declared) {
+    if (!name.text().empty() && !names.volumes.contains(name.text())) {
       report.error(name.path(), Reason::NotFound,
                    fmt::format("is \"{}\", which is no volume of the pod", name.text()));
     }

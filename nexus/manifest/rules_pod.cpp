@@ -87,23 +87,23 @@ void check_dns(const View& spec, Report& report) {
   }
 }
 
-void check_files(const View& items, const View& pod_spec, Report& report) {
+void check_files(const View& items, const PodNames& names, Report& report) {
   for (const View& item : items.items()) {
     check_exactly_one(item, {"fieldRef", "resourceFieldRef"}, report, "a source");
     check_field_ref(item["fieldRef"], report);
-    check_resource_ref(item["resourceFieldRef"], pod_spec, /*needs_name=*/true, report);
+    check_resource_ref(item["resourceFieldRef"], names, /*needs_name=*/true, report);
   }
 }
 
 /// Two sources of a projected volume may not write one file.
-void check_projected(const View& projected, const View& pod_spec, Report& report) {
+void check_projected(const View& projected, const PodNames& names, Report& report) {
   std::set<std::string_view> paths;
   for (const View& source : projected["sources"].items()) {
     check_exactly_one(source,
                       {"configMap", "secret", "downwardAPI", "serviceAccountToken",
                        "clusterTrustBundle", "podCertificate"},
                       report, "a source");
-    check_files(source["downwardAPI"]["items"], pod_spec, report);
+    check_files(source["downwardAPI"]["items"], names, report);
     for (std::string_view kind : {"configMap", "secret", "downwardAPI"}) {
       for (const View& item : source[kind]["items"].items()) {
         const View path = item["path"];
@@ -118,7 +118,7 @@ void check_projected(const View& projected, const View& pod_spec, Report& report
 
 }  // namespace
 
-void check_volume(const View& volume, const View& pod_spec, Report& report) {
+void check_volume(const View& volume, const PodNames& names, Report& report) {
   check_exactly_one(volume, kVolumeSources, report, "a source");
   const View folder = volume["emptyDir"];
   if (const auto limit = folder["sizeLimit"].amount()) {
@@ -130,27 +130,34 @@ void check_volume(const View& volume, const View& pod_spec, Report& report) {
   }
   const View on_node = volume["hostPath"]["path"];
   if (const auto wrong = check_no_parent(on_node.text())) report.invalid(on_node, *wrong);
-  check_files(volume["downwardAPI"]["items"], pod_spec, report);
-  check_projected(volume["projected"], pod_spec, report);
+  check_files(volume["downwardAPI"]["items"], names, report);
+  check_projected(volume["projected"], names, report);
 }
 
 void check_pod_spec(const View& spec, PodUse use, Report& report) {
   if (!spec.is_object()) return;
   check_restart_policy(spec["restartPolicy"], use, report);
   check_dns(spec, report);
-  for (const View& volume : spec["volumes"].items()) check_volume(volume, spec, report);
-  std::set<std::string_view> names;
-  for (const View& container : spec["containers"].items()) {
-    names.insert(container["name"].text());
-    check_container(container, spec, /*is_init=*/false, report);
-  }
-  for (const View& container : spec["initContainers"].items()) {
+  const auto containers = spec["containers"].items(),
+             init_containers = spec["initContainers"].items();
+  const auto volumes = spec["volumes"].items();
+  PodNames names{.volumes = {}, .containers = {}, .host_network = spec["hostNetwork"].truth()};
+  for (const View& volume : volumes) names.volumes.insert(volume["name"].text());
+  for (const View& container : containers) names.containers.insert(container["name"].text());
+  const auto of_containers = names.containers;
+  for (const View& container : init_containers) {
     const View name = container["name"];
-    if (!name.text().empty() && names.contains(name.text())) {
+    // Within one list the structural check has looked.
+    if (!name.text().empty() && of_containers.contains(name.text())) {
       report.error(name.path(), Reason::Duplicate, fmt::format("is used twice: {}", name.text()));
     }
-    check_container(container, spec, /*is_init=*/true, report);
+    names.containers.insert(name.text());
   }
+  for (const View& volume : volumes) check_volume(volume, names, report);
+  for (const View& container : containers)
+    check_container(container, names, /*is_init=*/false, report);
+  for (const View& container : init_containers)
+    check_container(container, names, /*is_init=*/true, report);
   if (spec["hostUsers"].present() && !spec["hostUsers"].truth(true) &&
       spec["hostNetwork"].truth()) {
     report.forbidden(spec["hostUsers"], "must not be false with hostNetwork: true");

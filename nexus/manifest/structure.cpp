@@ -300,6 +300,7 @@ class StructureCheck {
   }
 
   void wrong_type(const Json& value, Type type) {
+    if (report_.is_full()) return;
     std::vector<std::string> hints;
     const std::string_view plain = report_.plain_text(path_);
     const bool scalar = !value.is_object() && !value.is_array();
