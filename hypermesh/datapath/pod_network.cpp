@@ -4,6 +4,7 @@
 #include <linux/netlink.h>
 
 #include <base/crypto.hpp>
+#include <charconv>
 
 #include "datapath/links.hpp"
 #include "datapath/namespaces.hpp"
@@ -35,6 +36,37 @@ constexpr Sysctl kPodSysctls[] = {
     {"net/ipv4/ping_group_range", "0 2147483647"},
 };
 
+/// The alias says whose link it is and which addresses lead to it.
+std::string alias_of(const PodAttachment& pod) {
+  return fmt::format("{}{} {}", kAliasPrefix, pod.addresses.v4.bytes().back() - 1, pod.pod_uid);
+}
+
+struct Owner {
+  std::uint32_t pod_index = 0;
+  std::string pod_uid;
+};
+/// Empty when the link is no pod's.
+std::optional<Owner> owner_of(const Link& link) {
+  if (link.kind != "veth" || !link.alias.starts_with(kAliasPrefix)) return {};
+  const std::string_view rest = std::string_view(link.alias).substr(kAliasPrefix.size());
+  Owner owner;
+  const auto [end, error] =
+      std::from_chars(rest.data(), rest.data() + rest.size(), owner.pod_index);
+  if (error != std::errc() || end == rest.data() + rest.size() || *end != ' ') return {};
+  owner.pod_uid.assign(end + 1, rest.data() + rest.size());
+  if (owner.pod_index < 1 || owner.pod_index > kPodIndexMax ||
+      link.name != pod_link_name(owner.pod_uid))
+    return {};
+  return owner;
+}
+
+/// Made by an attach that ended before it could say whose link it is.
+bool unfinished(const Link& link) {
+  constexpr std::string_view kDigits = "0123456789abcdef";
+  return link.kind == "veth" && link.alias.empty() && link.name.starts_with(kPodLinkPrefix) &&
+         link.name.size() == 14 && link.name.find_first_not_of(kDigits, 2) == std::string::npos;
+}
+
 }  // namespace
 
 std::string pod_link_name(std::string_view pod_uid) {
@@ -63,7 +95,7 @@ base::Result<> PodNetwork::attach(const PodAttachment& pod) {
   const std::string link = pod_link_name(pod.pod_uid);
   auto connected = connect(pod, link);
   if (connected) return {};
-  auto removed = detach(pod.pod_uid);
+  auto removed = remove_left(link);
   base::Error error =
       base::wrap(std::move(connected).error(), fmt::format("cannot connect pod {}", pod.pod_uid));
   if (!removed) error.hints.push_back("a link is left: " + removed.error().describe());
@@ -71,15 +103,14 @@ base::Result<> PodNetwork::attach(const PodAttachment& pod) {
 }
 
 base::Result<> PodNetwork::connect(const PodAttachment& pod, const std::string& link) {
-  TRY_DO(detach(pod.pod_uid));
+  TRY_DO(remove_left(link));
   const MacAddress mac = pod_mac(pod.addresses);
   NetlinkBatch veth;
   add_veth(veth, {link, kNodeEndMac}, {kPodInterface, mac}, pod.netns, mtu_);
   TRY_DO(socket_.send(veth));
   TRY(const std::uint32_t index, link_index(socket_, link));
   NetlinkBatch node_end;
-  change_link(node_end, index,
-              {.no_automatic_addresses = true, .alias = std::string(kAliasPrefix) + pod.pod_uid});
+  change_link(node_end, index, {.no_automatic_addresses = true, .alias = alias_of(pod)});
   add_address(node_end, index, {link_local_of(kNodeEndMac), 64});
   change_link(node_end, index, {.up = true});
   add_neighbour(node_end, index, pod.addresses.v6, mac);
@@ -116,9 +147,13 @@ base::Result<> PodNetwork::set_up_pod_end(const PodAttachment& pod) const {
   return await_local(socket, pod.addresses.v6);
 }
 
-base::Result<> PodNetwork::withdraw(std::string_view pod_uid, const PodAddresses& addresses) {
+base::Result<> PodNetwork::detach(std::string_view pod_uid) {
   TRY(const auto link, find_link(socket_, pod_link_name(pod_uid)));
   if (!link) return {};
+  const auto owner = owner_of(*link);
+  // Without an alias it was never finished, so nothing leads to it.
+  if (!owner) return remove_link(link->index);
+  TRY(const PodAddresses addresses, addresses_of_pod(node_, owner->pod_index));
   base::Result<> outcome;
   for (const IpAddress& address : {addresses.v6, addresses.v4}) {
     NetlinkBatch batch;
@@ -129,11 +164,14 @@ base::Result<> PodNetwork::withdraw(std::string_view pod_uid, const PodAddresses
   return outcome;
 }
 
-base::Result<> PodNetwork::detach(std::string_view pod_uid) {
-  TRY(const auto link, find_link(socket_, pod_link_name(pod_uid)));
-  if (!link) return {};
+base::Result<> PodNetwork::remove_left(const std::string& link) {
+  TRY(const auto found, find_link(socket_, link));
+  return found ? remove_link(found->index) : base::Result<>{};
+}
+
+base::Result<> PodNetwork::remove_link(std::uint32_t index) {
   NetlinkBatch batch;
-  delete_link(batch, link->index);
+  delete_link(batch, index);
   auto removed = socket_.send(batch);
   // The pod's namespace may have died in between and taken the link along.
   if (!removed && removed.error().code != base::Errc::NotFound) return removed;
@@ -144,18 +182,22 @@ base::Result<std::vector<std::string>> PodNetwork::list() {
   TRY(const auto links, list_links(socket_));
   std::vector<std::string> uids;
   for (const Link& link : links) {
-    if (link.kind != "veth" || !link.alias.starts_with(kAliasPrefix)) continue;
-    std::string uid = link.alias.substr(kAliasPrefix.size());
-    if (link.name == pod_link_name(uid)) uids.push_back(std::move(uid));
+    if (auto owner = owner_of(link)) uids.push_back(std::move(owner->pod_uid));
   }
   return uids;
 }
 
 base::Result<std::vector<std::string>> PodNetwork::remove_all_but(
     const std::set<std::string>& living) {
-  TRY(std::vector<std::string> uids, list());
-  std::erase_if(uids, [&](const std::string& uid) { return living.contains(uid); });
-  for (const std::string& uid : uids) TRY_DO(detach(uid));
+  TRY(const auto links, list_links(socket_));
+  std::vector<std::string> uids;
+  for (const Link& link : links) {
+    auto owner = owner_of(link);
+    if (!owner && unfinished(link)) TRY_DO(remove_link(link.index));
+    if (!owner || living.contains(owner->pod_uid)) continue;
+    TRY_DO(remove_link(link.index));
+    uids.push_back(std::move(owner->pod_uid));
+  }
   return uids;
 }
 

@@ -46,16 +46,13 @@ class PodNetwork {
   /// AlreadyExists (the namespace has an eth0), and the kernel's.
   base::Result<> attach(const PodAttachment& pod);
 
-  /// Takes the routes to the pod away: nothing reaches it any more, and its addresses can be given
-  /// to another pod. For whoever lets the pod's namespace go next: the link goes with it, later, in
-  /// a thread of the kernel. Not an error when there is nothing.
-  base::Result<> withdraw(std::string_view pod_uid, const PodAddresses& addresses);
-
-  /// Removes the pod's link, with its addresses and routes, and waits for it: the kernel takes tens
-  /// of milliseconds for that. Not an error when there is none.
+  /// Takes the routes to the pod away: nothing reaches it any more, nothing it sends gets past its
+  /// own link, and its addresses can be given to another pod. The link itself goes with the pod's
+  /// namespace, in a thread of the kernel, which takes tens of milliseconds; nobody waits for that
+  /// here. Not an error when there is no link.
   base::Result<> detach(std::string_view pod_uid);
 
-  /// Uids of the pods that have a link.
+  /// Uids of the pods that have a link, detached ones included until it is gone.
   base::Result<std::vector<std::string>> list();
 
   /// Removes the links of all pods that are not in `living` and answers their uids: what a crash
@@ -66,6 +63,8 @@ class PodNetwork {
   PodNetwork(NetlinkSocket socket, NodeAddresses node, std::uint32_t mtu)
       : socket_(std::move(socket)), node_(node), mtu_(mtu) {}
   base::Result<> connect(const PodAttachment& pod, const std::string& link);
+  base::Result<> remove_left(const std::string& link);
+  base::Result<> remove_link(std::uint32_t index);
   base::Result<> set_up_pod_end(const PodAttachment& pod) const;
 
   NetlinkSocket socket_;  // of the node's namespace

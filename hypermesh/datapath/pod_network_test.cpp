@@ -59,28 +59,32 @@ TEST_F(NodeTest, ThePodAnswersTheMachineTheNodeAndAnotherPodAtOnce) {
   EXPECT_EQ(testing::ask_udp(machine_.get(), at.v6, 80), "pod");
 }
 
-TEST_F(NodeTest, ADetachedPodLeavesNothing) {
+TEST_F(NodeTest, ADetachedPodsLinkGoesWithItsNamespace) {
   start_node();
   PodNetwork pods = open_pods();
-  const auto pod = *make_network_namespace();
+  auto pod = *make_network_namespace();
   ASSERT_TRUE(pods.attach({"uid-1", pod.get(), pod_addresses(1)}));
   EXPECT_THAT(*pods.list(), ElementsAre("uid-1"));
   ASSERT_TRUE(pods.detach("uid-1"));
-  EXPECT_THAT(*pods.list(), IsEmpty());
   EXPECT_TRUE(pods.detach("uid-1")) << "detaching again is no error";
-  const auto inside = InNetworkNamespace::enter(node_->netns());
-  EXPECT_THAT(*machine_routes(),
-              ::testing::Not(::testing::Contains(IpPrefix::host(pod_addresses(1).v6))));
+  {
+    const auto inside = InNetworkNamespace::enter(node_->netns());
+    EXPECT_THAT(*machine_routes(),
+                ::testing::Not(::testing::Contains(IpPrefix::host(pod_addresses(1).v6))));
+  }
+  pod.reset();
+  for (int i = 0; i < 5'000 && !pods.list()->empty(); ++i) ::usleep(1'000);
+  EXPECT_THAT(*pods.list(), IsEmpty());
+  EXPECT_TRUE(pods.detach("uid-1")) << "nor when there is nothing";
 }
 
-TEST_F(NodeTest, TheAddressesOfAWithdrawnPodCanBeGivenToAnotherAtOnce) {
+TEST_F(NodeTest, TheAddressesOfADetachedPodCanBeGivenToAnotherAtOnce) {
   start_node();
   PodNetwork pods = open_pods();
   const auto first = *make_network_namespace();
   const auto second = *make_network_namespace();
   ASSERT_TRUE(pods.attach({"uid-1", first.get(), pod_addresses(1)}));
-  ASSERT_TRUE(pods.withdraw("uid-1", pod_addresses(1)));
-  ASSERT_TRUE(pods.withdraw("uid-1", pod_addresses(1))) << "withdrawing again is no error";
+  ASSERT_TRUE(pods.detach("uid-1"));
   ASSERT_TRUE(pods.attach({"uid-2", second.get(), pod_addresses(1)}));
   const testing::Responder on6(second.get(), pod_addresses(1).v6, 80, "second");
   const testing::Responder on4(second.get(), pod_addresses(1).v4, 80, "second");
@@ -98,6 +102,20 @@ TEST_F(NodeTest, LinksOfPodsThatNobodyKnowsAreFoundAndRemoved) {
   ASSERT_TRUE(pods.attach({"uid-2", second.get(), pod_addresses(2)}));
   EXPECT_THAT(*pods.remove_all_but({"uid-2"}), ElementsAre("uid-1"));
   EXPECT_THAT(*pods.list(), ElementsAre("uid-2"));
+}
+
+TEST_F(NodeTest, ALinkThatWasNeverFinishedIsRemovedToo) {
+  start_node();
+  PodNetwork pods = open_pods();
+  const auto pod = *make_network_namespace();
+  auto socket = *NetlinkSocket::open_in(node_->netns(), NETLINK_ROUTE);
+  NetlinkBatch batch;
+  add_veth(batch, {pod_link_name("uid-1"), {2, 0, 0, 0, 0, 1}}, {"eth0", {2, 0, 0, 0, 0, 2}},
+           pod.get(), 1500);
+  ASSERT_TRUE(socket.send(batch));
+  EXPECT_THAT(*pods.remove_all_but({}), IsEmpty());
+  EXPECT_FALSE(*find_link(socket, pod_link_name("uid-1")));
+  EXPECT_TRUE(*find_link(socket, kUplinkName));
 }
 
 TEST_F(NodeTest, ALinkThatAnEarlierPodOfTheSameUidLeftIsReplaced) {

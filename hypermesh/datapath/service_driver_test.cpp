@@ -166,7 +166,7 @@ TEST_F(ServiceTest, AConnectionToAPodThatIsGoneIsRefusedAtOnce) {
   run_pod(1);
   ASSERT_TRUE(apply({}));
   running_.clear();
-  ASSERT_TRUE(pods_->withdraw("uid-1", pod_addresses(1)));
+  ASSERT_TRUE(pods_->detach("uid-1"));
   for (const IpAddress& at : {pod_addresses(1).v6, pod_addresses(1).v4}) {
     const auto answer = testing::ask_tcp(machine_.get(), at, 80);
     ASSERT_FALSE(answer);

@@ -59,8 +59,9 @@ base::Result<> check_services_of(const ServiceTable& table, const ClusterPrefixe
 
 /// The table as it travels to the keeper. Version 1, integers big endian:
 ///   u8 1, u32 entries, and for each entry, in the table's order:
-///   u8 protocol (of the IP header), u8 family (4 or 6), address (4 or 16 bytes), u16 port, u16 node port,
-///   u32 affinity in seconds, u32 length and bytes of the name, u32 backends, and for each an address and a u16 port.
+///   u8 protocol (of the IP header), u8 family (4 or 6), address (4 or 16 bytes), u16 port, u16
+///   node port, u32 affinity in seconds, u32 length and bytes of the name, u32 backends, and for
+///   each an address and a u16 port.
 base::Bytes encode(const ServiceTable& table);
 /// Errors: DataLoss, InvalidArgument (as ServiceTable::make), Unsupported (version).
 base::Result<ServiceTable> decode_service_table(base::BytesView bytes);

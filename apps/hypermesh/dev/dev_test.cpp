@@ -312,7 +312,7 @@ TEST_F(DevTest, AKeeperThatEndsIsReportedWithItsLog) {
 
 TEST_F(DevTest, ANodeThatDoesNotBecomeReadyIsAnError) {
   misbehave("unready");
-  options_.ready_limit = std::chrono::milliseconds(300);
+  options_.ready_limit = std::chrono::milliseconds(1500);
   const auto nodes = dev_up(options_);
   ASSERT_FALSE(nodes);
   EXPECT_EQ(nodes.error().code, Errc::TimedOut);
