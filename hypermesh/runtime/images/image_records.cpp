@@ -3,8 +3,6 @@
 #include <fmt/format.h>
 
 #include "runtime/images/bounded_json.hpp"
-#include "runtime/images/image_config.hpp"
-#include "runtime/images/manifest.hpp"
 
 namespace hypermesh {
 namespace {
@@ -32,7 +30,8 @@ json encode_record(const ImageRecord& record) {
               {"platform", record.platform},
               {"bytes", record.bytes},
               {"created", base::to_rfc3339(record.created, 9)},
-              {"stored", base::to_rfc3339(record.stored, 9)}};
+              {"stored", base::to_rfc3339(record.stored, 9)},
+              {"onlyForContainers", record.only_for_containers ? 1 : 0}};
 }
 
 base::Result<ContentDigest> read_digest(const JsonObject& object, const char* key) {
@@ -65,6 +64,8 @@ base::Result<ImageRecord> decode_record(const json& value, std::string path) {
   TRY(out.created, base::parse_rfc3339(created));
   TRY(const std::string stored, object.required_text("stored"));
   TRY(out.stored, base::parse_rfc3339(stored));
+  TRY(const std::uint64_t only, object.number("onlyForContainers", 1));
+  out.only_for_containers = only != 0;
   return out;
 }
 
@@ -120,6 +121,22 @@ const ImageRecord* ImageRecords::find(const ImageReference& reference) const {
   return nullptr;
 }
 
+std::optional<ImageRecord> ImageRecords::displaced(const std::string& reference,
+                                                   const ImageRecord* next) const {
+  const auto it = by_reference_.find(reference);
+  if (it == by_reference_.end() || (next && next->target == it->second.target)) return std::nullopt;
+  const auto name = parse_reference(reference);
+  if (!name) return std::nullopt;
+  ImageRecords rest = *this;
+  rest.erase(reference);
+  ImageRecord kept = it->second;
+  kept.reference = name->pinned(kept.target);
+  kept.only_for_containers = true;
+  const auto pinned = parse_reference(kept.reference);
+  if (!pinned || rest.find(*pinned)) return std::nullopt;
+  return kept;
+}
+
 std::vector<const ImageRecord*> ImageRecords::of_image(const ContentDigest& config) const {
   std::vector<const ImageRecord*> out;
   for (const auto& [reference, record] : by_reference_) {
@@ -165,6 +182,38 @@ base::Result<ImageRecords> ImageRecords::decode(std::string_view text) {
   if (!records && records.error().code != base::Errc::Unsupported)
     records.error().code = base::Errc::DataLoss;
   return records;
+}
+
+base::Result<ImageRecord> make_record(const ImageReference& reference, const ContentDigest& target,
+                                      const ContentDigest& manifest_digest,
+                                      const ImageManifest& manifest, const ImageConfig& config,
+                                      const Platform& host, base::WallTime now) {
+  if (manifest.layers.size() != config.diff_ids.size()) {
+    return base::fail(
+        base::Errc::InvalidArgument,
+        fmt::format("{}: its manifest has {} layers and its configuration {}", reference.text(),
+                    manifest.layers.size(), config.diff_ids.size()));
+  }
+  if (platform_fitness(host, config.platform) == 0) {
+    return base::fail(base::Errc::NotFound,
+                      fmt::format("{}: the image is for {}; this node runs {}", reference.text(),
+                                  config.platform.text(), host.text()));
+  }
+  ImageRecord out;
+  out.reference = reference.text();
+  out.target = target;
+  out.manifest = manifest_digest;
+  out.config = manifest.config.digest;
+  out.bytes = manifest.config.size;
+  for (const auto& layer : manifest.layers) {
+    out.layers.push_back(layer.digest);
+    out.bytes += layer.size;
+  }
+  out.diff_ids = config.diff_ids;
+  out.platform = config.platform.text();
+  out.created = config.created.value_or(base::WallTime{});
+  out.stored = now;
+  return out;
 }
 
 std::set<ContentDigest> needed_blobs(const ImageRecords& records) {

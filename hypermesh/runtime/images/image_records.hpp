@@ -12,6 +12,8 @@
 #include <vector>
 
 #include "runtime/images/digest.hpp"
+#include "runtime/images/image_config.hpp"
+#include "runtime/images/manifest.hpp"
 #include "runtime/images/reference.hpp"
 
 namespace hypermesh {
@@ -28,6 +30,8 @@ struct ImageRecord {
   std::uint64_t bytes = 0;   ///< Compressed layers and configuration.
   base::WallTime created{};  ///< As the image says; the epoch when it does not.
   base::WallTime stored{};
+  bool only_for_containers =
+      false;  ///< Its tag moved on or was removed while containers ran from it.
 
   bool operator==(const ImageRecord&) const = default;
   std::vector<ContentDigest> blobs() const;
@@ -49,6 +53,10 @@ class ImageRecords {
   base::Result<const ImageRecord*> find_text(std::string_view text) const;
   /// Every name of the image with this id.
   std::vector<const ImageRecord*> of_image(const ContentDigest& config) const;
+  /// What must be kept beside when `reference` is to be removed or to become `next` (null: removed)
+  /// while containers run from it: the same image under its digest. Empty when some other name of
+  /// the repository points to it.
+  std::optional<ImageRecord> displaced(const std::string& reference, const ImageRecord* next) const;
   const std::map<std::string, ImageRecord>& all() const { return by_reference_; }
 
   /// JSON, the same bytes for the same records.
@@ -59,6 +67,13 @@ class ImageRecords {
  private:
   std::map<std::string, ImageRecord> by_reference_;
 };
+
+/// The record of an image whose documents are at hand. Errors: InvalidArgument (they do not fit
+/// each other), NotFound (it is for another platform).
+base::Result<ImageRecord> make_record(const ImageReference& reference, const ContentDigest& target,
+                                      const ContentDigest& manifest_digest,
+                                      const ImageManifest& manifest, const ImageConfig& config,
+                                      const Platform& host, base::WallTime now);
 
 /// Blobs that some name needs.
 std::set<ContentDigest> needed_blobs(const ImageRecords& records);

@@ -52,6 +52,23 @@ TEST(ImageRecords, ANameHasOneImage) {
   EXPECT_EQ(records.of_image(digest_of("configb")).size(), 1u);
 }
 
+TEST(ImageRecords, WhatContainersRunFromIsKeptUnderItsDigest) {
+  ImageRecords records;
+  records.put(record("web:1", 'a'));
+  const ImageRecord next = record("web:1", 'b');
+  const std::string name = "docker.io/library/web:1";
+  const auto kept = records.displaced(name, &next);
+  ASSERT_TRUE(kept);
+  EXPECT_EQ(kept->reference, "docker.io/library/web@" + digest_of("indexa").text());
+  EXPECT_TRUE(kept->only_for_containers);
+  EXPECT_TRUE(records.displaced(name, nullptr));
+  const ImageRecord same = record("web:1", 'a');
+  EXPECT_FALSE(records.displaced(name, &same));
+  EXPECT_FALSE(records.displaced("docker.io/library/other:1", &next));
+  records.put(record("web:also", 'a'));
+  EXPECT_FALSE(records.displaced(name, &next)) << "another name of the repository keeps it";
+}
+
 TEST(ImageRecords, SurviveBeingWritten) {
   ImageRecords records;
   records.put(record("web:1", 'a'));
