@@ -99,11 +99,20 @@ class Planner {
       for (const OwnerReference& owner : meta.owners) {
         blocked = blocked || (owner.uid == meta_.uid && owner.block_deletion);
       }
-      if (plan_.writes.size() >= kGarbageBurst) continue;
-      if (auto write = background_deletion_of(*dependent, now_.wall))
-        plan_.writes.push_back(std::move(*write));
+      if (plan_.writes.size() >= kGarbageBurst || meta.deletion) continue;
+      plan_.writes.push_back(foreground_deletion_of(*dependent, meta));
     }
     if (!blocked && plan_.writes.empty()) end(kForegroundFinalizer);
+  }
+
+  /// What owns something itself waits for that as well.
+  ObjectWrite foreground_deletion_of(const Object& dependent, const Metadata& meta) const {
+    if (index_.dependents(meta.uid).empty()) return *background_deletion_of(dependent, now_.wall);
+    ObjectWrite write = *deletion_of(dependent, now_.wall, 0);
+    Json& finalizers = write.json["metadata"]["finalizers"];
+    if (!finalizers.is_array()) finalizers = Json::array();
+    finalizers.push_back(std::string(kForegroundFinalizer));
+    return write;
   }
 
   void end(std::string_view finalizer) {
