@@ -4,7 +4,7 @@
 
 #include <array>
 
-#include "output/nearest.hpp"
+#include "output/suggest.hpp"
 #include "output/yaml.hpp"
 
 namespace cli {
@@ -95,7 +95,7 @@ base::Result<OutputFormat> parse_output(std::string_view text) {
     auto error = base::make_error(
         base::Errc::InvalidArgument,
         fmt::format("-o \"{}\" is not a form of output; want {}", name, fmt::join(kForms, ", ")));
-    if (const std::string near = nearest(name, kForms); !near.empty()) {
+    if (const std::string near = suggest(name, kForms); !near.empty()) {
       error = base::make_error(
           base::Errc::InvalidArgument,
           fmt::format("-o \"{}\" is not a form of output; did you mean \"{}\"?", name, near));

@@ -3,10 +3,10 @@
 #include "output/document.hpp"
 #include "output/failure.hpp"
 #include "output/look.hpp"
-#include "output/nearest.hpp"
 #include "output/plan.hpp"
 #include "output/progress.hpp"
 #include "output/receipt.hpp"
+#include "output/suggest.hpp"
 #include "output/table.hpp"
 #include "output/units.hpp"
 #include "testing/golden.hpp"
@@ -91,14 +91,13 @@ TEST(Units, Durations) {
   }
 }
 
-TEST(Nearest, FindsWhatWasMeant) {
+TEST(Suggest, FindsWhatWasMeant) {
   constexpr std::array<std::string_view, 5> kWords = {"deploy", "delete", "describe", "logs", "ps"};
-  EXPECT_EQ(nearest("deplyo", kWords), "deploy");
-  EXPECT_EQ(nearest("lgos", kWords), "logs");
-  EXPECT_EQ(nearest("desc", kWords), "describe");
-  EXPECT_EQ(nearest("frobnicate", kWords), "");
-  EXPECT_EQ(nearest("", kWords), "");
-  EXPECT_EQ(edit_distance("kitten", "sitting"), 3u);
+  EXPECT_EQ(suggest("deplyo", kWords), "deploy");
+  EXPECT_EQ(suggest("lgos", kWords), "logs");
+  EXPECT_EQ(suggest("desc", kWords), "describe");
+  EXPECT_EQ(suggest("frobnicate", kWords), "");
+  EXPECT_EQ(suggest("", kWords), "");
 }
 
 TEST(Rendering, Tables) {

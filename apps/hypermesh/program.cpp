@@ -1,0 +1,85 @@
+#include "program.hpp"
+
+#include <base/error_mapping.hpp>
+
+#include "command/help.hpp"
+#include "output/failure.hpp"
+#include "session/loop.hpp"
+#include "session/session.hpp"
+
+namespace cli {
+namespace {
+
+constexpr int kInterruptedExit = 130;  // 128 + SIGINT, as shells count
+
+// The form of errors is wanted before the words could be read: they may be what is wrong.
+bool wants_json(std::span<const std::string> words) {
+  for (std::size_t i = 0; i < words.size() && words[i] != "--"; ++i) {
+    if (words[i] == "-ojson" || words[i] == "-o=json" || words[i] == "--output=json") return true;
+    if ((words[i] == "-o" || words[i] == "--output") && i + 1 < words.size() &&
+        words[i + 1] == "json")
+      return true;
+  }
+  return false;
+}
+
+int fail(Console& console, std::span<const std::string> words, const base::Error& error,
+         const std::string& trace) {
+  Failure failure = make_failure(error, trace);
+  if (error.code == base::Errc::Cancelled && interrupted()) failure.exit = kInterruptedExit;
+  if (wants_json(words)) {
+    console.err(failure_json(failure).dump(-1, ' ', false, Json::error_handler_t::replace) + "\n");
+  } else {
+    console.err(render_failure(failure, console.err_look()));
+  }
+  return failure.exit;
+}
+
+bool asks_for_help(std::span<const std::string> words) {
+  for (const std::string& word : words) {
+    if (word == "--") return false;
+    if (word == "--help" || word == "-h") return true;
+  }
+  return false;
+}
+
+}  // namespace
+
+int run_program(std::span<const std::string> words, const Environment& environment,
+                const Streams& streams, const base::Clock& clock) {
+  Console console(streams.in, streams.out, streams.err, environment);
+  if (words.size() == 1 && words[0] == "--version") {
+    const std::string version[] = {"version"};
+    return run_program(version, environment, streams, clock);
+  }
+  auto found = find_command(all_commands(), words);
+  if (!found) return fail(console, words, found.error(), {});
+  if (found->command == nullptr) {
+    if (!found->group.empty() && !asks_for_help(words)) {
+      console.err(
+          render_overview(all_commands(), command_groups(), found->group, console.err_look()));
+      return base::exit_code(base::Errc::InvalidArgument);
+    }
+    console.out(
+        render_overview(all_commands(), command_groups(), found->group, console.out_look()));
+    return 0;
+  }
+  const Command& command = *found->command;
+  if (!command.hidden && asks_for_help(found->rest)) {
+    console.out(render_help(command, console.out_look()));
+    return 0;
+  }
+  const auto arguments = parse_arguments(command, found->rest);
+  if (!arguments) return fail(console, words, arguments.error(), {});
+  Session session(console, environment, clock);
+  if (const auto configured = session.configure(*arguments); !configured)
+    return fail(console, words, configured.error(), {});
+  const auto exit = command.run(session, *arguments);
+  console.board() = ProgressBoard();
+  console.clear_progress();
+  console.flush();
+  if (!exit) return fail(console, words, exit.error(), session.refusal_trace());
+  return *exit;
+}
+
+}  // namespace cli

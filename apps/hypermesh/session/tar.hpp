@@ -1,0 +1,64 @@
+#pragma once
+
+// Files to and from tar streams over a descriptor, on a thread of their own (libarchive).
+
+#include <base/error.hpp>
+#include <string>
+#include <string_view>
+#include <thread>
+
+namespace cli {
+
+/// Whether the archive that begins with `head` begins with a folder. Errors: DataLoss.
+base::Result<bool> begins_with_folder(std::string_view head);
+
+/// Unpacks what is written to fd() below `folder`: the first part of every name becomes `name`.
+/// Hostile archives stay inside: absolute names, "..", and links on the way are refused; devices
+/// and set-id bits are not made.
+class TarUnpacker {
+ public:
+  static constexpr std::size_t kEntriesMax = 1'000'000;
+
+  TarUnpacker(std::string folder, std::string name);
+  ~TarUnpacker();
+  TarUnpacker(const TarUnpacker&) = delete;
+  TarUnpacker& operator=(const TarUnpacker&) = delete;
+
+  /// Errors: what the unpacking failed with.
+  base::Result<> write(std::string_view bytes);
+  /// The end of the archive; the number of entries.
+  base::Result<std::size_t> finish();
+
+ private:
+  void run();
+  base::Result<> unpack();
+
+  std::string folder_, name_;
+  int read_end_ = -1, write_end_ = -1;
+  std::thread thread_;
+  base::Result<> outcome_;  // Of the thread; read after it ended.
+  std::size_t entries_ = 0;
+};
+
+/// Packs the file or folder `path`; its own name in the archive is `name`. Links are packed as
+/// links.
+class TarPacker {
+ public:
+  TarPacker(std::string path, std::string name);
+  ~TarPacker();
+  TarPacker(const TarPacker&) = delete;
+  TarPacker& operator=(const TarPacker&) = delete;
+
+  /// The next bytes; "" at the end. Errors: what the packing failed with.
+  base::Result<std::string> next();
+
+ private:
+  base::Result<> pack();
+
+  std::string path_, name_;
+  int read_end_ = -1, write_end_ = -1;
+  std::thread thread_;
+  base::Result<> outcome_;  // Of the thread; read after it ended.
+};
+
+}  // namespace cli
