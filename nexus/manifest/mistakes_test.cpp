@@ -105,6 +105,13 @@ INSTANTIATE_TEST_SUITE_P(
          "f.yaml:7: spec.hostname is not a field of DeploymentSpec\n  hint: is it meant as "
          "spec.template.spec.hostname? "
          "Check the indentation"},
+        {"DuplicateKey",
+         "apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: a\n  labels: {a: b}\n  name: "
+         "c\ndata: {k: v, k: w}\n",
+         "f.yaml:6: metadata.name appears twice; first in line 4\n"
+         "f.yaml:7: data.k appears twice; first in line 7"},
+        {"CyclicAnchor", "apiVersion: v1\nkind: ConfigMap\nmetadata: &m\n  name: a\n  labels: *m\n",
+         "f.yaml:5: alias *m stands inside of what it names: a cycle"},
         {"TwiceInOneFile",
          "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n---\napiVersion: v1\nkind: "
          "ConfigMap\nmetadata: {name: a}\n",
@@ -164,10 +171,14 @@ INSTANTIATE_TEST_SUITE_P(
         {"BadProtocol", container("    ports: [{containerPort: 1, protocol: tcp}]\n"),
          "f.yaml:8: spec.containers[0].ports[0].protocol is \"tcp\"; must be one of TCP, UDP, "
          "SCTP"},
-        {"HostPort", container("    ports: [{containerPort: 1, hostPort: 1}]\n"),
-         "f.yaml:8: spec.containers[0].ports[0].hostPort is not supported without hostNetwork\n  "
-         "hint: make a Service of "
-         "type NodePort"},
+        {"HostPortTwice",
+         container(
+             "    ports: [{containerPort: 1, hostPort: 5}, {containerPort: 2, hostPort: 5}]\n"),
+         "f.yaml:8: spec.containers[0].ports[1].hostPort is used twice: 5"},
+        {"HostPortOfTheHostsNetwork",
+         container("    ports: [{containerPort: 1, hostPort: 5}]\n  hostNetwork: true\n"),
+         "f.yaml:8: spec.containers[0].ports[0].hostPort must be equal to containerPort with "
+         "hostNetwork"},
         {"EnvIsAMap", container("    env: {A: b}\n"),
          "f.yaml:8: spec.containers[0].env is an object; must be a list\n  hint: begin each "
          "element with \"- \""},

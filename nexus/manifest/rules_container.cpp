@@ -129,11 +129,7 @@ void check_ports(const View& container, bool host_network, Report& report) {
       report.error(name.path(), Reason::Duplicate, fmt::format("is used twice: {}", name.text()));
     }
     const auto on_host = port["hostPort"].integer();
-    if (!on_host) continue;
-    if (!host_network) {
-      report.unsupported(port["hostPort"], "is not supported without hostNetwork",
-                         {"make a Service of type NodePort"});
-    } else if (on_host != port["containerPort"].integer()) {
+    if (on_host && host_network && on_host != port["containerPort"].integer()) {
       report.invalid(port["hostPort"], "must be equal to containerPort with hostNetwork");
     }
   }

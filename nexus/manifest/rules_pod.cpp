@@ -116,6 +116,20 @@ void check_projected(const View& projected, const PodNames& names, Report& repor
   }
 }
 
+/// The node has each port once.
+void check_host_ports(const std::vector<View>& containers, Report& report) {
+  std::set<std::pair<std::int64_t, std::string_view>> taken;
+  for (const View& container : containers) {
+    for (const View& port : container["ports"].items()) {
+      const auto on_host = port["hostPort"].integer();
+      if (on_host && !taken.emplace(*on_host, port["protocol"].text("TCP")).second) {
+        report.error(port["hostPort"].path(), Reason::Duplicate,
+                     fmt::format("is used twice: {}", *on_host));
+      }
+    }
+  }
+}
+
 }  // namespace
 
 void check_volume(const View& volume, const PodNames& names, Report& report) {
@@ -153,6 +167,7 @@ void check_pod_spec(const View& spec, PodUse use, Report& report) {
     }
     names.containers.insert(name.text());
   }
+  check_host_ports(containers, report);
   for (const View& volume : volumes) check_volume(volume, names, report);
   for (const View& container : containers)
     check_container(container, names, /*is_init=*/false, report);

@@ -89,8 +89,7 @@ constinit const ObjectType kEnvFrom{"io.k8s.api.core.v1.EnvFromSource",
 
 constexpr Field kExecActionFields[] = {
     list("command", Type::String,
-         "Program and arguments, run in the container without a shell; exit 0 is success.")
-        .at_least(1),
+         "Program and arguments, run in the container without a shell; exit 0 is success."),
 };
 constinit const ObjectType kExecAction{"io.k8s.api.core.v1.ExecAction", "Runs a command.",
                                        kExecActionFields};
@@ -234,7 +233,8 @@ constexpr Field kContainerPortFields[] = {
     text("name", "Name that Services and probes may use.").form(Format::PortName),
     int32("containerPort", "Port that the container listens on.").required().between(1, 65535),
     text("protocol", "Transport.").one_of(kProtocols).or_else(R"("TCP")"),
-    int32("hostPort", "Port of the node.").between(1, 65535),
+    int32("hostPort", "Port of the node's addresses that leads to the pod while it runs.")
+        .between(1, 65535),
     text("hostIP", "Address of the node.")
         .refused("remove it: a Service of type NodePort answers on all of them", R"("")"),
 };

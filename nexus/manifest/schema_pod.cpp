@@ -87,8 +87,8 @@ constexpr Field kPodSpecFields[] = {
         .merged_by("name"),
     text("hostname", "Name of the pod's host; the pod's name when not given.")
         .form(Format::DnsLabel),
-    text("subdomain", "Names the pod hostname.subdomain.namespace.")
-        .refused("a headless Service that selects the pod names it by its addresses"),
+    text("subdomain", "Name of a headless Service in whose zone the pod's hostname is a name.")
+        .form(Format::DnsLabel),
     flag("setHostnameAsFQDN", "The host's name is the full one.").refused("set hostname", "false"),
     text("hostnameOverride", "Name of the pod's host, without checks.").refused("set hostname"),
     list("hostAliases", kHostAlias, "Lines of /etc/hosts.").merged_by("ip"),
