@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "manifest/explain.hpp"
 #include "manifest/kinds.hpp"
 
 namespace nexus::api {
@@ -72,6 +73,11 @@ Json subresource(const KindInfo& kind, std::string_view name) {
   return entry;
 }
 
+std::string openapi_path(std::string_view version) {
+  return fmt::format("{}/{}", version.find('/') == std::string_view::npos ? "api" : "apis",
+                     version);
+}
+
 }  // namespace
 
 Json api_versions() {
@@ -117,6 +123,23 @@ Json api_resources(std::string_view group_version) {
           {"apiVersion", "v1"},
           {"groupVersion", group_version},
           {"resources", std::move(resources)}};
+}
+
+Json openapi_index() {
+  Json paths = Json::object();
+  for (const std::string& version : manifest::openapi_versions()) {
+    const std::string path = openapi_path(version);
+    paths[path] = {{"serverRelativeURL", fmt::format("/openapi/v3/{}", path)}};
+  }
+  return {{"paths", std::move(paths)}};
+}
+
+Reply<Json> openapi_document(std::string_view path) {
+  for (const std::string& version : manifest::openapi_versions()) {
+    if (openapi_path(version) == path) return manifest::openapi_v3(version);
+  }
+  return refuse(base::Errc::NotFound, fmt::format("there is no schema of {}", path),
+                "GET /openapi/v3 lists them");
 }
 
 }  // namespace nexus::api
