@@ -31,6 +31,8 @@ class ProbeSchedule {
   /// a container that is restarted for it fails once for each failure_threshold.
   bool finish(bool passed, base::MonotonicTime now);
   bool healthy() const { return healthy_; }
+  /// Whether a failure of the last check counted.
+  bool last_counted() const { return counted_; }
 
  private:
   ProbeTiming timing_;
