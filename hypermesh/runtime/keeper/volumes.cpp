@@ -56,7 +56,12 @@ base::Result<> give_to_group(int folder_fd, gid_t group, int depth) {
     if (name == "." || name == "..") continue;
     struct stat status{};
     if (::fstatat(folder_fd, entry->d_name, &status, AT_SYMLINK_NOFOLLOW) != 0) continue;
-    ::fchownat(folder_fd, entry->d_name, static_cast<uid_t>(-1), group, AT_SYMLINK_NOFOLLOW);
+    if (::fchownat(folder_fd, entry->d_name, static_cast<uid_t>(-1), group, AT_SYMLINK_NOFOLLOW) !=
+            0 &&
+        result) {
+      result = base::fail_errno(
+          errno, fmt::format("cannot give {} of a volume to group {}", entry->d_name, group));
+    }
     if (S_ISREG(status.st_mode)) {
       const UniqueFd file(
           ::openat(folder_fd, entry->d_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
@@ -229,7 +234,10 @@ base::Result<UniqueFd> open_sub_path(int volume_fd, const std::string& sub_path,
       if (!parent || ::mkdirat(parent.get(), name.c_str(), 0755) != 0) {
         return base::fail_errno(errno, fmt::format("cannot make the subPath {}", sub_path));
       }
-      ::fchownat(parent.get(), name.c_str(), owner.uid, owner.gid, AT_SYMLINK_NOFOLLOW);
+      if (::fchownat(parent.get(), name.c_str(), owner.uid, owner.gid, AT_SYMLINK_NOFOLLOW) != 0) {
+        return base::fail_errno(errno,
+                                fmt::format("cannot give the subPath {} to the pod", sub_path));
+      }
       TRY(next, open_in_root(volume_fd, done, O_PATH | O_DIRECTORY));
     }
     at = *std::move(next);
