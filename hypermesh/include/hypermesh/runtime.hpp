@@ -1,10 +1,9 @@
 #pragma once
 
-#include <string>
-#include <vector>
-
 #include <nexus/image_admin.hpp>
 #include <nexus/workload_driver.hpp>
+#include <string>
+#include <vector>
 
 namespace hypermesh {
 
@@ -19,8 +18,10 @@ using GarbageReport = nexus::ImageGarbage;
 class Runtime : public nexus::WorkloadDriver {
  public:
   virtual base::Task<base::Result<std::vector<ImageSummary>>> list_images() = 0;
-  /// From an OCI layout folder or a tar archive of one (also docker-archive). Answers the references.
-  virtual base::Task<base::Result<std::vector<std::string>>> import_image(std::string path, std::string reference) = 0;
+  /// From an OCI layout folder or a tar archive of one (also docker-archive). Answers the
+  /// references.
+  virtual base::Task<base::Result<std::vector<std::string>>> import_image(
+      std::string path, std::string reference) = 0;
   /// Writes an OCI layout archive.
   virtual base::Task<base::Result<>> export_image(std::string reference, std::string path) = 0;
   /// Manifest and configuration as one JSON text. Errors: NotFound.

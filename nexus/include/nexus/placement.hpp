@@ -1,11 +1,10 @@
 #pragma once
 
+#include <base/error.hpp>
 #include <cstdint>
 #include <map>
 #include <string>
 #include <vector>
-
-#include <base/error.hpp>
 
 namespace nexus {
 
@@ -15,8 +14,9 @@ struct NodeCapacity {
   bool ready = false;
   bool schedulable = true;  ///< false: cordoned
   std::map<std::string, std::string> labels;
-  std::uint64_t cpu_millis = 0, memory_bytes = 0, pods_max = 110;       ///< Allocatable.
-  std::uint64_t cpu_millis_used = 0, memory_bytes_used = 0, pods = 0;   ///< Requested by what is placed.
+  std::uint64_t cpu_millis = 0, memory_bytes = 0, pods_max = 110;  ///< Allocatable.
+  std::uint64_t cpu_millis_used = 0, memory_bytes_used = 0,
+                pods = 0;  ///< Requested by what is placed.
 };
 
 struct PlacementRequest {
@@ -31,7 +31,8 @@ class Placement {
  public:
   virtual ~Placement() = default;
   /// Name of the node. Errors: CannotPlace, with a hint for each node that says what excluded it.
-  virtual base::Result<std::string> place(const PlacementRequest& request, const std::vector<NodeCapacity>& nodes) = 0;
+  virtual base::Result<std::string> place(const PlacementRequest& request,
+                                          const std::vector<NodeCapacity>& nodes) = 0;
 };
 
 }  // namespace nexus

@@ -24,7 +24,8 @@ struct ServicePort {
     auto operator<=>(const Backend&) const = default;
   };
   std::vector<Backend> backends;  ///< Ready ones. Empty: connections are refused at once.
-  std::uint32_t affinity_seconds = 0;  ///< The same client keeps its backend this long; 0: no affinity.
+  std::uint32_t affinity_seconds =
+      0;  ///< The same client keeps its backend this long; 0: no affinity.
   bool operator==(const ServicePort&) const = default;
 };
 

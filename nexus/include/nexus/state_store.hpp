@@ -1,14 +1,12 @@
 #pragma once
 
+#include <base/async/task.hpp>
 #include <memory>
+#include <nexus/revision.hpp>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
-
-#include <base/async/task.hpp>
-
-#include <nexus/revision.hpp>
 
 namespace nexus {
 
@@ -24,14 +22,15 @@ struct KeyValue {
 /// One write of a transaction.
 struct Write {
   std::string key;
-  std::optional<std::string> value;    ///< Empty: delete.
-  std::optional<Revision> expected{};  ///< The key's `modified` must be this; 0: the key must not exist.
-  LeaseId lease = 0;                   ///< The key goes when this lease ends; 0: it stays.
+  std::optional<std::string> value;  ///< Empty: delete.
+  std::optional<Revision>
+      expected{};     ///< The key's `modified` must be this; 0: the key must not exist.
+  LeaseId lease = 0;  ///< The key goes when this lease ends; 0: it stays.
 };
 
 struct Range {
   std::string prefix;
-  std::string start_after{};       ///< Exclusive; for reading in pages.
+  std::string start_after{};  ///< Exclusive; for reading in pages.
   std::size_t entries_max = 10'000;
 };
 struct RangeResult {
@@ -59,8 +58,8 @@ class Watch {
 /// Linearizable, durable key-value state with revisions: where the cluster's objects live.
 ///
 /// What `commit` acknowledged survives a crash. Calls are made on one executor and do not block it.
-/// Implementations: EmbeddedStateStore (on RocksDB: alone, nexusd; in memory: tests); the replicated one is
-/// HyperMesh's.
+/// Implementations: EmbeddedStateStore (on RocksDB: alone, nexusd; in memory: tests); the
+/// replicated one is HyperMesh's.
 class StateStore {
  public:
   virtual ~StateStore() = default;
@@ -69,13 +68,14 @@ class StateStore {
   virtual base::Task<base::Result<RangeResult>> range(Range range) = 0;
 
   /// Applies all writes or none; the answer is their common revision.
-  /// Errors: Conflict (an `expected` does not hold: names the key), ResourceExhausted (disk full: nothing
-  /// changed), InvalidArgument (no writes, or one key twice).
+  /// Errors: Conflict (an `expected` does not hold: names the key), ResourceExhausted (disk full:
+  /// nothing changed), InvalidArgument (no writes, or one key twice).
   virtual base::Task<base::Result<Revision>> commit(std::vector<Write> writes) = 0;
 
   /// Every change of keys under `prefix` with a revision above `after`.
   /// Errors: FailedPrecondition (`after` is older than what is retained).
-  virtual base::Task<base::Result<std::unique_ptr<Watch>>> watch(std::string prefix, Revision after) = 0;
+  virtual base::Task<base::Result<std::unique_ptr<Watch>>> watch(std::string prefix,
+                                                                 Revision after) = 0;
 
   virtual base::Task<base::Result<LeaseId>> grant_lease(base::Duration time_to_live) = 0;
   /// Errors: NotFound (the lease has ended).

@@ -1,8 +1,10 @@
 #pragma once
 
-// The values of the WorkloadDriver port: what a pod and its containers are, without Asio, so that cores
-// (protocols, planners) can use them.
+// The values of the WorkloadDriver port: what a pod and its containers are, without Asio, so that
+// cores (protocols, planners) can use them.
 
+#include <base/bytes.hpp>
+#include <base/time.hpp>
 #include <compare>
 #include <cstdint>
 #include <map>
@@ -11,9 +13,6 @@
 #include <utility>
 #include <variant>
 #include <vector>
-
-#include <base/bytes.hpp>
-#include <base/time.hpp>
 
 namespace nexus {
 
@@ -25,11 +24,11 @@ struct ContainerId {
 };
 
 struct ResourceLimits {
-  std::uint64_t memory_bytes_max = 0;   ///< 0: no limit.
-  std::uint64_t cpu_millis_max = 0;     ///< Thousandths of a core; 0: no limit.
-  std::uint64_t cpu_millis_request = 0; ///< Becomes the weight under contention.
-  std::uint64_t processes_max = 0;      ///< 0: the driver's default.
-  std::uint64_t io_read_bytes_per_second = 0;   ///< 0: no limit.
+  std::uint64_t memory_bytes_max = 0;          ///< 0: no limit.
+  std::uint64_t cpu_millis_max = 0;            ///< Thousandths of a core; 0: no limit.
+  std::uint64_t cpu_millis_request = 0;        ///< Becomes the weight under contention.
+  std::uint64_t processes_max = 0;             ///< 0: the driver's default.
+  std::uint64_t io_read_bytes_per_second = 0;  ///< 0: no limit.
   std::uint64_t io_write_bytes_per_second = 0;
   bool operator==(const ResourceLimits&) const = default;
 };
@@ -46,7 +45,13 @@ struct EmptyDirVolume {
 };
 struct HostPathVolume {
   std::string path;
-  enum class Type : std::uint8_t { Any, Directory, DirectoryOrCreate, File, FileOrCreate } type = Type::Any;
+  enum class Type : std::uint8_t {
+    Any,
+    Directory,
+    DirectoryOrCreate,
+    File,
+    FileOrCreate
+  } type = Type::Any;
 };
 /// ConfigMap, Secret, projected and downward API: content that we write. Secrets stay in memory.
 struct FilesVolume {
@@ -69,16 +74,16 @@ struct VolumeMount {
 };
 
 struct ContainerSecurity {
-  std::optional<std::uint32_t> user;   ///< Empty: the image's.
+  std::optional<std::uint32_t> user;  ///< Empty: the image's.
   std::optional<std::uint32_t> group;
   std::vector<std::uint32_t> supplemental_groups;
-  bool run_as_non_root = false;        ///< Refuse to start as uid 0.
+  bool run_as_non_root = false;  ///< Refuse to start as uid 0.
   bool read_only_root = false;
   bool no_new_privileges = true;
   bool privileged = false;
   bool seccomp_unconfined = false;
-  std::vector<std::string> capabilities_add;  ///< "NET_BIND_SERVICE"
-  std::vector<std::string> capabilities_drop; ///< "ALL" drops every one.
+  std::vector<std::string> capabilities_add;   ///< "NET_BIND_SERVICE"
+  std::vector<std::string> capabilities_drop;  ///< "ALL" drops every one.
 };
 
 struct ContainerSpec {
@@ -88,7 +93,7 @@ struct ContainerSpec {
   std::vector<std::string> command;  ///< Replaces the image's entrypoint when not empty.
   std::vector<std::string> args;     ///< Replaces the image's command when not empty.
   std::vector<std::pair<std::string, std::string>> env;
-  std::string working_directory;     ///< Empty: the image's.
+  std::string working_directory;  ///< Empty: the image's.
   std::vector<VolumeMount> mounts;
   ResourceLimits resources;
   ContainerSecurity security;
@@ -100,13 +105,14 @@ struct PodSpec {
   std::string uid, name_space, name;
   std::string hostname;
   std::vector<Volume> volumes;
-  std::vector<std::string> dns_servers;   ///< Empty: the node's.
+  std::vector<std::string> dns_servers;  ///< Empty: the node's.
   std::vector<std::string> dns_searches;
   std::vector<std::string> dns_options;
   std::vector<std::pair<std::string, std::string>> host_aliases;  ///< address, host name
-  std::optional<std::uint32_t> fs_group;  ///< Volumes belong to this group.
+  std::optional<std::uint32_t> fs_group;                          ///< Volumes belong to this group.
   bool host_network = false;
-  bool host_users = false;  ///< Without a user namespace of its own; needed by privileged containers.
+  bool host_users =
+      false;  ///< Without a user namespace of its own; needed by privileged containers.
   std::map<std::string, std::string> sysctls;
 };
 
@@ -116,19 +122,19 @@ struct ContainerStatus {
   ContainerId id;
   std::uint32_t attempt = 0;
   ContainerState state = ContainerState::Created;
-  std::int32_t pid = 0;            ///< Of the first process, as the machine sees it; 0 unless running.
-  std::int32_t exit_code = 0;      ///< 128 + signal for a killed process.
+  std::int32_t pid = 0;        ///< Of the first process, as the machine sees it; 0 unless running.
+  std::int32_t exit_code = 0;  ///< 128 + signal for a killed process.
   std::int32_t signal = 0;
-  bool out_of_memory = false;      ///< The kernel killed a process of it for its memory limit.
+  bool out_of_memory = false;  ///< The kernel killed a process of it for its memory limit.
   std::string image;
-  std::string message;             ///< Why it could not start, when it could not.
+  std::string message;  ///< Why it could not start, when it could not.
   base::WallTime started{}, finished{};
 };
 
 struct PodStatus {
   std::string uid, name_space, name;
-  bool ready = false;               ///< The sandbox (namespaces, addresses) stands.
-  std::vector<std::string> addresses;  ///< IPv6 first.
+  bool ready = false;                       ///< The sandbox (namespaces, addresses) stands.
+  std::vector<std::string> addresses;       ///< IPv6 first.
   std::vector<ContainerStatus> containers;  ///< Latest attempt of each.
 };
 
@@ -136,7 +142,7 @@ struct ImageStatus {
   std::string reference;  ///< As asked for.
   std::string resolved;   ///< "name@sha256:...": what to put into ContainerSpec::image.
   std::uint64_t bytes = 0;
-  std::string user;        ///< The image's User, e.g. "1000:1000" or "web".
+  std::string user;  ///< The image's User, e.g. "1000:1000" or "web".
 };
 
 enum class PullPolicy : std::uint8_t { Always, IfNotPresent, Never };
