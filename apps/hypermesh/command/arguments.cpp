@@ -56,11 +56,8 @@ base::Result<> check_choice(const Command& command, std::string_view what, std::
     rest.remove_prefix(std::min(end + 1, rest.size()));
   }
   if (std::ranges::find(allowed, value) != allowed.end()) return {};
-  const std::string near = suggest(value, allowed);
-  return usage_error(
-      command, near.empty()
-                   ? fmt::format("{} is \"{}\"; want {}", what, value, fmt::join(allowed, ", "))
-                   : fmt::format("{} is \"{}\"; did you mean \"{}\"?", what, value, near));
+  return usage_error(command,
+                     fmt::format("{} is \"{}\"; want {}", what, value, fmt::join(allowed, ", ")));
 }
 
 base::Result<> check_words(const Command& command, const std::vector<std::string>& words) {
@@ -156,7 +153,7 @@ class ArgumentParser {
     std::vector<std::string> positional;
     app.add_option("words", positional)->expected(0, -1);
 
-    split_implied(command, before);
+    TRY_DO(split_implied(command, before));
     try {
       std::vector<std::string> reversed(before.rbegin(), before.rend());
       app.parse(std::move(reversed));
@@ -205,26 +202,25 @@ class ArgumentParser {
  private:
   using Options = std::map<std::string_view, std::pair<CLI::Option*, const Flag*>>;
 
-  // A flag with an implied value that stands alone gets it, so that it never eats the next word.
-  static void split_implied(const Command& command, std::vector<std::string>& words) {
+  // A flag with an implied value that stands alone gets it, so that it never eats the next word; a
+  // switch has none.
+  static base::Result<> split_implied(const Command& command, std::vector<std::string>& words) {
     for (std::string& word : words) {
-      if (!word.starts_with("--") || word.find('=') != std::string::npos) continue;
-      const Flag* flag = find_flag(command, std::string_view(word).substr(2));
-      if (flag != nullptr && !flag->implied.empty()) word += "=" + std::string(flag->implied);
+      if (!word.starts_with("--")) continue;
+      const std::size_t equals = word.find('=');
+      const Flag* flag = find_flag(command, std::string_view(word).substr(2, equals - 2));
+      if (flag == nullptr) continue;
+      if (equals == std::string::npos && !flag->implied.empty())
+        word += "=" + std::string(flag->implied);
+      if (equals != std::string::npos && flag->value.empty()) {
+        return usage_error(command, fmt::format("--{} is a switch and takes no value", flag->name));
+      }
     }
+    return {};
   }
 
   static std::string missing_value(const Options& options, const std::vector<std::string>& words) {
-    // The flag at the end is the one that lacks its value; a switch with a value is the other
-    // mismatch.
-    for (const std::string& word : words) {
-      const std::size_t equals = word.find('=');
-      if (!word.starts_with("--") || equals == std::string::npos) continue;
-      const auto found = options.find(std::string_view(word).substr(2, equals - 2));
-      if (found != options.end() && found->second.second->value.empty()) {
-        return fmt::format("--{} is a switch and takes no value", found->first);
-      }
-    }
+    // The last flag that wants one: the one that lacks its value stands at the end.
     for (auto word = words.rbegin(); word != words.rend(); ++word) {
       for (const auto& [name, entry] : options) {
         const Flag& flag = *entry.second;
