@@ -37,8 +37,7 @@ class PodConfigTest : public testing::Test {
             .addresses = {"fd00::2", "10.1.0.2"}};
   }
   base::Result<ContainerSpec> container(const char* json) {
-    const std::string spec =
-        std::string(R"({"enableServiceLinks":false,"containers":[)") + json + "]}";
+    const std::string spec = std::string(R"({"containers":[)") + json + "]}";
     const PodConfigInput in = input(spec.c_str());
     return resolve_container(in, in.pod.containers[0], 2, "img@sha256:1");
   }
@@ -63,20 +62,20 @@ TEST_F(PodConfigTest, EnvironmentInOrderWithReferencesAndExpansion) {
 }
 })j");
   ASSERT_TRUE(spec) << spec.error().describe();
-EXPECT_THAT(spec->env, testing::Contains(Pair("P_COLOR", "blue")));
-EXPECT_THAT(spec->env, testing::Contains(Pair("P_file.txt", "hello")));
-EXPECT_THAT(spec->env, testing::Contains(Pair("A", "2")));
-EXPECT_THAT(spec->env, testing::Contains(Pair("B", "1-blue-$(NONE)-$(A)")));
-EXPECT_THAT(spec->env, testing::Contains(Pair("IP", "fd00::2")));
-EXPECT_THAT(spec->env, testing::Contains(Pair("IPS", "fd00::2,10.1.0.2")));
-EXPECT_THAT(spec->env, testing::Contains(Pair("M", "64")));
-EXPECT_THAT(spec->env, testing::Contains(Pair("CPU", "2")));
-EXPECT_THAT(spec->env, testing::Not(testing::Contains(Pair("O", testing::_))));
-EXPECT_THAT(spec->command, ElementsAre("sh", "-c", "echo secret"));
-EXPECT_THAT(spec->args, ElementsAre("web"));
-EXPECT_EQ(spec->attempt, 2u);
-EXPECT_EQ(spec->resources.memory_bytes_max, 64u << 20);
-EXPECT_EQ(spec->resources.cpu_millis_request, 1500u);
+  EXPECT_THAT(spec->env, testing::Contains(Pair("P_COLOR", "blue")));
+  EXPECT_THAT(spec->env, testing::Contains(Pair("P_file.txt", "hello")));
+  EXPECT_THAT(spec->env, testing::Contains(Pair("A", "2")));
+  EXPECT_THAT(spec->env, testing::Contains(Pair("B", "1-blue-$(NONE)-$(A)")));
+  EXPECT_THAT(spec->env, testing::Contains(Pair("IP", "fd00::2")));
+  EXPECT_THAT(spec->env, testing::Contains(Pair("IPS", "fd00::2,10.1.0.2")));
+  EXPECT_THAT(spec->env, testing::Contains(Pair("M", "64")));
+  EXPECT_THAT(spec->env, testing::Contains(Pair("CPU", "2")));
+  EXPECT_THAT(spec->env, testing::Not(testing::Contains(Pair("O", testing::_))));
+  EXPECT_THAT(spec->command, ElementsAre("sh", "-c", "echo secret"));
+  EXPECT_THAT(spec->args, ElementsAre("web"));
+  EXPECT_EQ(spec->attempt, 2u);
+  EXPECT_EQ(spec->resources.memory_bytes_max, 64u << 20);
+  EXPECT_EQ(spec->resources.cpu_millis_request, 1500u);
 }
 
 TEST_F(PodConfigTest, WhatIsMissingIsNamed) {
@@ -89,18 +88,6 @@ TEST_F(PodConfigTest, WhatIsMissingIsNamed) {
   spec = container(
       R"({"name":"c","env":[{"name":"T","valueFrom":{"fieldRef":{"fieldPath":"spec.secret"}}}]})");
   EXPECT_EQ(spec.error().code, base::Errc::Unsupported);
-}
-
-TEST_F(PodConfigTest, ServicesOfTheNamespaceAreVariables) {
-  view_.put(Json::parse(
-      R"({"apiVersion":"v1","kind":"Service","metadata":{"name":"my-db","namespace":"default"},
-    "spec":{"clusterIP":"fd00:ffff::5","clusterIPs":["fd00:ffff::5","10.0.240.5"],"ports":[{"name":"sql","port":5432,"protocol":"TCP"}]}})"));
-  const PodConfigInput in = input(R"({"containers":[{"name":"c"}]})");
-  const auto spec = resolve_container(in, in.pod.containers[0], 0, "i");
-  ASSERT_TRUE(spec);
-  EXPECT_THAT(spec->env, testing::Contains(Pair("MY_DB_SERVICE_HOST", "fd00:ffff::5")));
-  EXPECT_THAT(spec->env, testing::Contains(Pair("MY_DB_SERVICE_PORT_SQL", "5432")));
-  EXPECT_THAT(spec->env, testing::Contains(Pair("MY_DB_PORT", "tcp://[fd00:ffff::5]:5432")));
 }
 
 TEST_F(PodConfigTest, VolumesOfEveryKind) {

@@ -7,7 +7,6 @@
 #include "manifest/formats.hpp"
 #include "manifest/quantity.hpp"
 #include "orchestration/json_read.hpp"
-#include "orchestration/service.hpp"
 
 namespace nexus::orchestration {
 
@@ -50,45 +49,6 @@ class Environment {
   std::vector<std::string> order_;
   Variables values_;
 };
-
-std::string variable_name(std::string_view name) {
-  std::string out(name);
-  for (char& c : out)
-    c = c == '-' || c == '.' ? '_' : static_cast<char>(c >= 'a' && c <= 'z' ? c - 'a' + 'A' : c);
-  return out;
-}
-
-/// WEB_SERVICE_HOST and the rest of what Kubernetes sets for each service of the namespace.
-void add_service_links(const PodConfigInput& input, Environment& into) {
-  for_each_in(input.view, "Service", input.pod.meta.name_space, [&](const ObjectPtr& object) {
-    const Service service = read_service(object->json);
-    if (service.headless || service.addresses.empty() || service.ports.empty()) return;
-    const std::string name = variable_name(service.meta.name);
-    const std::string& address = service.addresses.front();
-    const std::string host = manifest::is_ipv6(address) ? "[" + address + "]" : address;
-    into.set(name + "_SERVICE_HOST", address);
-    into.set(name + "_SERVICE_PORT", std::to_string(service.ports.front().port));
-    for (const ServicePortSpec& port : service.ports) {
-      if (!port.name.empty()) {
-        into.set(fmt::format("{}_SERVICE_PORT_{}", name, variable_name(port.name)),
-                 std::to_string(port.port));
-      }
-    }
-    for (const ServicePortSpec& port : service.ports) {
-      std::string protocol(to_text(port.protocol));
-      const std::string upper = protocol;
-      std::ranges::transform(protocol, protocol.begin(),
-                             [](char c) { return static_cast<char>(c - 'A' + 'a'); });
-      const std::string url = fmt::format("{}://{}:{}", protocol, host, port.port);
-      const std::string prefix = fmt::format("{}_PORT_{}_{}", name, port.port, upper);
-      if (&port == &service.ports.front()) into.set(name + "_PORT", url);
-      into.set(prefix, url);
-      into.set(prefix + "_PROTO", protocol);
-      into.set(prefix + "_PORT", std::to_string(port.port));
-      into.set(prefix + "_ADDR", address);
-    }
-  });
-}
 
 base::Result<> add_whole_objects(const PodConfigInput& input, const Container& container,
                                  Environment& into) {
@@ -232,7 +192,6 @@ base::Result<std::map<std::string, std::string>> config_entries(const PodConfigI
 base::Result<std::vector<std::pair<std::string, std::string>>> environment(
     const PodConfigInput& input, const Container& container) {
   Environment out;
-  if (flag(input.pod.spec(), "enableServiceLinks", true)) add_service_links(input, out);
   TRY_DO(add_whole_objects(input, container, out));
   for (const Json& variable : items(*container.json, "env")) {
     const std::string name = text(variable, "name");

@@ -5,10 +5,9 @@
 
 namespace nexus::orchestration {
 
-/// The cache of an object store as planners read it.
+/// The cache of the object store.
 class StoreView final : public ObjectView {
  public:
-  /// `store` is borrowed.
   explicit StoreView(const ObjectStore& store) : store_(store) {}
   ObjectPtr find(const ObjectRef& ref) const override { return store_.find(ref); }
   const ObjectMap& all(std::string_view kind) const override { return store_.all(kind); }

@@ -2,60 +2,71 @@
 
 #include <gtest/gtest.h>
 
+#include <string>
+
 namespace nexus::orchestration {
 namespace {
 
 using namespace std::chrono_literals;
+using Queue = WorkQueue<std::string>;
 
-const ObjectRef kWeb{"Deployment", "default", "web"};
-const base::MonotonicTime kStart{};
-
-TEST(WorkQueue, AKeyMarkedWhileItIsHandledComesAgain) {
-  WorkQueue queue;
-  queue.mark(kWeb);
-  queue.mark(kWeb);
-  EXPECT_EQ(queue.take(kStart), kWeb);
-  EXPECT_EQ(queue.take(kStart), std::nullopt);
-  queue.mark(kWeb);
-  EXPECT_EQ(queue.take(kStart), std::nullopt);
-  queue.succeeded(kWeb);
-  EXPECT_EQ(queue.take(kStart), kWeb);
-  queue.succeeded(kWeb);
-  EXPECT_EQ(queue.next_due(), std::nullopt);
+base::MonotonicTime at(base::Duration since) {
+  return base::MonotonicTime(1h) + since;
 }
 
-TEST(WorkQueue, FailuresComeBackLaterAndLater) {
-  WorkQueue queue;
-  queue.mark(kWeb);
-  base::MonotonicTime now = kStart;
-  base::Duration waited{};
-  for (int i = 0; i < 20; ++i) {
-    ASSERT_EQ(queue.take(now), kWeb);
-    queue.failed(kWeb, now);
-    ASSERT_TRUE(queue.next_due());
-    EXPECT_GE(*queue.next_due() - now, std::min<base::Duration>(waited, WorkQueue::kRetryMax));
-    waited = *queue.next_due() - now;
-    now = *queue.next_due();
-  }
-  EXPECT_EQ(waited, WorkQueue::kRetryMax);
-  ASSERT_EQ(queue.take(now), kWeb);
-  queue.succeeded(kWeb);
-  queue.mark(kWeb);
-  ASSERT_EQ(queue.take(now), kWeb);
-  queue.failed(kWeb, now);
-  EXPECT_EQ(*queue.next_due() - now, WorkQueue::kRetryFirst);
+TEST(WorkQueue, GivesAKeyOnceHoweverOftenItWasAdded) {
+  Queue queue;
+  queue.add("a", at(0s));
+  queue.add("a", at(0s));
+  EXPECT_EQ(queue.take(at(0s)), "a");
+  EXPECT_EQ(queue.take(at(0s)), std::nullopt);
+  queue.done("a", true, at(0s));
+  EXPECT_EQ(queue.take(at(1h)), std::nullopt);
+  EXPECT_EQ(queue.size(), 0u);
+}
+
+TEST(WorkQueue, WhatIsAddedWhileItRunsComesAgain) {
+  Queue queue;
+  queue.add("a", at(0s));
+  queue.take(at(0s));
+  queue.add("a", at(0s));
+  EXPECT_EQ(queue.take(at(0s)), std::nullopt);
+  queue.done("a", true, at(0s));
+  EXPECT_EQ(queue.take(at(0s)), "a");
 }
 
 TEST(WorkQueue, TheEarlierTimeCounts) {
-  WorkQueue queue;
-  queue.mark_at(kWeb, kStart + 10s);
-  queue.mark_at(kWeb, kStart + 5s);
-  queue.mark_at(kWeb, kStart + 20s);
-  EXPECT_EQ(queue.next_due(), kStart + 5s);
-  EXPECT_EQ(queue.take(kStart + 4s), std::nullopt);
-  EXPECT_EQ(queue.take(kStart + 5s), kWeb);
-  queue.succeeded(kWeb);
-  EXPECT_EQ(queue.next_due(), std::nullopt);
+  Queue queue;
+  queue.add("a", at(10s));
+  queue.add("a", at(5s));
+  queue.add("a", at(20s));
+  EXPECT_EQ(queue.next_due(), at(5s));
+  EXPECT_EQ(queue.take(at(4s)), std::nullopt);
+  EXPECT_EQ(queue.take(at(5s)), "a");
+}
+
+TEST(WorkQueue, FailuresWaitLongerAndSuccessForgetsThem) {
+  Queue queue;
+  queue.add("a", at(0s));
+  base::MonotonicTime now = at(0s);
+  for (const base::Duration delay : {5ms, 10ms, 20ms}) {
+    ASSERT_EQ(queue.take(now), "a");
+    queue.done("a", false, now);
+    ASSERT_EQ(queue.next_due(), now + delay);
+    now += delay;
+  }
+  queue.take(now);
+  queue.done("a", true, now);
+  queue.add("a", now);
+  queue.take(now);
+  queue.done("a", false, now);
+  EXPECT_EQ(queue.next_due(), now + 5ms);
+  for (int i = 0; i < 40; ++i) {
+    now = *queue.next_due();
+    queue.take(now);
+    queue.done("a", false, now);
+  }
+  EXPECT_EQ(queue.next_due(), now + 30s);
 }
 
 }  // namespace
