@@ -96,10 +96,10 @@ base::Error closing_error() {
 }  // namespace
 
 base::Result<std::unique_ptr<EmbeddedStateStore>> EmbeddedStateStore::open(
-    base::Executor executor, base::BlockingPool& pool, std::unique_ptr<StateBackend> backend,
+    const base::Executor& executor, base::BlockingPool& pool, std::unique_ptr<StateBackend> backend,
     const base::Clock& clock, base::Metrics& metrics, Limits limits) {
-  std::unique_ptr<EmbeddedStateStore> store(new EmbeddedStateStore(
-      std::move(executor), pool, std::move(backend), clock, metrics, limits));
+  std::unique_ptr<EmbeddedStateStore> store(
+      new EmbeddedStateStore(executor, pool, std::move(backend), clock, metrics, limits));
   TRY(store->writer_, StateWriter::open(*store->backend_, limits.log));
   store->revision_ = store->writer_->revision();
   store->compacted_ = store->writer_->compacted();
@@ -110,7 +110,7 @@ base::Result<std::unique_ptr<EmbeddedStateStore>> EmbeddedStateStore::open(
   return store;
 }
 
-EmbeddedStateStore::EmbeddedStateStore(base::Executor executor, base::BlockingPool& pool,
+EmbeddedStateStore::EmbeddedStateStore(const base::Executor& executor, base::BlockingPool& pool,
                                        std::unique_ptr<StateBackend> backend,
                                        const base::Clock& clock, base::Metrics& metrics,
                                        Limits limits)
@@ -223,6 +223,7 @@ base::Task<> EmbeddedStateStore::write_groups() {
     const auto group = next_group();
     group_commits_.observe(static_cast<double>(group.size()));
     std::vector<std::shared_ptr<StateRequest>> requests;
+    requests.reserve(group.size());
     for (const auto& waiting : group) requests.push_back(waiting->request);
     const auto outcome = co_await pool_.run(
         [this, &requests, leases = leases_.ids()] { return writer_->apply(requests, leases); });

@@ -35,8 +35,9 @@ class EmbeddedStateStore final : public StateStore {
   /// `pool`, `clock` and `metrics` are borrowed and outlive the store.
   /// Errors: as StateWriter::open.
   static base::Result<std::unique_ptr<EmbeddedStateStore>> open(
-      base::Executor executor, base::BlockingPool& pool, std::unique_ptr<StateBackend> backend,
-      const base::Clock& clock, base::Metrics& metrics, Limits limits);
+      const base::Executor& executor, base::BlockingPool& pool,
+      std::unique_ptr<StateBackend> backend, const base::Clock& clock, base::Metrics& metrics,
+      Limits limits);
   /// After `close`, and after every Watch is gone.
   ~EmbeddedStateStore() override;
 
@@ -56,7 +57,7 @@ class EmbeddedStateStore final : public StateStore {
  private:
   class Cursor;
   struct Waiting;
-  EmbeddedStateStore(base::Executor executor, base::BlockingPool& pool,
+  EmbeddedStateStore(const base::Executor& executor, base::BlockingPool& pool,
                      std::unique_ptr<StateBackend> backend, const base::Clock& clock,
                      base::Metrics& metrics, Limits limits);
 

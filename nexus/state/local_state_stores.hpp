@@ -12,7 +12,7 @@ namespace nexus {
 /// FolderLock. Blocks while the write-ahead log is replayed. `pool`, `clock` and `metrics` are
 /// borrowed.
 base::Result<std::unique_ptr<EmbeddedStateStore>> open_rocksdb_state_store(
-    base::Executor executor, base::BlockingPool& pool, const std::filesystem::path& folder,
+    const base::Executor& executor, base::BlockingPool& pool, const std::filesystem::path& folder,
     const RocksDbOptions& options, const base::Clock& clock, base::Metrics& metrics, base::Log log,
     EmbeddedStateStore::Limits limits = {});
 

@@ -69,4 +69,9 @@ void MemoryBackend::set_full(bool full) {
   full_ = full;
 }
 
+void MemoryBackend::clear() {
+  const std::scoped_lock lock(mutex_);
+  map_ = std::make_shared<const Map>();
+}
+
 }  // namespace nexus

@@ -16,6 +16,7 @@ class MemoryBackend final : public StateBackend {
 
   /// While true, writes fail as they do on a full disk.
   void set_full(bool full);
+  void clear();
 
  private:
   using Map = std::map<std::string, std::string, std::less<>>;
