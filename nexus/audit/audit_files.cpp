@@ -116,7 +116,7 @@ base::Result<> AuditFiles::resume(const AuditCheckpoint& checkpoint, const Audit
     TRY(const auto tail, read_at(log_fd_, log_bytes_, common, "audit.log"));
     if (rest > growth.frames.size() ||
         !std::equal(tail.begin(), tail.end(), growth.frames.begin())) {
-      TRY_DO(keep_aside(log_bytes_, found));
+      TRY_DO(keep_aside(log_fd_, "audit.log", log_bytes_, found));
     }
   }
   // A log that is too short is filled up with zeros here, and `verify` names the first record that
@@ -126,13 +126,20 @@ base::Result<> AuditFiles::resume(const AuditCheckpoint& checkpoint, const Audit
   TRY_DO(cut(offsets_fd_, offset_bytes_, "audit.offsets"));
   TRY(const auto head_bytes, size_of(heads_fd_, "audit.heads"));
   head_bytes_ = head_bytes - head_bytes % kSignedTreeHeadBytes;
+  // A state without any record begins a new log; heads of another one are no part of it.
+  if (checkpoint.records == 0 && growth.frames.empty() && head_bytes_ > 0) {
+    TRY_DO(keep_aside(heads_fd_, "audit.heads", 0, head_bytes_));
+    head_bytes_ = 0;
+    TRY_DO(cut(heads_fd_, 0, "audit.heads"));
+  }
   return {};
 }
 
-base::Result<> AuditFiles::keep_aside(std::uint64_t from, std::uint64_t end) const {
+base::Result<> AuditFiles::keep_aside(int from_fd, std::string_view name, std::uint64_t from,
+                                      std::uint64_t end) const {
   std::filesystem::path aside;
   for (int number = 1;; ++number) {
-    aside = folder_ / fmt::format("audit.log.aside-{}", number);
+    aside = folder_ / fmt::format("{}.aside-{}", name, number);
     if (!std::filesystem::exists(aside)) break;
   }
   const int fd = ::open(aside.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -140,15 +147,13 @@ base::Result<> AuditFiles::keep_aside(std::uint64_t from, std::uint64_t end) con
   base::Result<> kept;
   for (std::uint64_t at = from; kept && at < end; at += kReadBytes) {
     const auto bytes = read_at(
-        log_fd_, at, static_cast<std::size_t>(std::min<std::uint64_t>(kReadBytes, end - at)),
-        "audit.log");
+        from_fd, at, static_cast<std::size_t>(std::min<std::uint64_t>(kReadBytes, end - at)), name);
     kept = bytes ? write_at(fd, at - from, *bytes, aside.string()) : std::unexpected(bytes.error());
   }
   if (kept) kept = sync(fd, aside.string());
   ::close(fd);
-  log_.warning(
-      "the end of audit.log was not what the state says; it was kept aside and written again",
-      {{"file", aside.string()}, {"bytes", end - from}});
+  log_.warning("what the state knows nothing of was kept aside",
+               {{"file", aside.string()}, {"bytes", end - from}});
   return kept;
 }
 

@@ -54,7 +54,8 @@ class AuditFiles {
 
  private:
   AuditFiles() = default;
-  base::Result<> keep_aside(std::uint64_t from, std::uint64_t end) const;
+  base::Result<> keep_aside(int from_fd, std::string_view name, std::uint64_t from,
+                            std::uint64_t end) const;
   base::Result<std::uint64_t> offset_of(std::uint64_t sequence) const;
 
   std::filesystem::path folder_;

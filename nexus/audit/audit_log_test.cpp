@@ -292,6 +292,16 @@ TEST_F(AuditLogTest, ALogThatWasRewrittenWholeDoesNotFitItsSignedRoots) {
   });
 }
 
+TEST_F(AuditLogTest, AnEmptyStateBeginsANewLogAndKeepsTheOldOneAside) {
+  write_some(3);
+  const std::string old_log = content(), old_heads = content("audit.heads");
+  memory_.clear();
+  write_some(1);
+  EXPECT_EQ(verify(), "");
+  EXPECT_EQ(content("audit.log.aside-1"), old_log);
+  EXPECT_EQ(content("audit.heads.aside-1"), old_heads);
+}
+
 TEST_F(AuditLogTest, AHeadOfAnotherSignerIsRefused) {
   write_some(2);
   const auto stranger = base::SigningKey::generate(rng_);
