@@ -21,12 +21,13 @@ EventFeed::Watcher::~Watcher() {
 
 void EventFeed::tell(const orchestration::EventRecord& record) {
   if (watchers_.empty()) return;
-  const Json event = orchestration::to_object(record);
+  const auto event =
+      std::make_shared<const Object>(Object{orchestration::to_object(record), record.sequence});
   for (Watcher* watcher : watchers_) {
     if (watcher->waiting_.size() >= kWaitingMax) {
       watcher->overrun_ = true;
     } else {
-      watcher->waiting_.push_back({record.count == 1, event, record.sequence});
+      watcher->waiting_.push_back({record.count == 1, event});
     }
     watcher->arrived_.notify();
   }

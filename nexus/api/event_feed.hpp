@@ -31,8 +31,7 @@ class EventFeed {
 
     struct Change {
       bool added = false;  ///< Else it was counted once more.
-      Json event;
-      Revision revision = 0;
+      ObjectPtr event;
     };
     /// At least one, or none when `limit` passed.
     /// Errors: FailedPrecondition (more came than were fetched).

@@ -2,6 +2,8 @@
 
 #include "api/event_feed.hpp"
 #include "api/handlers.hpp"
+#include "api/media.hpp"
+#include "api/table.hpp"
 #include "api/watch_line.hpp"
 #include "api/within.hpp"
 #include "objects/object.hpp"
@@ -16,7 +18,14 @@ struct WatchState {
   Exchange& exchange;
   ListOptions options;
   std::optional<Clock::time_point> end;
+  AnswerForm form = AnswerForm::Json;
   Revision revision = 0;  // What the client has seen.
+
+  std::string line(std::string_view type, const ObjectPtr& object) const {
+    if (form == AnswerForm::Json) return watch_line(type, object->json);
+    return watch_line(type, make_table(*exchange.route.kind, {object}, object->revision, "",
+                                       exchange.backend().clock.wall()));
+  }
 
   /// How long to wait for an event before a bookmark or the end is due.
   base::Duration patience() const {
@@ -44,7 +53,7 @@ base::Task<Reply<>> write_existing(WatchState& state, const std::vector<ObjectPt
   std::string lines;
   for (const ObjectPtr& object : objects) {
     if (!state.options.selection.matches(object->json)) continue;
-    lines += watch_line("ADDED", object->json);
+    lines += state.line("ADDED", object);
     if (lines.size() < state.exchange.shared.limits.slice_bytes) continue;
     CO_TRY_DO(co_await state.exchange.write(lines));
     lines.clear();
@@ -79,9 +88,10 @@ base::Task<Reply<>> follow_objects(WatchState& state, ObjectWatch& watch) {
     std::string lines;
     for (const ObjectEvent& event : **events) {
       const Json* before = event.previous == nullptr ? nullptr : &event.previous->json;
-      if (auto line = watch_line_of(change_of(event.type), event.object->json, before,
-                                    state.options.selection))
-        lines += *line;
+      if (const auto type = watch_type_of(change_of(event.type), event.object->json, before,
+                                          state.options.selection)) {
+        lines += state.line(*type, event.object);
+      }
       state.revision = std::max(state.revision, event.object->revision);
     }
     CO_TRY_DO(co_await state.exchange.write(lines));
@@ -137,11 +147,14 @@ base::Task<Reply<>> run_event_watch(WatchState& state) {
     if (!changes) co_return co_await write_failure(state, std::move(changes).error());
     std::string lines;
     for (const auto& change : *changes) {
-      state.revision = change.revision;
-      if (name_space && change.event["metadata"].value("namespace", "") != *name_space) continue;
-      const auto line = watch_line_of(change.added ? Change::Added : Change::Modified, change.event,
-                                      &change.event, state.options.selection);
-      if (line) lines += *line;
+      state.revision = change.event->revision;
+      if (name_space && change.event->json.at("metadata").value("namespace", "") != *name_space)
+        continue;
+      const Change kind = change.added ? Change::Added : Change::Modified;
+      if (const auto type = watch_type_of(kind, change.event->json, &change.event->json,
+                                          state.options.selection)) {
+        lines += state.line(*type, change.event);
+      }
     }
     if (changes->empty()) {
       CO_TRY_DO(co_await write_pause(state));
@@ -157,7 +170,9 @@ base::Task<Reply<>> run_event_watch(WatchState& state) {
 base::Task<Reply<>> watch_objects(Exchange& exchange) {
   CO_TRY(ListOptions options, parse_list_options(exchange.route.kind->kind, exchange.query()));
   CO_TRY(const Seats::Seat seat, exchange.shared.watches.take());
-  WatchState state{exchange, std::move(options), {}, 0};
+  CO_TRY(const AnswerForm form,
+         choose_answer_form(exchange.head.headers.get("Accept").value_or("")));
+  WatchState state{exchange, std::move(options), {}, form, 0};
   if (state.options.timeout) state.end = Clock::now() + *state.options.timeout;
   // Reading ahead would mix with what comes after the watch: it is the connection's last answer.
   exchange.connection.close_after_answer();

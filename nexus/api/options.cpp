@@ -140,6 +140,12 @@ Reply<ListOptions> parse_list_options(std::string_view kind, const Query& query)
   options.exact = match == "Exact";
   API_TRY(options.watch, query.flag("watch"));
   API_TRY(options.bookmarks, query.flag("allowWatchBookmarks"));
+  // The answer that clients know from servers without this feature; they list and watch then.
+  if (query.has("sendInitialEvents")) {
+    return refuse(
+        base::Errc::InvalidArgument,
+        "sendInitialEvents is not served: list, and watch from the list's resourceVersion");
+  }
   API_TRY(const auto timeout, query.number("timeoutSeconds", kWatchSecondsMax));
   if (timeout) options.timeout = std::chrono::seconds(*timeout);
   return options;

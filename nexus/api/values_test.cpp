@@ -200,10 +200,7 @@ TEST(WatchLine, ASelectorTurnsChangesIntoComingAndGoing) {
   Selection selection;
   selection.labels = *manifest::LabelSelector::parse("app=web");
   const auto type = [&](Change change, const Json& now, const Json* before) -> std::string {
-    const auto line = watch_line_of(change, now, before, selection);
-    if (!line) return "";
-    EXPECT_TRUE(line->ends_with("}\n"));
-    return Json::parse(*line)["type"];
+    return std::string(watch_type_of(change, now, before, selection).value_or(""));
   };
   EXPECT_EQ(type(Change::Added, web, nullptr), "ADDED");
   EXPECT_EQ(type(Change::Added, db, nullptr), "");
@@ -214,6 +211,8 @@ TEST(WatchLine, ASelectorTurnsChangesIntoComingAndGoing) {
   EXPECT_EQ(type(Change::Deleted, web, &web), "DELETED");
   EXPECT_EQ(type(Change::Deleted, db, &db), "");
   EXPECT_EQ(type(Change::Deleted, db, nullptr), "DELETED");
+  EXPECT_EQ(watch_line("ADDED", {{"kind", "Pod"}}),
+            "{\"type\":\"ADDED\",\"object\":{\"kind\":\"Pod\"}}\n");
 }
 
 TEST(LogText, JoinsPartsAndKeepsItsLimit) {

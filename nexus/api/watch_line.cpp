@@ -20,22 +20,22 @@ std::string error_line(const Refusal& refusal, std::string_view trace_id) {
   return watch_line("ERROR", to_status(refusal, trace_id));
 }
 
-std::optional<std::string> watch_line_of(Change change, const Json& object, const Json* before,
-                                         const Selection& selection) {
+std::optional<std::string_view> watch_type_of(Change change, const Json& object, const Json* before,
+                                              const Selection& selection) {
   const bool matches = selection.matches(object);
   if (change == Change::Added) {
     if (!matches) return std::nullopt;
-    return watch_line("ADDED", object);
+    return "ADDED";
   }
   // Without the state before it is taken to have matched: a second DELETED harms nobody, a missing
   // one does.
   const bool matched = before == nullptr || selection.matches(*before);
   if (change == Change::Deleted) {
     if (!matched && !matches) return std::nullopt;
-    return watch_line("DELETED", object);
+    return "DELETED";
   }
-  if (matches) return watch_line(matched ? "MODIFIED" : "ADDED", object);
-  if (matched) return watch_line("DELETED", object);
+  if (matches) return matched ? "MODIFIED" : "ADDED";
+  if (matched) return "DELETED";
   return std::nullopt;
 }
 

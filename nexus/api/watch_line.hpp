@@ -19,9 +19,9 @@ std::string error_line(const Refusal& refusal, std::string_view trace_id);
 /// What happened to an object.
 enum class Change : std::uint8_t { Added, Modified, Deleted };
 
-/// What a watch with `selection` says about a change: an object that begins to match is ADDED, one
-/// that stops is DELETED. Empty: nothing. `before` may be null: not known.
-std::optional<std::string> watch_line_of(Change change, const Json& object, const Json* before,
-                                         const Selection& selection);
+/// As what a watch with `selection` tells a change: an object that begins to match is ADDED, one
+/// that stops is DELETED. Empty: not at all. `before` may be null: not known.
+std::optional<std::string_view> watch_type_of(Change change, const Json& object, const Json* before,
+                                              const Selection& selection);
 
 }  // namespace nexus::api

@@ -133,7 +133,12 @@ Reply<AdmittedObject> admit_new(const Route& route, Json object, const WriteOpti
   const std::string stem = text_at(metadata, "generateName");
   if (text_at(metadata, "name").empty() && !stem.empty())
     metadata["name"] = fmt::format("{}{}", stem, name_suffix);
-  return admit(route, std::move(object), nullptr, options, role);
+  auto admitted = admit(route, std::move(object), nullptr, options, role);
+  // Where an object stands before anybody has looked at it.
+  if (admitted && route.kind->kind == "Pod") admitted->object["status"] = {{"phase", "Pending"}};
+  if (admitted && route.kind->kind == "Namespace")
+    admitted->object["status"] = {{"phase", "Active"}};
+  return admitted;
 }
 
 Reply<AdmittedObject> admit_change(const Route& route, Json object, const Json& existing,
