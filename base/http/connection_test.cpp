@@ -342,6 +342,7 @@ TEST(Sockets, TlsAcceptsOnlyThePinnedCertificate) {
         }(executor, *listener, scope, log));
     auto wrong = co_await connect_tls("127.0.0.1", listener->port(), other->certificate_pem);
     EXPECT_EQ(wrong.error().code, Errc::NotVerified);
+    EXPECT_TRUE(co_await connect_tls_unverified("127.0.0.1", listener->port()));
     auto right = co_await connect_tls("127.0.0.1", listener->port(), mine->certificate_pem);
     EXPECT_TRUE(right.has_value());
     {

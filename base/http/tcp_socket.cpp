@@ -108,4 +108,10 @@ Task<Result<std::unique_ptr<ByteStream>>> connect_tls(std::string address, std::
   co_return co_await shake_hands_as_client(std::move(socket), std::move(pinned_pem));
 }
 
+Task<Result<std::unique_ptr<ByteStream>>> connect_tls_unverified(std::string address,
+                                                                 std::uint16_t port) {
+  CO_TRY(tcp::socket socket, co_await connect(std::move(address), port));
+  co_return co_await shake_hands_as_client(std::move(socket), std::nullopt);
+}
+
 }  // namespace base::http

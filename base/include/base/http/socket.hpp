@@ -61,7 +61,7 @@ class TlsIdentity {
 Result<std::unique_ptr<Listener>> listen_tcp(const Executor& executor, const std::string& address,
                                              std::uint16_t port, const TlsIdentity* identity);
 
-/// Errors of all three: Unavailable (refused, unreachable), NotFound (no such socket file),
+/// Errors of all four: Unavailable (refused, unreachable), NotFound (no such socket file),
 /// Forbidden (its mode). Cancelling the task is safe.
 Task<Result<std::unique_ptr<ByteStream>>> connect_unix(std::string path);
 Task<Result<std::unique_ptr<ByteStream>>> connect_tcp(std::string address, std::uint16_t port);
@@ -69,5 +69,8 @@ Task<Result<std::unique_ptr<ByteStream>>> connect_tcp(std::string address, std::
 /// Errors: also NotVerified (another certificate).
 Task<Result<std::unique_ptr<ByteStream>>> connect_tls(std::string address, std::uint16_t port,
                                                       std::string pinned_pem);
+/// Whoever answers is taken for the right one: only for peers that are asked how they are.
+Task<Result<std::unique_ptr<ByteStream>>> connect_tls_unverified(std::string address,
+                                                                 std::uint16_t port);
 
 }  // namespace base::http
