@@ -153,8 +153,10 @@ TEST(NetworkProber, AsksTheOtherAddressWhenOneRefuses) {
 
 TEST(NetworkProber, TakesEveryCertificate) {
   const base::WallTime long_ago(std::chrono::hours(400'000));
-  const auto pair = base::http::make_self_signed(
-      {.common_name = "somebody", .not_before = long_ago, .not_after = long_ago + 1h});
+  const auto pair = base::http::make_self_signed({.common_name = "n",
+                                                  .dns_names = {"somebody"},
+                                                  .not_before = long_ago,
+                                                  .not_after = long_ago + 1h});
   ASSERT_TRUE(pair);
   const auto identity = base::http::TlsIdentity::from_pem(pair->certificate_pem, pair->key_pem);
   ASSERT_TRUE(identity);
