@@ -12,11 +12,28 @@ namespace {
 constexpr base::Duration kDriverRetry = std::chrono::seconds(1);
 constexpr base::Duration kWatchRetry = std::chrono::milliseconds(100);
 
+OrchestratorNeeds with_alarms(const OrchestratorNeeds& needs, Alarms& alarms) {
+  return {.objects = needs.objects,
+          .driver = needs.driver,
+          .network = needs.network,
+          .placement = needs.placement,
+          .prober = needs.prober,
+          .addresses = needs.addresses,
+          .events = needs.events,
+          .clock = needs.clock,
+          .alarms = alarms,
+          .rng = needs.rng,
+          .metrics = needs.metrics,
+          .log = needs.log,
+          .names = needs.names};
+}
+
 }  // namespace
 
 ClusterOrchestrator::ClusterOrchestrator(const base::Executor& executor, OrchestratorNeeds needs,
                                          OrchestratorNode node)
-    : needs_(std::move(needs)),
+    : alarms_(needs.alarms),
+      needs_(with_alarms(needs, alarms_)),
       node_(std::move(node)),
       view_(needs_.objects),
       services_(needs_.addresses),
@@ -87,9 +104,7 @@ base::Task<base::Result<>> ClusterOrchestrator::make_basics() {
 base::Task<> ClusterOrchestrator::take_over() {
   if (auto taken = co_await pods_.start(); !taken) {
     needs_.log.warning("the driver does not answer", {{"error", taken.error()}});
-    needs_.alarms.call_at(needs_.clock.now() + kDriverRetry, [this] {
-      if (!stopped_) scope_.spawn(take_over());
-    });
+    needs_.alarms.call_at(needs_.clock.now() + kDriverRetry, [this] { scope_.spawn(take_over()); });
     co_return;
   }
   binder_.open();
@@ -110,17 +125,10 @@ base::Task<> ClusterOrchestrator::follow(Revision after) {
         on_event(event);
       }
     }
-    if (stopped_) co_return;
     needs_.log.warning("watch of objects ended, reading all of them", {{"error", watch.error()}});
-    base::Event over(scope_.executor());
-    const auto alarm =
-        needs_.alarms.call_at(needs_.clock.now() + kWatchRetry, [&over] { over.notify(); });
-    struct Cancel {
-      Alarms& alarms;
-      Alarms::Id id;
-      ~Cancel() { alarms.cancel(id); }
-    } cancel{needs_.alarms, alarm};
-    co_await over.wait();
+    auto over = std::make_shared<base::Event>(scope_.executor());
+    needs_.alarms.call_at(needs_.clock.now() + kWatchRetry, [over] { over->notify(); });
+    co_await over->wait();
     after = needs_.objects.revision();
     resynchronise();
   }
@@ -313,7 +321,7 @@ base::Task<base::Result<WorkloadState>> ClusterOrchestrator::state(WorkloadId id
 }
 
 base::Task<> ClusterOrchestrator::stop() {
-  stopped_ = true;
+  alarms_.close();
   scope_.cancel();
   co_await scope_.join();
   co_await controllers_.stop();

@@ -4,6 +4,7 @@
 
 #include "orchestration/controllers.hpp"
 #include "orchestration/operations.hpp"
+#include "orchestration/owned_alarms.hpp"
 #include "orchestration/pod_binder.hpp"
 #include "orchestration/store_view.hpp"
 
@@ -61,6 +62,7 @@ class ClusterOrchestrator final : public Orchestrator {
   base::Result<ObjectPtr> find(const WorkloadId& id) const;
   base::Task<base::Result<>> replace(std::string user, Json object);
 
+  OwnedAlarms alarms_;
   OrchestratorNeeds needs_;
   OrchestratorNode node_;
   StoreView view_;
@@ -70,7 +72,6 @@ class ClusterOrchestrator final : public Orchestrator {
   NodePods pods_;
   PodBinder binder_;
   std::map<ObjectRef, ObjectPtr> known_pods_;  // to notice removals that a broken watch hides
-  bool stopped_ = false;
   base::TaskScope scope_;
 };
 

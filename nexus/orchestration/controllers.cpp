@@ -220,7 +220,6 @@ Plan Controllers::plan_service(const Object& object) {
 
 base::Task<> Controllers::stop() {
   open_ = false;
-  if (alarm_) needs_.alarms.cancel(*std::exchange(alarm_, std::nullopt));
   scope_.cancel();
   co_await scope_.join();
 }

@@ -58,8 +58,10 @@ void NetworkPublisher::changed(const std::string& name_space) {
 
 void NetworkPublisher::withdraw(const std::string& name_space, const std::string& pod_uid,
                                 std::function<void(bool)> done) {
+  // What the table of a run before this one leads to is not known.
   const auto part = parts_.find(name_space);
-  const bool was_endpoint = part != parts_.end() && part->second.endpoint_uids.contains(pod_uid);
+  const bool was_endpoint =
+      applied_ == 0 || (part != parts_.end() && part->second.endpoint_uids.contains(pod_uid));
   withdrawals_.push_back({.table = 0, .was_endpoint = was_endpoint, .done = std::move(done)});
   changed(name_space);
 }
@@ -162,7 +164,6 @@ void NetworkPublisher::settle() {
 
 base::Task<> NetworkPublisher::stop() {
   pods_ = nullptr;
-  if (retry_) needs_.alarms.cancel(*std::exchange(retry_, std::nullopt));
   withdrawals_.clear();
   scope_.cancel();
   co_await scope_.join();

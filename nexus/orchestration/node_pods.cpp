@@ -33,11 +33,7 @@ NodePods::~NodePods() = default;
 
 base::Task<base::Result<>> NodePods::start() {
   needs_.driver.listen([this](const DriverEvent& event) { on_driver_event(event); });
-  CO_TRY(auto pods, co_await needs_.driver.list_pods());
-  for (PodStatus& pod : pods) {
-    const std::string uid = pod.uid;
-    existing_.insert_or_assign(uid, std::move(pod));
-  }
+  CO_TRY(existing_, co_await list());
   started_ = true;
   for (const auto& [key, object] : view_.all("Pod")) {
     const Json& spec = at(object->json, "spec");
@@ -205,6 +201,7 @@ void NodePods::run(Worker& worker, base::Task<PodEvent> call) {
 
 base::Task<> NodePods::run_call(std::string uid, base::Task<PodEvent> call) {
   PodEvent event = co_await std::move(call);
+  if (!std::holds_alternative<pod_event::CheckDone>(event)) ++changes_;
   deliver(uid, std::move(event));
 }
 
@@ -238,14 +235,12 @@ void NodePods::on_driver_event(const DriverEvent& event) {
     case DriverEvent::Kind::ContainerStarted:
       break;  // the call that started it says so
     case DriverEvent::Kind::ContainerExited:
+      ++changes_;
       deliver(event.container.id.pod_uid, pod_event::Exited{event.container});
       break;
-    case DriverEvent::Kind::DriverLost: {
-      std::vector<std::string> uids;
-      for (const auto& [uid, worker] : workers_) uids.push_back(uid);
-      for (const std::string& uid : uids) deliver(uid, pod_event::DriverLost{});
+    case DriverEvent::Kind::DriverLost:
+      for (const std::string& uid : uids()) deliver(uid, pod_event::DriverLost{});
       break;
-    }
     case DriverEvent::Kind::DriverBack:
       publisher_.apply_again();
       scope_.spawn(resynchronise());
@@ -253,31 +248,42 @@ void NodePods::on_driver_event(const DriverEvent& event) {
   }
 }
 
+/// Everything that the driver has, by uid. What changed while it answered may be missing from the
+/// answer: then it is asked again.
+base::Task<base::Result<NodePods::Existing>> NodePods::list() {
+  for (;;) {
+    const std::uint64_t before = changes_;
+    CO_TRY(auto pods, co_await needs_.driver.list_pods());
+    if (changes_ != before) continue;
+    Existing existing;
+    for (PodStatus& pod : pods) existing.emplace(pod.uid, std::move(pod));
+    co_return existing;
+  }
+}
+
+std::vector<std::string> NodePods::uids() const {
+  std::vector<std::string> out;
+  for (const auto& [uid, worker] : workers_) out.push_back(uid);
+  return out;
+}
+
 /// The driver was away: what it has now counts.
 base::Task<> NodePods::resynchronise() {
   if (!started_) co_return;
-  auto pods = co_await needs_.driver.list_pods();
-  if (!pods) {
-    needs_.log.warning("driver has no answer", {{"error", pods.error()}});
-    needs_.alarms.call_at(needs_.clock.now() + kResyncRetry, [this] {
-      if (!stopped_) scope_.spawn(resynchronise());
-    });
+  auto found = co_await list();
+  if (!found) {
+    needs_.log.warning("driver has no answer", {{"error", found.error()}});
+    needs_.alarms.call_at(needs_.clock.now() + kResyncRetry,
+                          [this] { scope_.spawn(resynchronise()); });
     co_return;
   }
-  std::unordered_map<std::string, PodStatus> found;
-  for (PodStatus& pod : *pods) {
-    const std::string uid = pod.uid;
-    found.insert_or_assign(uid, std::move(pod));
-  }
-  std::vector<std::string> uids;
-  for (const auto& [uid, worker] : workers_) uids.push_back(uid);
-  for (const std::string& uid : uids) {
+  for (const std::string& uid : uids()) {
     pod_event::Observed observed;
-    if (auto known = found.extract(uid); !known.empty())
+    if (auto known = found->extract(uid); !known.empty())
       observed.status = std::move(known.mapped());
     deliver(uid, std::move(observed));
   }
-  for (const auto& [uid, pod] : found) scope_.spawn(remove_stray(uid));
+  for (const auto& [uid, pod] : *found) scope_.spawn(remove_stray(uid));
 }
 
 base::Task<> NodePods::remove_stray(std::string uid) {
@@ -286,17 +292,13 @@ base::Task<> NodePods::remove_stray(std::string uid) {
   if (removed) co_return;
   needs_.log.warning("stray pod not removed", {{"uid", uid}, {"error", removed.error()}});
   needs_.alarms.call_at(needs_.clock.now() + kResyncRetry, [this, uid] {
-    if (!stopped_ && !workers_.contains(uid)) scope_.spawn(remove_stray(uid));
+    if (!workers_.contains(uid)) scope_.spawn(remove_stray(uid));
   });
 }
 
 base::Task<> NodePods::stop() {
   stopped_ = true;
   needs_.driver.listen(nullptr);
-  for (const auto& [uid, worker] : workers_) {
-    if (worker->alarm) needs_.alarms.cancel(*worker->alarm);
-    if (worker->write_alarm) needs_.alarms.cancel(*worker->write_alarm);
-  }
   scope_.cancel();
   co_await scope_.join();
 }

@@ -36,14 +36,12 @@ class NodePods {
 
   /// Null when it is not one of ours.
   const PodLifecycle* find(const std::string& uid) const;
-  /// Whether the driver had it when we started.
-  bool existed(const std::string& uid) const { return existing_.contains(uid); }
-
   /// Await before destruction.
   base::Task<> stop();
 
  private:
   struct Worker;
+  using Existing = std::unordered_map<std::string, PodStatus>;
 
   void step(Worker& worker, PodEvent event);
   void perform(Worker& worker, PodEffect effect);
@@ -53,6 +51,8 @@ class NodePods {
   base::Task<> run_limits(std::string uid, pod_effect::SetLimits effect);
 
   void on_driver_event(const DriverEvent& event);
+  base::Task<base::Result<Existing>> list();
+  std::vector<std::string> uids() const;
   base::Task<> resynchronise();
   base::Task<> remove_stray(std::string uid);
 
@@ -74,7 +74,8 @@ class NodePods {
   PodCalls calls_;
   Actor actor_;
   std::unordered_map<std::string, std::unique_ptr<Worker>> workers_;  // by uid
-  std::unordered_map<std::string, PodStatus> existing_;  // of the driver, not taken over yet
+  Existing existing_;          // of the driver, not taken over yet
+  std::uint64_t changes_ = 0;  // of what the driver has, as far as we know
   bool started_ = false;
   bool stopped_ = false;
   base::Histogram& start_seconds_;

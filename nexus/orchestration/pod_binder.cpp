@@ -84,12 +84,12 @@ void PodBinder::changed(const ObjectPtr& object) {
       account(**pod, bound.empty() ? placed_.at(uid).node : bound);
   }
   if (bound == node_.name || (assumed && pods_.find(uid) != nullptr)) {
-    waiting_.erase(uid);
+    no_longer_waits(uid);
     return pods_.desired(object);
   }
   if (!bound.empty() || assumed) return;
   if (find(json, "metadata", "deletionTimestamp") != nullptr) {
-    waiting_.erase(uid);
+    no_longer_waits(uid);
     scope_.spawn(drop(object));
     return;
   }
@@ -97,6 +97,15 @@ void PodBinder::changed(const ObjectPtr& object) {
   auto pod = read_pod(object);
   if (!pod) return report(Pod{.object = object, .meta = read_metadata(json)}, pod.error());
   place(*pod);
+}
+
+void PodBinder::no_longer_waits(const std::string& uid) {
+  waiting_.erase(uid);
+  count_waiting();
+}
+
+void PodBinder::count_waiting() {
+  waiting_pods_.set(static_cast<double>(waiting_.size()));
 }
 
 void PodBinder::place(const std::shared_ptr<const Pod>& pod) {
@@ -108,11 +117,10 @@ void PodBinder::place(const std::shared_ptr<const Pod>& pod) {
                                        capacities());
   if (!chosen) {
     waiting_.insert_or_assign(pod->meta.uid, ref_to(*pod->object));
-    waiting_pods_.set(static_cast<double>(waiting_.size()));
+    count_waiting();
     return report(*pod, chosen.error());
   }
-  waiting_.erase(pod->meta.uid);
-  waiting_pods_.set(static_cast<double>(waiting_.size()));
+  no_longer_waits(pod->meta.uid);
   account(*pod, *chosen);
   needs_.events.record({.about = ref_to(*pod->object),
                         .about_uid = pod->meta.uid,
@@ -205,7 +213,7 @@ base::Task<> PodBinder::drop(ObjectPtr pod) {
 
 void PodBinder::gone(const ObjectPtr& last) {
   const std::string uid = text(at(last->json, "metadata"), "uid");
-  waiting_.erase(uid);
+  no_longer_waits(uid);
   pods_.gone(last);
   if (placed_.erase(uid) > 0) retry_waiting();
 }
@@ -223,7 +231,7 @@ void PodBinder::retry_waiting() {
     for (const auto& [uid, ref] : waiting) {
       const ObjectPtr object = self.view_.find(ref);
       if (object == nullptr || text(at(object->json, "metadata"), "uid") != uid) {
-        self.waiting_.erase(uid);
+        self.no_longer_waits(uid);
       } else {
         self.changed(object);
       }

@@ -32,6 +32,8 @@ class PodBinder {
   };
   void account(const Pod& pod, const std::string& node);
   void place(const std::shared_ptr<const Pod>& pod);
+  void no_longer_waits(const std::string& uid);
+  void count_waiting();
   void retry_waiting();
   std::vector<NodeCapacity> capacities() const;
   void report(const Pod& pod, const base::Error& error);

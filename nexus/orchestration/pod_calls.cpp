@@ -1,8 +1,8 @@
 #include "orchestration/pod_calls.hpp"
 
-#include <fmt/format.h>
-
 #include <base/async/event.hpp>
+
+#include "health/command_run.hpp"
 
 namespace nexus::orchestration {
 
@@ -12,8 +12,6 @@ namespace ev = pod_event;
 
 /// An HTTP hook that takes longer has failed.
 constexpr base::Duration kHttpHookMax = std::chrono::seconds(30);
-/// Of a command's output, for the message about its failure.
-constexpr std::size_t kHookOutputMax = 200;
 
 std::vector<std::string> hosts_of(const std::string& host,
                                   const std::vector<std::string>& addresses) {
@@ -121,7 +119,7 @@ base::Task<base::Result<>> PodCalls::run_action(Action action, ContainerId conta
     co_return base::Result<>();
   }
   if (const auto* exec = std::get_if<ExecAction>(&action)) {
-    co_return co_await run_command(std::move(container), exec->command);
+    co_return co_await run_command(needs_.driver, std::move(container), exec->command);
   }
   auto check = check_of(action, std::move(container), addresses);
   if (!check)
@@ -129,22 +127,6 @@ base::Task<base::Result<>> PodCalls::run_action(Action action, ContainerId conta
   const CheckResult result = co_await needs_.prober.run(*std::move(check), kHttpHookMax);
   if (!result.passed) co_return base::fail(base::Errc::FailedPrecondition, result.detail);
   co_return base::Result<>();
-}
-
-base::Task<base::Result<>> PodCalls::run_command(ContainerId container,
-                                                 std::vector<std::string> command) {
-  CO_TRY(auto session, co_await needs_.driver.exec(
-                           {.container = std::move(container), .command = std::move(command)}));
-  std::string output;
-  while (true) {
-    CO_TRY(auto chunk, co_await session->read_output());
-    if (!chunk) break;
-    const std::string_view text = base::as_text(chunk->data);
-    output += text.substr(0, kHookOutputMax - std::min(kHookOutputMax, output.size()));
-  }
-  CO_TRY(const int code, co_await session->wait());
-  if (code == 0) co_return base::Result<>();
-  co_return base::fail(base::Errc::FailedPrecondition, fmt::format("exit {}: {}", code, output));
 }
 
 base::Task<PodEvent> PodCalls::check(std::shared_ptr<const Pod> pod,

@@ -35,7 +35,6 @@ class PodCalls {
  private:
   base::Task<base::Result<>> run_action(Action action, ContainerId container,
                                         std::vector<std::string> addresses);
-  base::Task<base::Result<>> run_command(ContainerId container, std::vector<std::string> command);
 
   base::Executor executor_;
   OrchestratorNeeds needs_;

@@ -132,7 +132,7 @@ base::Task<> NodePods::delete_object(std::string uid) {
   needs_.log.warning("a pod's object not removed", {{"pod", ref.name}, {"error", removed.error()}});
   needs_.alarms.call_at(needs_.clock.now() + kWriteRetry, [this, uid] {
     const auto again = workers_.find(uid);
-    if (again == workers_.end() || stopped_) return;
+    if (again == workers_.end()) return;
     scope_.spawn(delete_object(uid));
   });
 }
