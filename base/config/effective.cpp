@@ -48,6 +48,10 @@ nlohmann::json shown(const Effective::Entry& entry) {
 
 }  // namespace
 
+std::string to_json(const Effective::Entry& entry) {
+  return shown(entry).dump();
+}
+
 std::string Effective::to_json(bool origins) const {
   nlohmann::json root = nlohmann::json::object();
   for (const auto& [path, entry] : entries_) {

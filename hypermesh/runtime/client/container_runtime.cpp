@@ -48,7 +48,16 @@ base::Task<base::Result<>> ContainerRuntime::adopt() {
       }
     }
   }
+  adopted_ = true;
   co_return base::Result<>{};
+}
+
+base::Result<> ContainerRuntime::require_adopted() const {
+  if (adopted_) return {};
+  return std::unexpected(base::with_hint(
+      base::make_error(Errc::Unavailable,
+                       "the keeper has not said yet which images its containers run from"),
+      "try again once `hm doctor` finds the keeper"));
 }
 
 base::Task<base::Result<nexus::ImageStatus>> ContainerRuntime::pull_image(
@@ -187,10 +196,12 @@ base::Task<base::Result<std::string>> ContainerRuntime::inspect_image(std::strin
   return images_.inspect(std::move(reference));
 }
 base::Task<base::Result<>> ContainerRuntime::remove_image(std::string reference) {
-  return images_.remove(std::move(reference));
+  CO_TRY_DO(require_adopted());
+  co_return co_await images_.remove(std::move(reference));
 }
 base::Task<base::Result<GarbageReport>> ContainerRuntime::collect_garbage() {
-  return images_.collect_garbage();
+  CO_TRY_DO(require_adopted());
+  co_return co_await images_.collect_garbage();
 }
 
 }  // namespace hypermesh

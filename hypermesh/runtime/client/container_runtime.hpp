@@ -25,7 +25,7 @@ class ContainerRuntime final : public Runtime {
   ~ContainerRuntime() override;
 
   /// Takes leases of the images that existing containers run from. Once after the keeper is
-  /// connected, before garbage is collected.
+  /// connected; until then no image is removed and no garbage collected.
   base::Task<base::Result<>> adopt();
   /// Called after the keeper was started anew: it knows no table of services.
   void on_new_keeper(std::function<void()> call) { new_keeper_ = std::move(call); }
@@ -77,6 +77,8 @@ class ContainerRuntime final : public Runtime {
   base::Task<base::Result<>> apply_services(base::Bytes table);
 
  private:
+  base::Result<> require_adopted() const;
+
   KeeperClient& keeper_;
   ImageService& images_;
   base::BlockingPool& pool_;
@@ -84,6 +86,7 @@ class ContainerRuntime final : public Runtime {
   std::function<void(nexus::DriverEvent)> listener_;
   std::function<void()> new_keeper_;
   std::map<nexus::ContainerId, ImageLease> leases_;
+  bool adopted_ = false;
 };
 
 }  // namespace hypermesh

@@ -69,6 +69,9 @@ class Effective {
   std::vector<std::string> shown_layers_;
 };
 
+/// One value as Effective::to_json shows it.
+std::string to_json(const Effective::Entry& entry);
+
 using Environment = std::map<std::string, std::string>;
 
 struct Loaded {

@@ -2,13 +2,14 @@
 
 // Where a node's API answers: a unix socket, and HTTPS on the node's addresses and loopback.
 
-#include <api/api_server.hpp>
 #include <filesystem>
 #include <memory>
 #include <string>
 #include <vector>
 
-namespace apps {
+#include "api/api_server.hpp"
+
+namespace nexus {
 
 struct ApiEndpointOptions {
   std::filesystem::path socket;        ///< run/api.sock
@@ -20,9 +21,9 @@ struct ApiEndpointOptions {
 
 /// Starts serving on all of them. Errors: AlreadyExists (an address or the socket is in use),
 /// Forbidden, FailedPrecondition (a private file that others may read).
-base::Result<std::unique_ptr<nexus::api::ApiServer>> open_api(base::Executor executor,
-                                                              nexus::api::Backend backend,
-                                                              const ApiEndpointOptions& options,
-                                                              std::size_t connections_max);
+base::Result<std::unique_ptr<api::ApiServer>> open_api(base::Executor executor,
+                                                       api::Backend backend,
+                                                       const ApiEndpointOptions& options,
+                                                       std::size_t connections_max);
 
-}  // namespace apps
+}  // namespace nexus

@@ -2,12 +2,13 @@
 
 #include <unistd.h>
 
-#include <access/token_file.hpp>
 #include <algorithm>
 #include <base/http/certificate.hpp>
 #include <base/http/socket.hpp>
 
-namespace apps {
+#include "access/token_file.hpp"
+
+namespace nexus {
 
 using base::Result;
 
@@ -33,8 +34,8 @@ Result<base::http::TlsIdentity> open_certificate(const std::filesystem::path& fo
                                                  const std::vector<std::string>& addresses,
                                                  base::WallTime now) {
   const auto certificate_path = folder / "api.crt", key_path = folder / "api.key";
-  TRY(const auto certificate, nexus::read_private_file(certificate_path));
-  TRY(const auto key, nexus::read_private_file(key_path));
+  TRY(const auto certificate, read_private_file(certificate_path));
+  TRY(const auto key, read_private_file(key_path));
   if (certificate && key) {
     const auto facts = base::http::read_certificate(*certificate);
     if (facts && covers(*facts, addresses, now)) {
@@ -49,17 +50,16 @@ Result<base::http::TlsIdentity> open_certificate(const std::filesystem::path& fo
   request.not_after = now + kCertificateLife;
   TRY(const auto made, base::http::make_self_signed(request));
   // The key first: a certificate whose key is missing is made anew.
-  TRY_DO(nexus::write_private_file(key_path, made.key_pem));
-  TRY_DO(nexus::write_private_file(certificate_path, made.certificate_pem));
+  TRY_DO(write_private_file(key_path, made.key_pem));
+  TRY_DO(write_private_file(certificate_path, made.certificate_pem));
   return base::http::TlsIdentity::from_pem(made.certificate_pem, made.key_pem);
 }
 
 }  // namespace
 
-Result<std::unique_ptr<nexus::api::ApiServer>> open_api(base::Executor executor,
-                                                        nexus::api::Backend backend,
-                                                        const ApiEndpointOptions& options,
-                                                        std::size_t connections_max) {
+Result<std::unique_ptr<api::ApiServer>> open_api(base::Executor executor, api::Backend backend,
+                                                 const ApiEndpointOptions& options,
+                                                 std::size_t connections_max) {
   std::error_code failed;
   std::filesystem::create_directories(options.folder, failed);
   if (failed) return base::fail_errno(failed.value(), options.folder.string());
@@ -69,7 +69,7 @@ Result<std::unique_ptr<nexus::api::ApiServer>> open_api(base::Executor executor,
   for (const char* loopback : {"::1", "127.0.0.1"}) {
     if (std::ranges::find(addresses, loopback) == addresses.end()) addresses.emplace_back(loopback);
   }
-  TRY(nexus::TokenTable tokens, nexus::open_token_file(options.folder / "tokens", backend.rng));
+  TRY(TokenTable tokens, open_token_file(options.folder / "tokens", backend.rng));
   TRY(const auto identity,
       open_certificate(options.folder, options.node, addresses, backend.clock.wall()));
 
@@ -80,12 +80,12 @@ Result<std::unique_ptr<nexus::api::ApiServer>> open_api(base::Executor executor,
     TRY(listeners.emplace_back(),
         base::http::listen_tcp(executor, address, options.port, &identity));
   }
-  nexus::api::Limits limits;
+  api::Limits limits;
   limits.connections_max = connections_max;
-  auto server = std::make_unique<nexus::api::ApiServer>(executor, std::move(backend),
-                                                        std::move(tokens), getuid(), limits);
+  auto server = std::make_unique<api::ApiServer>(executor, std::move(backend), std::move(tokens),
+                                                 getuid(), limits);
   for (auto& listener : listeners) server->serve(std::move(listener));
   return server;
 }
 
-}  // namespace apps
+}  // namespace nexus
