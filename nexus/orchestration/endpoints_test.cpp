@@ -194,6 +194,28 @@ TEST(ServiceAddresses, HeadlessAndExternalGetNone) {
   EXPECT_EQ(allocator.used(), 0u);
 }
 
+class NoAddresses final : public AddressAllocator {
+ public:
+  base::Result<Pair> allocate() override { return Pair{}; }
+  base::Result<Pair> reserve(const std::string&) override { return Pair{}; }
+  void release(const std::string&) override {}
+};
+
+TEST(ServiceAddresses, InAClusterWithoutAnyServicesAreHeadlessAndNodePortsAreRefused) {
+  NoAddresses allocator;
+  ServiceAddresses addresses(allocator);
+  Json web = plain_service("web", R"({"ports":[{"port":80}]})");
+  ASSERT_TRUE(addresses.assign(web, nullptr));
+  EXPECT_EQ(web["spec"]["clusterIP"], "None");
+  EXPECT_EQ(web["spec"]["clusterIPs"], Json{"None"});
+  EXPECT_TRUE(ServiceAddresses::is_complete(web));
+  Json outside = plain_service("outside", R"({"type":"NodePort","ports":[{"port":80}]})");
+  const auto refused = addresses.assign(outside, nullptr);
+  ASSERT_FALSE(refused);
+  EXPECT_EQ(refused.error().code, base::Errc::Unsupported);
+  EXPECT_THAT(refused.error().message, testing::HasSubstr("NodePort"));
+}
+
 NodeCapacity node(const char* name) {
   return {.name = name,
           .ready = true,

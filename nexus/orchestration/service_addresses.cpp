@@ -21,6 +21,23 @@ bool needs_ports(const Service& service) {
   return service.type == Service::Type::NodePort || service.type == Service::Type::LoadBalancer;
 }
 
+/// For a cluster that has no addresses for services: names lead to the pods themselves.
+base::Result<> make_headless(Json& spec, const Service& service) {
+  if (needs_ports(service)) {
+    return std::unexpected(base::with_hint(
+        base::make_error(base::Errc::Unsupported,
+                         fmt::format("spec.type {} needs addresses of services, and this cluster "
+                                     "has none",
+                                     text(spec, "type"))),
+        "use type ClusterIP: the service's name leads to its pods"));
+  }
+  spec["clusterIP"] = "None";
+  spec["clusterIPs"] = Json::array({"None"});
+  if (find(spec, "ipFamilies") == nullptr) spec["ipFamilies"] = Json::array({"IPv6", "IPv4"});
+  if (find(spec, "ipFamilyPolicy") == nullptr) spec["ipFamilyPolicy"] = "PreferDualStack";
+  return {};
+}
+
 /// What the author leaves out stays as it was.
 void keep(Json& spec, const Json& previous) {
   if (find(spec, "clusterIP") == nullptr && find(spec, "clusterIPs") == nullptr) {
@@ -77,6 +94,7 @@ base::Result<> ServiceAddresses::assign_addresses(Json& service, const std::stri
     const auto held = held_.find(owner);
     if (held == held_.end() || held->second.addresses.empty()) {
       TRY(const AddressAllocator::Pair pair, allocator_.allocate());
+      if (pair == AddressAllocator::Pair{}) return make_headless(spec, read);
       for (const std::string& address : {pair.v6, pair.v4}) {
         if (address.empty()) continue;
         held_[owner].addresses.insert(address);
