@@ -66,9 +66,9 @@ void collect_processes(const std::string& folder, std::vector<pid_t>& into) {
 
 }  // namespace
 
-CgroupsV1::CgroupsV1(std::vector<CgroupHierarchy> hierarchies) {
-  for (auto& hierarchy : hierarchies) {
-    if (is_used(hierarchy.controllers)) hierarchies_.push_back(std::move(hierarchy));
+CgroupsV1::CgroupsV1(std::vector<CgroupHierarchy> hierarchies) : all_(std::move(hierarchies)) {
+  for (const auto& hierarchy : all_) {
+    if (is_used(hierarchy.controllers)) hierarchies_.push_back(hierarchy);
   }
 }
 
@@ -214,7 +214,7 @@ void CgroupsV1::kill(const std::string& path) {
 
 std::vector<std::string> CgroupsV1::children(const std::string& path) {
   std::vector<std::string> names;
-  for (const auto& hierarchy : hierarchies_) {
+  for (const auto& hierarchy : all_) {
     for (const auto& folder : folders_in(hierarchy.mount_point + path)) {
       std::string name = folder.substr(folder.rfind('/') + 1);
       if (std::ranges::find(names, name) == names.end()) names.push_back(std::move(name));
@@ -224,7 +224,7 @@ std::vector<std::string> CgroupsV1::children(const std::string& path) {
 }
 
 base::Result<> CgroupsV1::remove(const std::string& path) {
-  for (const auto& hierarchy : hierarchies_) TRY_DO(remove_groups(hierarchy.mount_point + path));
+  for (const auto& hierarchy : all_) TRY_DO(remove_groups(hierarchy.mount_point + path));
   return {};
 }
 

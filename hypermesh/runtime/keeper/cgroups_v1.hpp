@@ -32,7 +32,8 @@ class CgroupsV1 final : public Cgroups {
                    std::string_view name) const;
   std::uint64_t usage_of(const std::string& path) const;
 
-  std::vector<CgroupHierarchy> hierarchies_;
+  std::vector<CgroupHierarchy> hierarchies_;  ///< Those that we make groups in.
+  std::vector<CgroupHierarchy> all_;          ///< An OCI runtime may have made some in others.
 };
 
 }  // namespace hypermesh::keeper

@@ -96,8 +96,15 @@ base::Result<std::unique_ptr<Keeper>> Keeper::open(KeeperOptions options, Loop& 
   choice.work_folder = keeper->options_.run_folder + "/trial";
   choice.cgroup = keeper->options_.cgroup + "/trial";
   choice.ids = {keeper->options_.id_base};
-  TRY(OciTool tool, choose_oci_tool(choice, *keeper->cgroups_, keeper->seccomp_));
-  keeper->calls_ = std::make_unique<OciCalls>(loop, *keeper->cgroups_, std::move(tool));
+  auto tool = choose_oci_tool(choice, *keeper->cgroups_, keeper->seccomp_);
+  if (!tool) {
+    (void)keeper->cgroups_->remove(keeper->options_.cgroup);
+    return std::unexpected(std::move(tool).error());
+  }
+  if (!tool->remark.empty())
+    keeper->log_.warning("not the fastest way to run containers", {{"why", tool->remark}});
+  keeper->calls_ = std::make_unique<OciCalls>(loop, *keeper->cgroups_, *std::move(tool),
+                                              keeper->options_.oci_time_limit);
   LayerStoreOptions layers;
   layers.root = keeper->options_.state_folder + "/layers";
   layers.unpacker_path = keeper->options_.unpacker_path;

@@ -48,6 +48,8 @@ struct KeeperOptions {
   std::string unpacker_path;  ///< The program hypermesh-unpack.
   std::string copier_path;    ///< The program hypermesh-copy.
   LogLimits logs;
+  /// For one call of the OCI runtime; then it is killed.
+  base::Duration oci_time_limit = std::chrono::seconds(30);
 };
 
 using ConnectionId = std::uint64_t;

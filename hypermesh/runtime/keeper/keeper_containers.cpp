@@ -63,6 +63,13 @@ base::Result<std::string> read_user_file(int root, const char* path) {
   return text;
 }
 
+/// What this process may hand on: its bounding set.
+CapabilitySet own_capabilities() {
+  const std::string status = read_file("/proc/self/status", 64u << 10).value_or("");
+  const std::size_t at = status.find("CapBnd:\t");
+  return at == status.npos ? 0 : std::strtoull(status.c_str() + at + 8, nullptr, 16);
+}
+
 base::Result<ResolvedUser> look_up_user(const std::string& root, const StartContainer& request,
                                         bool ids_are_mapped) {
   const UniqueFd root_fd(::open(root.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
@@ -296,6 +303,15 @@ base::Result<OciContainer> Keeper::plan_container(Pod& pod, Container& container
   plan.read_only_root = security.read_only_root;
   plan.privileged = security.privileged;
   TRY(plan.process.capabilities, capabilities_of(security, spec.host_users));
+  if (spec.host_users) {
+    // A user namespace has every capability within itself; the machine may have lost some.
+    const CapabilitySet missing = plan.process.capabilities & ~own_capabilities();
+    if (missing && !security.privileged) {
+      return base::fail(Errc::Unsupported, fmt::format("this machine does not have {}",
+                                                       fmt::join(capability_names(missing), ", ")));
+    }
+    plan.process.capabilities &= ~missing;
+  }
   TRY(const ResolvedUser user, look_up_user(root, request, !spec.host_users));
   plan.process.args = request.image.args;
   plan.process.env =

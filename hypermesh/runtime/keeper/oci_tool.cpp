@@ -75,12 +75,12 @@ base::Result<OciCalls::Starting> OciCalls::begin_run(const OciHandle& handle,
 
 Job<base::Result<pid_t>> OciCalls::wait_for_pid(pid_t child, std::string pid_file,
                                                 std::string log_file, std::string what) {
-  const auto status = co_await loop_.exit_of(child, kOciToolTimeLimit);
+  const auto status = co_await loop_.exit_of(child, time_limit_);
   if (!status) {
     ::kill(child, SIGKILL);
     loop_.on_exit(child, [](int) {});
     co_return base::fail(Errc::TimedOut, fmt::format("{} did not {} within {} s", tool_.version,
-                                                     what, kOciToolTimeLimit.count()));
+                                                     what, time_limit_.count()));
   }
   if (*status != 0) {
     co_return base::fail(Errc::FailedPrecondition,
@@ -130,7 +130,7 @@ Job<base::Result<>> OciCalls::remove(const OciHandle& handle) {
   program.argv.insert(program.argv.end(), {"delete", "--force", handle.id});
   auto child = start_program(program);
   if (child) {
-    const auto status = co_await loop_.exit_of(*child, kOciToolTimeLimit);
+    const auto status = co_await loop_.exit_of(*child, time_limit_);
     if (status == 0) co_return base::Result<>{};
     if (!status) {
       ::kill(*child, SIGKILL);
@@ -255,15 +255,20 @@ base::Result<OciTool> choose_oci_tool(const ToolChoice& choice, Cgroups& cgroups
       continue;
     }
     tool.version = *std::move(version);
-    // Fast first: only crun can be told to leave cgroups and the filter's compilation to us.
+    // Only crun can be told to leave cgroups to us. That it takes a compiled filter is an
+    // experiment of its makers.
     std::vector<OciTool> ways{tool};
     if (tool.version.starts_with("crun")) {
-      ways[0].leaves_cgroups = ways[0].takes_program = true;
-      ways.push_back(tool);
+      ways[0].leaves_cgroups = true;
+      ways.insert(ways.begin(), ways[0]);
+      ways[0].takes_program = true;
     }
-    for (const OciTool& way : ways) {
+    for (OciTool& way : ways) {
       auto works = try_and_clean(way, choice, cgroups, seccomp);
-      if (works) return way;
+      if (works) {
+        way.remark = fmt::format("{}", fmt::join(error.hints, "; "));
+        return way;
+      }
       error.hints.push_back(fmt::format("{}: {}", tool.version, works.error().describe()));
     }
   }

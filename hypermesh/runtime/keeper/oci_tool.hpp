@@ -12,15 +12,13 @@
 
 namespace hypermesh::keeper {
 
-inline constexpr auto kOciToolTimeLimit =
-    std::chrono::seconds(30);  ///< For one call; then it is killed.
-
 struct OciTool {
   std::string path;
   std::string version;  ///< "crun 1.8.1"
   bool leaves_cgroups =
       false;  ///< The keeper puts processes into their cgroup; runc insists on doing it.
   bool takes_program = false;  ///< Takes the compiled filter (run.oci.seccomp_bpf_data).
+  std::string remark;          ///< Why a better one was not taken; for the log.
 };
 
 struct ToolChoice {
@@ -50,8 +48,9 @@ struct OciStdio {
 /// Calls of the tool. None throws; what the tool says is passed on in messages, never understood.
 class OciCalls {
  public:
-  OciCalls(Loop& loop, Cgroups& cgroups, OciTool tool)
-      : loop_(loop), cgroups_(cgroups), tool_(std::move(tool)) {}
+  /// `time_limit` is for one call; then the tool is killed.
+  OciCalls(Loop& loop, Cgroups& cgroups, OciTool tool, base::Duration time_limit)
+      : loop_(loop), cgroups_(cgroups), tool_(std::move(tool)), time_limit_(time_limit) {}
   const OciTool& tool() const { return tool_; }
 
   /// Begins `run` early: the process is made and moved into the container's cgroup, which is slow,
@@ -88,6 +87,7 @@ class OciCalls {
   Loop& loop_;
   Cgroups& cgroups_;
   OciTool tool_;
+  base::Duration time_limit_;
 };
 
 }  // namespace hypermesh::keeper

@@ -13,6 +13,7 @@
 #include <array>
 #include <cerrno>
 #include <csignal>
+#include <cstdio>
 
 namespace hypermesh::keeper {
 
@@ -149,7 +150,8 @@ UniqueFd open_folder_of_same_mount(int parent, const char* name) {
 
 class TreeRemover {
  public:
-  explicit TreeRemover(int top) : top_(top) {}
+  /// `moved` counts the folders that were moved up, over all rounds.
+  TreeRemover(int top, std::uint64_t& moved) : top_(top), moved_(moved) {}
 
   bool empty_folder(int folder_fd, int depth) {
     const int copy = ::dup(folder_fd);
@@ -174,11 +176,7 @@ class TreeRemover {
     if (errno != EISDIR && errno != EPERM) return false;
     if (::unlinkat(parent, name, AT_REMOVEDIR) == 0) return true;
     if (errno != ENOTEMPTY && errno != EEXIST) return false;
-    if (depth >= kRemoveDepthMax) {
-      const std::string moved = fmt::format(".removed-{}", ++moved_);
-      return ::renameat(parent, name, top_, moved.c_str()) ==
-             0;  // the top is read again until it is empty
-    }
+    if (depth >= kRemoveDepthMax) return move_up(parent, name);
     {
       const UniqueFd child = open_folder_of_same_mount(parent, name);
       if (!child || !empty_folder(child.get(), depth + 1)) return false;
@@ -186,8 +184,18 @@ class TreeRemover {
     return ::unlinkat(parent, name, AT_REMOVEDIR) == 0;
   }
 
+  /// The top is read again until it is empty. Names that are taken already are passed over.
+  bool move_up(int parent, const char* name) {
+    int moved = -1;
+    do {
+      const std::string target = fmt::format(".removed-{}", ++moved_);
+      moved = ::renameat2(parent, name, top_, target.c_str(), RENAME_NOREPLACE);
+    } while (moved != 0 && errno == EEXIST);
+    return moved == 0;
+  }
+
   int top_;
-  std::uint64_t moved_ = 0;
+  std::uint64_t& moved_;
 };
 
 }  // namespace
@@ -202,6 +210,7 @@ base::Result<> remove_tree(const std::string& path) {
   if (!parent)
     return errno == ENOENT ? base::Result<>{}
                            : fail_errno(errno, fmt::format("cannot remove {}", path));
+  std::uint64_t moved = 0;
   for (int round = 0; round < kRoundsMax; ++round) {
     if (::unlinkat(parent.get(), name.c_str(), AT_REMOVEDIR) == 0 || errno == ENOENT) return {};
     if (errno == ENOTDIR && ::unlinkat(parent.get(), name.c_str(), 0) == 0) return {};
@@ -209,7 +218,7 @@ base::Result<> remove_tree(const std::string& path) {
       return fail_errno(errno, fmt::format("cannot remove {}", path));
     const UniqueFd top = open_folder_of_same_mount(parent.get(), name.c_str());
     if (!top) return fail_errno(errno, fmt::format("cannot remove {}", path));
-    if (!TreeRemover(top.get()).empty_folder(top.get(), 0)) {
+    if (!TreeRemover(top.get(), moved).empty_folder(top.get(), 0)) {
       return fail_errno(errno ? errno : EBUSY, fmt::format("cannot remove everything in {}", path));
     }
   }

@@ -21,7 +21,11 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr auto kPatience = std::chrono::seconds(20);
+constexpr auto kPatience = std::chrono::seconds(60);
+
+std::size_t count_open_files() {
+  return static_cast<std::size_t>(std::ranges::distance(fs::directory_iterator("/proc/self/fd")));
+}
 
 void chown_tree(const fs::path& top, uid_t owner) {
   ASSERT_EQ(::lchown(top.c_str(), owner, owner), 0);
@@ -50,18 +54,21 @@ void KeeperFixture::SetUp() {
   options_.unpacker_path = PROJECT_BINARY_DIR "/bin/hypermesh-unpack";
   options_.copier_path = PROJECT_BINARY_DIR "/bin/hypermesh-copy";
   ASSERT_TRUE(make_folder(options_.state_folder, 0711));
+  open_files_ = count_open_files();
   open_keeper();
   std::map<std::string, std::string> files{
       {"etc/passwd", "root:x:0:0:root:/root:/bin/sh\nweb:x:1000:1001:web:/srv:/bin/sh\n"},
       {"etc/group", "root:x:0:\nstaff:x:50:web\n"},
       {"proc/.keep", ""},
+      {"mnt/.keep", ""},
       {"tmp/.keep", ""},
       {"srv/page", "hello"}};
   for (const char* tool :
-       {"sh",    "cat", "echo", "sleep", "id",     "dd",       "ls",    "mount",    "kill", "true",
-        "false", "env", "stty", "tty",   "wc",     "touch",    "mkdir", "hostname", "head", "yes",
-        "grep",  "nc",  "stat", "trap",  "ip",     "readlink", "tail",  "rm",       "df",   "tr",
-        "mknod", "ps",  "seq",  "test",  "ulimit", "pwd",      "chmod", "ln"}) {
+       {"sh",    "cat",      "echo",     "sleep",  "id",   "dd",     "ls",    "mount",
+        "kill",  "true",     "false",    "env",    "stty", "tty",    "wc",    "touch",
+        "mkdir", "hostname", "head",     "yes",    "grep", "mkfifo", "httpd", "stat",
+        "trap",  "ip",       "readlink", "tail",   "rm",   "df",     "tr",    "mknod",
+        "ps",    "seq",      "test",     "ulimit", "pwd",  "chmod",  "ln"}) {
     files[std::string("bin/") + tool] = "-> busybox";
   }
   files["bin/busybox"] = "=/bin/busybox";
@@ -74,7 +81,8 @@ void KeeperFixture::open_keeper() {
   auto loop = Loop::open();
   ASSERT_TRUE(loop) << loop.error().describe();
   loop_ = *std::move(loop);
-  auto keeper = Keeper::open(options_, *loop_, clock_, network_, outlet_, base::Log());
+  auto keeper =
+      Keeper::open(options_, *loop_, clock_, network_, outlet_, base::Log(sink_, "keeper"));
   ASSERT_TRUE(keeper) << keeper.error().describe() << " "
                       << fmt::format("{}", fmt::join(keeper.error().hints, "; "));
   keeper_ = *std::move(keeper);
@@ -84,16 +92,18 @@ void KeeperFixture::replace_keeper() {
   open_keeper();
 }
 
+void KeeperFixture::shut_down(base::Duration grace) {
+  run([](Keeper& keeper, base::Duration limit) -> Job<bool> {
+    co_await keeper.shut_down(limit);
+    co_return true;
+  }(*keeper_, grace));
+}
+
 void KeeperFixture::TearDown() {
-  if (keeper_) {
-    spawn([](Keeper& keeper, Loop& loop) -> Job<void> {
-      co_await keeper.shut_down(base::Duration::zero());
-      loop.stop_once();
-    }(*keeper_, *loop_));
-    loop_->run();
-  }
+  if (keeper_) shut_down();
   keeper_.reset();
   loop_.reset();
+  EXPECT_EQ(count_open_files(), open_files_);
   EXPECT_EQ(traces(), std::vector<std::string>{});
   const auto removed = remove_tree(scratch_);
   EXPECT_TRUE(removed) << removed.error().describe();
@@ -101,7 +111,10 @@ void KeeperFixture::TearDown() {
 
 base::Error KeeperFixture::error_of(Request request) {
   Answer answer = ask(std::move(request));
-  if (auto* failed = std::get_if<Failed>(&answer.reply)) return failed->error;
+  if (auto* failed = std::get_if<Failed>(&answer.reply)) {
+    failed->error.message = failed->error.describe();
+    return failed->error;
+  }
   ADD_FAILURE() << "an error was expected";
   return {};
 }
@@ -222,7 +235,8 @@ std::string KeeperFixture::make_layer(const std::map<std::string, std::string>& 
       std::ofstream(top / path) << content;
     }
   }
-  fs::permissions(top / "tmp", fs::perms::all | fs::perms::sticky_bit, fs::perm_options::replace);
+  if (files.contains("tmp/.keep"))
+    fs::permissions(top / "tmp", fs::perms::all | fs::perms::sticky_bit, fs::perm_options::replace);
   chown_tree(top, options_.id_base);
   return id;
 }

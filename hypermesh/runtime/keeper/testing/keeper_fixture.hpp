@@ -36,6 +36,8 @@ class KeeperFixture : public ::testing::Test {
   void open_keeper();
   /// As if the keeper's process had been killed: nothing is ended or written, a new one is opened.
   void replace_keeper();
+  /// Ends what the keeper runs, as at the end of its process.
+  void shut_down(base::Duration grace = base::Duration::zero());
 
   /// Runs the loop until the job is done.
   template <class T>
@@ -59,7 +61,7 @@ class KeeperFixture : public ::testing::Test {
     return std::get<T>(std::move(answer.reply));
   }
   base::Error error_of(Request request);
-  /// Runs the loop until `condition` holds; fails the test after 20 s.
+  /// Runs the loop until `condition` holds; fails the test after a minute.
   void until(const std::function<bool()>& condition);
 
   nexus::PodSpec pod_spec(const std::string& uid = "pod-1");
@@ -86,8 +88,10 @@ class KeeperFixture : public ::testing::Test {
 
   static constexpr ConnectionId kConnection = 7;
   std::string scratch_;
+  std::size_t open_files_ = 0;  ///< Before there was a keeper.
   std::string busybox_layer_;
   base::SystemClock clock_;
+  base::LogSink sink_{2, base::LogSink::Format::Human};
   NoNetwork network_;
   Outlet outlet_;
   std::unique_ptr<Loop> loop_;
