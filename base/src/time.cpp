@@ -26,6 +26,9 @@ std::string to_rfc3339(WallTime time, int fraction_digits) {
 
 namespace {
 
+// The whole years of which a WallTime counts the nanoseconds.
+constexpr int kYearMin = 1678, kYearMax = 2261;
+
 // Reads exactly `count` decimal digits.
 Result<int> digits(std::string_view text, std::size_t& at, std::size_t count) {
   int value = 0;
@@ -69,6 +72,10 @@ Result<WallTime> parse_rfc3339(std::string_view text) {
     return fail(Errc::InvalidArgument,
                 fmt::format("\"{}\" is not a date and time", text.substr(0, 64)));
   }
+  if (y < kYearMin || y > kYearMax) {
+    return fail(Errc::InvalidArgument, fmt::format("\"{}\" is not between the years {} and {}",
+                                                   text.substr(0, 64), kYearMin, kYearMax));
+  }
   WallTime time = sys_days(date) + hours(h) + minutes(mi) + seconds(s);
   if (at < text.size() && text[at] == '.') {
     ++at;
@@ -88,6 +95,10 @@ Result<WallTime> parse_rfc3339(std::string_view text) {
     TRY(const int oh, digits(text, at, 2));
     TRY_DO(literal(text, at, ':'));
     TRY(const int om, digits(text, at, 2));
+    if (oh > 23 || om > 59) {
+      return fail(Errc::InvalidArgument,
+                  fmt::format("\"{}\" is not a date and time", text.substr(0, 64)));
+    }
     const auto offset = hours(oh) + minutes(om);
     time += east ? -offset : offset;
   } else {

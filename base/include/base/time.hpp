@@ -31,7 +31,7 @@ class SystemClock final : public Clock {
 /// "2026-11-21T12:25:07Z", with nanoseconds when `fraction_digits` is 9, milliseconds when 3 (RFC
 /// 3339).
 std::string to_rfc3339(WallTime time, int fraction_digits = 0);
-Result<WallTime> parse_rfc3339(std::string_view text);
+Result<WallTime> parse_rfc3339(std::string_view text);  ///< Of the years 1678 to 2261.
 
 /// "3m12s", "12m", "4h5m", "3d": an age as kubectl shows it.
 std::string to_age(Duration age);
