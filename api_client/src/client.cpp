@@ -96,7 +96,7 @@ struct Client::State {
   base::http::Headers headers_for(const Request& request) const {
     base::http::Headers headers = connector.headers();
     if (!request.body.empty()) headers.add("Content-Type", request.content_type);
-    headers.add("Accept", "application/json");
+    if (!request.headers.get("Accept")) headers.add("Accept", "application/json");
     for (const auto& entry : request.headers.entries()) headers.add(entry.name, entry.value);
     return headers;
   }

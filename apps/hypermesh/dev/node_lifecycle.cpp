@@ -230,11 +230,11 @@ base::Result<> start_node(const DevOptions& options, const NodeFiles& files,
 base::Result<> stop_node(const DevOptions& options, const NodeFiles& files) {
   if (const auto daemon = find_process(files.daemon_pid())) {
     TRY_DO(daemon->signal(SIGTERM));
-    daemon->wait(kDaemonEndLimit);
+    if (daemon->wait(kDaemonEndLimit)) daemon->wait_reaped();
   }
   if (const auto keeper = find_process(files.keeper_pid())) {
     TRY_DO(keeper->signal(SIGTERM));
-    keeper->wait(kKeeperEndLimit);
+    if (keeper->wait(kKeeperEndLimit)) keeper->wait_reaped();
   }
   return end_nodes(options, {files});
 }

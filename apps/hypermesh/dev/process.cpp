@@ -68,6 +68,15 @@ bool RunningProcess::wait(std::chrono::milliseconds limit) const {
   }
 }
 
+void RunningProcess::wait_reaped() const {
+  constexpr int kLooks = 1'000;
+  constexpr timespec kLook{0, 2'000'000};
+  for (int look = 0; look < kLooks; ++look) {
+    if (::syscall(SYS_pidfd_send_signal, fd_.get(), 0, nullptr, 0) != 0) return;
+    ::nanosleep(&kLook, nullptr);
+  }
+}
+
 base::Result<> RunningProcess::signal(int number) const {
   if (::syscall(SYS_pidfd_send_signal, fd_.get(), number, nullptr, 0) == 0 || errno == ESRCH) {
     return {};
@@ -129,7 +138,10 @@ base::Result<> end_processes(const std::vector<RunningProcess>& processes, int n
       left += fmt::format("{}{}", left.empty() ? "" : ", ", process.pid());
     }
   }
-  if (left.empty()) return {};
+  if (left.empty()) {
+    for (const RunningProcess& process : processes) process.wait_reaped();
+    return {};
+  }
   return base::fail(base::Errc::TimedOut,
                     fmt::format("still running after signal {}: process {}", number, left));
 }

@@ -29,6 +29,9 @@ class RunningProcess {
   base::Result<> signal(int number) const;
   /// False when `limit` passed first.
   bool wait(std::chrono::milliseconds limit) const;
+  /// Waits until its parent, which is nobody of ours, has taken note of its end: until then the
+  /// process is still listed. An init that is slow at it is waited for a moment only.
+  void wait_reaped() const;
 
   /// Empty when there is none.
   static std::optional<RunningProcess> open(pid_t pid);

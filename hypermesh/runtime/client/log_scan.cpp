@@ -157,7 +157,7 @@ bool LogScan::superseded() const {
   return !options_.previous && attempts().back() > attempt_;
 }
 
-bool LogScan::open_next() {
+base::Result<bool> LogScan::open_next() {
   if (waiting_.empty()) {
     struct stat status{};
     const std::string current = fmt::format("{}/{}.log", options_.folder, attempt_);
@@ -173,14 +173,17 @@ bool LogScan::open_next() {
     }
   }
   while (!waiting_.empty()) {
-    fd_.reset(::open(waiting_.front().c_str(), O_RDONLY | O_CLOEXEC));
+    const std::string file = std::move(waiting_.front());
     waiting_.pop_front();
+    fd_.reset(::open(file.c_str(), O_RDONLY | O_CLOEXEC));
     if (fd_) return true;
+    // Rotated away between the look at the folder and now.
+    if (errno != ENOENT) return base::fail_errno(errno, fmt::format("cannot read {}", file));
   }
   return false;
 }
 
-bool LogScan::refill() {
+base::Result<bool> LogScan::refill() {
   std::array<char, kReadBytes> block;
   for (bool read_after_its_end = false;;) {
     const ssize_t count = fd_ ? ::read(fd_.get(), block.data(), block.size()) : 0;
@@ -193,7 +196,8 @@ bool LogScan::refill() {
     // What was written between our last look and the file's end is read before the next file is.
     if (fd_ && !std::exchange(read_after_its_end, true)) continue;
     read_after_its_end = false;
-    if (!open_next()) return false;
+    TRY(const bool more, open_next());
+    if (!more) return false;
     // What is no whole line in a file that is over was cut by a full disk.
     buffer_.clear();
   }
@@ -214,7 +218,8 @@ base::Result<std::vector<nexus::LogRecord>> LogScan::next_batch() {
     if (records.size() >= kBatchRecords ||
         buffer_.size() > 2 * keeper::kLogRecordBytesMax + kReadBytes)
       break;
-    if (!refill()) break;
+    TRY(const bool more, refill());
+    if (!more) break;
   }
   return records;
 }

@@ -38,8 +38,8 @@ class LogScan {
   base::Result<> begin();
   void skip_to_tail();
   bool superseded() const;
-  bool open_next();
-  bool refill();
+  base::Result<bool> open_next();
+  base::Result<bool> refill();
 
   LogScanOptions options_;
   std::uint32_t attempt_ = 0;

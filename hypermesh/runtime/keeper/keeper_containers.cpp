@@ -213,7 +213,8 @@ Job<base::Result<>> Keeper::run_container(Pod& pod, Container& container,
        {top + "/containers", top + "/containers/" + id.name, container.folder}) {
     CO_TRY_DO(make_folder(folder, 0711));
   }
-  CO_TRY_DO(make_folder(log_folder_of(id.pod_uid) + "/" + id.name, 0750, {0, options_.log_group}));
+  // Files in it belong to those who may read logs.
+  CO_TRY_DO(make_folder(log_folder_of(id.pod_uid) + "/" + id.name, 02750, {0, options_.log_group}));
   CO_TRY_DO(make_folder(options_.run_folder + "/" + id.pod_uid, 0711));
   CO_TRY_DO(make_folder(container.oci.work_folder, 0711));
   forget_old_logs(id.pod_uid, id.name, request.spec.attempt);
