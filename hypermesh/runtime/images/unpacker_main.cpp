@@ -24,7 +24,6 @@ namespace hypermesh {
 namespace {
 
 constexpr unsigned kIds = 65536;
-constexpr std::uint64_t kMemoryBytesMax = 2ull << 30;
 
 base::Result<base::Bytes> read_all(int fd) {
   base::Bytes out;
@@ -119,6 +118,7 @@ base::Result<> keep_only_file_rights(const UnpackLimits& limits) {
 #if !defined(__SANITIZE_ADDRESS__) && !__has_feature(address_sanitizer) && \
     !__has_feature(thread_sanitizer)
   // A sanitizer reserves the address space for its shadow.
+  constexpr std::uint64_t kMemoryBytesMax = 2ull << 30;
   if (!limit(RLIMIT_AS, kMemoryBytesMax)) return base::fail_errno(errno, "cannot set limits");
 #endif
   constexpr unsigned kKept[] = {CAP_CHOWN, CAP_DAC_OVERRIDE, CAP_FOWNER, CAP_FSETID, CAP_SETFCAP};
