@@ -4,6 +4,7 @@
 
 #include "orchestration/json_read.hpp"
 #include "orchestration/operations.hpp"
+#include "orchestration/spawn_later.hpp"
 
 namespace nexus::orchestration {
 
@@ -61,7 +62,7 @@ base::Task<base::Result<>> ClusterOrchestrator::start() {
   CO_TRY_DO(co_await make_basics());
   for (const auto& [key, object] : view_.all("Service")) services_.observe(object->json);
   for (const auto& [key, object] : view_.all("Pod")) known_pods_[ref_to(*object)] = object;
-  scope_.spawn(follow(needs_.objects.revision()));
+  spawn_later(scope_, follow(needs_.objects.revision()));
   controllers_.open();
   co_await take_over();
   co_return base::Result<>();
@@ -104,7 +105,8 @@ base::Task<base::Result<>> ClusterOrchestrator::make_basics() {
 base::Task<> ClusterOrchestrator::take_over() {
   if (auto taken = co_await pods_.start(); !taken) {
     needs_.log.warning("the driver does not answer", {{"error", taken.error()}});
-    needs_.alarms.call_at(needs_.clock.now() + kDriverRetry, [this] { scope_.spawn(take_over()); });
+    needs_.alarms.call_at(needs_.clock.now() + kDriverRetry,
+                          [this] { spawn_later(scope_, take_over()); });
     co_return;
   }
   binder_.open();

@@ -7,6 +7,7 @@
 #include "orchestration/job_planner.hpp"
 #include "orchestration/json_read.hpp"
 #include "orchestration/replica_set_planner.hpp"
+#include "orchestration/spawn_later.hpp"
 
 namespace nexus::orchestration {
 
@@ -116,7 +117,7 @@ void Controllers::pump() {
     auto ref = queue_.take(needs_.clock.now());
     if (!ref) break;
     ++running_;
-    scope_.spawn(work(*std::move(ref)));
+    spawn_later(scope_, work(*std::move(ref)));
   }
   if (alarm_) needs_.alarms.cancel(*std::exchange(alarm_, std::nullopt));
   const auto due = queue_.next_due();

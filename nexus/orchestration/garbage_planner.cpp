@@ -172,11 +172,12 @@ Plan plan_garbage(const Object& object, const ObjectView& view, const OwnerIndex
 std::optional<ObjectWrite> background_deletion_of(const Object& object, base::WallTime now) {
   const Metadata meta = read_metadata(object.json);
   if (meta.deletion) return std::nullopt;
-  if (text(object.json, "kind") == "Pod") {
+  const std::string kind = text(object.json, "kind");
+  if (kind == "Pod") {
     return deletion_of(object, now,
                        number_or(at(object.json, "spec"), "terminationGracePeriodSeconds", 30));
   }
-  if (!meta.finalizers.empty()) return deletion_of(object, now, 0);
+  if (kind == "Namespace" || !meta.finalizers.empty()) return deletion_of(object, now, 0);
   return removal_of(object);
 }
 

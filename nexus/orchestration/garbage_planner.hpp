@@ -37,8 +37,9 @@ Plan plan_garbage(const Object& object, const ObjectView& view, const OwnerIndex
 /// For a namespace that is marked: deletes what is in it, then itself.
 Plan plan_namespace(const Object& name_space, const ObjectView& view, Now now);
 
-/// Deletes `object` as the API does with background propagation: a pod gets its grace, what has
-/// finalizers is marked, the rest is removed. Empty when it is marked already.
+/// Deletes `object` as the API does with background propagation: a pod gets its grace,
+/// namespaces and what has finalizers are marked, the rest is removed. Empty when it is marked
+/// already.
 std::optional<ObjectWrite> background_deletion_of(const Object& object, base::WallTime now);
 
 }  // namespace nexus::orchestration

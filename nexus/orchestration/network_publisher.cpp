@@ -1,7 +1,8 @@
 #include "orchestration/network_publisher.hpp"
 
 #include <algorithm>
-#include <boost/asio/post.hpp>
+
+#include "orchestration/spawn_later.hpp"
 
 namespace nexus::orchestration {
 
@@ -75,12 +76,11 @@ void NetworkPublisher::apply_again() {
 void NetworkPublisher::schedule() {
   if (scheduled_ || pods_ == nullptr) return;
   scheduled_ = true;
-  scope_.spawn(publish());
+  // What else happens in this turn belongs to the same table.
+  spawn_later(scope_, publish());
 }
 
 base::Task<> NetworkPublisher::publish() {
-  // What else happens in this turn belongs to the same table.
-  co_await boost::asio::post(boost::asio::use_awaitable);
   scheduled_ = false;
   bool ports_changed = false, names_changed = false;
   for (const std::string& name_space : std::exchange(dirty_, {})) {
@@ -105,8 +105,9 @@ base::Task<> NetworkPublisher::publish() {
   settle();
   if (applied_ != table_ && !applying_ && !retry_) {
     applying_ = true;
-    scope_.spawn(apply());
+    spawn_later(scope_, apply());
   }
+  co_return;
 }
 
 NetworkPublisher::Part NetworkPublisher::compute(const std::string& name_space) const {

@@ -2,6 +2,7 @@
 
 #include "orchestration/json_read.hpp"
 #include "orchestration/pod_worker.hpp"
+#include "orchestration/spawn_later.hpp"
 
 namespace nexus::orchestration {
 
@@ -42,7 +43,7 @@ base::Task<base::Result<>> NodePods::start() {
     // A crash may have come between the start of a pod and the writing of its place.
     if (bound == node_.name || (bound.empty() && existing_.contains(uid))) desired(object);
   }
-  for (const auto& [uid, pod] : existing_) scope_.spawn(remove_stray(uid));
+  for (const auto& [uid, pod] : existing_) spawn_later(scope_, remove_stray(uid));
   existing_.clear();
   co_return base::Result<>();
 }
@@ -181,7 +182,7 @@ void NodePods::perform(Worker& worker, PodEffect effect) {
     }
     void operator()(pod_effect::RemovePod&) { self.run(worker, self.calls_.remove(worker.uid)); }
     void operator()(pod_effect::SetLimits& e) {
-      self.scope_.spawn(self.run_limits(worker.uid, std::move(e)));
+      spawn_later(self.scope_, self.run_limits(worker.uid, std::move(e)));
     }
     void operator()(pod_effect::Withdraw&) {
       self.publisher_.withdraw(worker.ref.name_space, worker.uid,
@@ -196,7 +197,7 @@ void NodePods::perform(Worker& worker, PodEffect effect) {
 }
 
 void NodePods::run(Worker& worker, base::Task<PodEvent> call) {
-  scope_.spawn(run_call(worker.uid, std::move(call)));
+  spawn_later(scope_, run_call(worker.uid, std::move(call)));
 }
 
 base::Task<> NodePods::run_call(std::string uid, base::Task<PodEvent> call) {
@@ -243,7 +244,7 @@ void NodePods::on_driver_event(const DriverEvent& event) {
       break;
     case DriverEvent::Kind::DriverBack:
       publisher_.apply_again();
-      scope_.spawn(resynchronise());
+      spawn_later(scope_, resynchronise());
       break;
   }
 }
@@ -274,7 +275,7 @@ base::Task<> NodePods::resynchronise() {
   if (!found) {
     needs_.log.warning("driver has no answer", {{"error", found.error()}});
     needs_.alarms.call_at(needs_.clock.now() + kResyncRetry,
-                          [this] { scope_.spawn(resynchronise()); });
+                          [this] { spawn_later(scope_, resynchronise()); });
     co_return;
   }
   for (const std::string& uid : uids()) {
@@ -283,7 +284,7 @@ base::Task<> NodePods::resynchronise() {
       observed.status = std::move(known.mapped());
     deliver(uid, std::move(observed));
   }
-  for (const auto& [uid, pod] : *found) scope_.spawn(remove_stray(uid));
+  for (const auto& [uid, pod] : *found) spawn_later(scope_, remove_stray(uid));
 }
 
 base::Task<> NodePods::remove_stray(std::string uid) {
@@ -292,7 +293,7 @@ base::Task<> NodePods::remove_stray(std::string uid) {
   if (removed) co_return;
   needs_.log.warning("stray pod not removed", {{"uid", uid}, {"error", removed.error()}});
   needs_.alarms.call_at(needs_.clock.now() + kResyncRetry, [this, uid] {
-    if (!workers_.contains(uid)) scope_.spawn(remove_stray(uid));
+    if (!workers_.contains(uid)) spawn_later(scope_, remove_stray(uid));
   });
 }
 

@@ -5,6 +5,7 @@
 #include "manifest/quantity.hpp"
 #include "orchestration/conditions.hpp"
 #include "orchestration/json_read.hpp"
+#include "orchestration/spawn_later.hpp"
 
 namespace nexus::orchestration {
 
@@ -90,7 +91,7 @@ void PodBinder::changed(const ObjectPtr& object) {
   if (!bound.empty() || assumed) return;
   if (find(json, "metadata", "deletionTimestamp") != nullptr) {
     no_longer_waits(uid);
-    scope_.spawn(drop(object));
+    spawn_later(scope_, drop(object));
     return;
   }
   if (finished(json)) return;
@@ -131,7 +132,7 @@ void PodBinder::place(const std::shared_ptr<const Pod>& pod) {
   if (*chosen == node_.name) return pods_.desired(pod->object);
   Json bound = pod->object->json;
   bound["spec"]["nodeName"] = *chosen;
-  scope_.spawn(write(update_of(std::move(bound))));
+  spawn_later(scope_, write(update_of(std::move(bound))));
 }
 
 std::vector<NodeCapacity> PodBinder::capacities() const {
@@ -167,7 +168,7 @@ void PodBinder::report(const Pod& pod, const base::Error& error) {
                  .message = std::move(message)},
                 needs_.clock.wall(), false);
   if (status != at(pod.object->json, "status"))
-    scope_.spawn(write(status_of(*pod.object, std::move(status))));
+    spawn_later(scope_, write(status_of(*pod.object, std::move(status))));
 }
 
 base::Task<> PodBinder::write(ObjectWrite write) {
@@ -225,7 +226,7 @@ void PodBinder::nodes_changed() {
 void PodBinder::retry_waiting() {
   if (!open_ || waiting_.empty() || retrying_) return;
   retrying_ = true;
-  scope_.spawn([](PodBinder& self) -> base::Task<> {
+  spawn_later(scope_, [](PodBinder& self) -> base::Task<> {
     self.retrying_ = false;
     const auto waiting = self.waiting_;
     for (const auto& [uid, ref] : waiting) {

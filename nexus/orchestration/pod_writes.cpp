@@ -5,6 +5,7 @@
 
 #include "orchestration/json_read.hpp"
 #include "orchestration/pod_worker.hpp"
+#include "orchestration/spawn_later.hpp"
 
 namespace nexus::orchestration {
 
@@ -60,7 +61,7 @@ void NodePods::write_now(Worker& worker) {
     return;
   }
   worker.writing = true;
-  scope_.spawn(write_status(worker.uid));
+  spawn_later(scope_, write_status(worker.uid));
 }
 
 base::Task<> NodePods::write_status(std::string uid) {
@@ -116,7 +117,7 @@ void NodePods::let_go(Worker& worker) {
   // Somebody wants to see how it ended; they let it go when they have, and we are asked again.
   if (!worker.life.pod()->meta.finalizers.empty() || worker.deleting) return;
   worker.deleting = true;
-  scope_.spawn(delete_object(worker.uid));
+  spawn_later(scope_, delete_object(worker.uid));
 }
 
 base::Task<> NodePods::delete_object(std::string uid) {
@@ -133,7 +134,7 @@ base::Task<> NodePods::delete_object(std::string uid) {
   needs_.alarms.call_at(needs_.clock.now() + kWriteRetry, [this, uid] {
     const auto again = workers_.find(uid);
     if (again == workers_.end()) return;
-    scope_.spawn(delete_object(uid));
+    spawn_later(scope_, delete_object(uid));
   });
 }
 
@@ -151,7 +152,7 @@ void NodePods::refresh_files(Worker& worker) {
   worker.files_changed = true;
   if (worker.files_busy) return;
   worker.files_busy = true;
-  scope_.spawn(update_files(worker.uid));
+  spawn_later(scope_, update_files(worker.uid));
 }
 
 /// One task at a time, so that the latest content is the last that is written.

@@ -150,6 +150,8 @@ base::Task<base::Result<ContainerStatus>> MemoryWorkloadDriver::start_container(
                       .started = clock_.wall()};
   container.limits = spec.resources;
   container.spec = std::move(spec);
+  started.push_back(fmt::format("{}/{} {}", pod->second.spec.name, container.spec.id.name,
+                                container.spec.attempt));
   const std::string image = container.spec.image.substr(0, container.spec.image.find('@'));
   const ContainerStatus started = container.status;
   if (const auto exits = exits_at_once.find(image); exits != exits_at_once.end())

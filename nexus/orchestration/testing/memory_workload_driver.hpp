@@ -41,6 +41,7 @@ class MemoryWorkloadDriver final : public WorkloadDriver {
   // What a test sees.
   std::map<std::string, Pod> pods;
   std::vector<std::string> calls;       ///< "start web-1/web 0"
+  std::vector<std::string> started;     ///< Attempts that came to run: "web-1/web 0".
   std::vector<std::string> violations;  ///< What no caller may do.
 
   /// A container ends by itself.
