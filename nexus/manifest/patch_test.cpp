@@ -194,6 +194,16 @@ TEST(ApplyMerge, TakesAwayWhatWasAppliedAndKeepsWhatOthersSet) {
       R"({"metadata":{"labels":{"mine":"z","theirs":"t"}},"spec":{"paused":true,"template":{"spec":{"containers":[{"env":[],"image":"web:2","imagePullPolicy":"Always","name":"web"},{"name":"injected"}]}}}})");
 }
 
+TEST(ApplyMerge, AMapThatIsNotWrittenAnyMoreKeepsWhatOthersSet) {
+  const Json last = yaml("{metadata: {name: web, labels: {mine: x}, annotations: {note: y}}}");
+  const Json current = yaml(
+      "{metadata: {name: web, labels: {mine: changed, theirs: t}, annotations: {note: y}}, spec: "
+      "{paused: true}}");
+  const Json wanted = yaml("{metadata: {name: web}}");
+  EXPECT_EQ(apply_merge(last, wanted, current, *find_kind("deployment"))->dump(),
+            R"({"metadata":{"labels":{"theirs":"t"},"name":"web"},"spec":{"paused":true}})");
+}
+
 TEST(ApplyMerge, AppliedTwiceIsAppliedOnce) {
   const Json wanted = yaml(kDeployment);
   const Json once = *apply_merge(Json(), wanted, Json(), *find_kind("deployment"));

@@ -228,7 +228,9 @@ class ApplyMerge {
     const bool retain = type && type->retain_keys;
     for (auto member = current.begin(); member != current.end();) {
       const bool was_ours = before.is_object() && before.contains(member.key());
-      const bool gone = !wanted.contains(member.key()) && (was_ours || retain);
+      bool gone = !wanted.contains(member.key()) && (was_ours || retain);
+      if (gone && was_ours && is_map(field_of(type, member.key())))
+        gone = is_empty_without(before[member.key()], member.value());
       member = gone ? current.erase(member) : std::next(member);
     }
     for (const auto& member : wanted.items()) {
@@ -244,6 +246,15 @@ class ApplyMerge {
   }
 
  private:
+  static bool is_map(const Field* field) { return field && field->type == Type::Map; }
+
+  /// Takes the keys of `ours` out of a map; others may have put some of their own into it.
+  static bool is_empty_without(const Json& ours, Json& map) {
+    if (!ours.is_object() || !map.is_object()) return true;
+    for (const auto& member : ours.items()) map.erase(member.key());
+    return map.empty();
+  }
+
   void merge_value(const Json& before, const Json& wanted, Json& current, const Field* field) {
     if (wanted.is_object()) return merge_object(before, wanted, current, element_type(field));
     if (wanted.is_array() && field && !field->merge_key.empty() && current.is_array()) {
