@@ -157,8 +157,8 @@ _hm() {
   [[ $cur == [=:] ]] && { head=$whole; cur=; }
   while IFS= read -r line; do
     case $line in
-      :files) compopt -o filenames 2>/dev/null; mapfile -t -O ${#reply[@]} reply < <(compgen -f -- "$cur") ;;
-      :folders) compopt -o filenames 2>/dev/null; mapfile -t -O ${#reply[@]} reply < <(compgen -d -- "$cur") ;;
+      :files) compopt -o filenames 2>/dev/null || true; mapfile -t -O ${#reply[@]} reply < <(compgen -f -- "$cur") ;;
+      :folders) compopt -o filenames 2>/dev/null || true; mapfile -t -O ${#reply[@]} reply < <(compgen -d -- "$cur") ;;
       *) line=${line%%$'\t'*}; reply+=("${line#"$head"}") ;;
     esac
   done < <("${COMP_WORDS[0]}" __complete -- "${joined[@]}" 2>/dev/null)

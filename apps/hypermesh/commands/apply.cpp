@@ -99,6 +99,9 @@ Result<std::vector<Prepared>> prepare(Session& session, Api& api, const Manifest
     if (source.kind->namespaced)
       one.name_space = source.name_space().empty() ? name_space : std::string(source.name_space());
     const std::string path = kind_path(*source.kind, one.name_space, source.name());
+    if (manifests.unknown_fields_pass) one.query = {{"fieldValidation", "Warn"}};
+    Query trial = one.query;
+    trial.emplace_back("dryRun", "All");
     auto stored = api.get(path);
     if (!stored && stored.error().code != Errc::NotFound)
       return std::unexpected(with_place(std::move(stored).error(), source));
@@ -116,9 +119,8 @@ Result<std::vector<Prepared>> prepare(Session& session, Api& api, const Manifest
     if (session.dry_run() != DryRun::Client && !made_here.contains(one.name_space)) {
       auto checked =
           one.before.is_null()
-              ? api.send("POST", kind_path(*source.kind, one.name_space, "") + "?dryRun=All",
-                         one.wanted)
-              : api.send("PUT", path + "?dryRun=All", one.wanted);
+              ? api.send("POST", kind_path(*source.kind, one.name_space, "", trial), one.wanted)
+              : api.send("PUT", with_query(path, trial), one.wanted);
       if (!checked) return std::unexpected(with_place(std::move(checked).error(), source));
       session.show_warnings(*checked);
       one.after = std::move(checked->body);
@@ -136,14 +138,15 @@ Result<> write_all(Session& session, Api& api, std::span<const Prepared> prepare
     const FileObject& source = *one.source;
     Written written;
     if (one.before.is_null()) {
-      auto answer = api.send("POST", kind_path(*source.kind, one.name_space, ""), one.wanted);
+      auto answer =
+          api.send("POST", kind_path(*source.kind, one.name_space, "", one.query), one.wanted);
       if (!answer) return std::unexpected(with_place(std::move(answer).error(), source));
       if (answer->receipt) outcome.receipt = answer->receipt;
       written = {std::move(answer->body), "created"};
     } else {
-      auto answer = put_unless_changed(api, *source.kind, one.before, [&](const Json& now) {
-        return merged(source, one.name_space, now);
-      });
+      auto answer = put_unless_changed(
+          api, *source.kind, one.before,
+          [&](const Json& now) { return merged(source, one.name_space, now); }, one.query);
       if (!answer) return std::unexpected(with_place(std::move(answer).error(), source));
       if (answer->receipt) outcome.receipt = answer->receipt;
       const bool changed = answer->changed && one.line.mark != PlanLine::Mark::Keep;

@@ -18,6 +18,7 @@ struct Prepared {
   Json wanted;             ///< What is sent.
   Json after;              ///< What would be stored, as the server says (or this program, with
                            ///< --dry-run=client).
+  Query query;             ///< Of each write.
   PlanLine line;
 };
 

@@ -29,19 +29,10 @@ Result<Array> read_hex(const std::string& text, std::string_view what) {
 Result<CheckedProof> check_proof(const Json& proof, std::uint64_t sequence) {
   constexpr std::size_t kPathMax = 64, kSignaturesMax = 256;
   TRY(const auto root, read_hex<base::Digest>(text_at(proof, {"root"}), "root"));
-  TRY(const auto leaf, read_hex<base::Digest>(text_at(proof, {"leaf"}), "leaf"));
-  const auto encoded = base::from_hex(text_at(proof, {"encoded"}));
+  const auto encoded = base::from_hex(text_at(proof, {"leaf"}));
   if (!encoded || encoded->empty()) return base::fail(Errc::DataLoss, "the proof has no record");
   const std::int64_t size = number_at(proof, {"treeSize"});
   if (size <= 0) return base::fail(Errc::DataLoss, "the proof names no tree");
-  if (nexus::merkle_leaf_hash(*encoded) != leaf)
-    return base::fail(Errc::NotVerified,
-                      fmt::format("record {} is not what its leaf was made from", sequence));
-  TRY(const auto record, nexus::decode_record(*encoded));
-  if (record.sequence != sequence)
-    return base::fail(Errc::NotVerified, fmt::format("the node proves record {} instead of {}",
-                                                     record.sequence, sequence));
-
   std::vector<base::Digest> path;
   for (const Json& step : list_at(proof, {"path"})) {
     if (path.size() == kPathMax)
@@ -53,6 +44,19 @@ Result<CheckedProof> check_proof(const Json& proof, std::uint64_t sequence) {
   CheckedProof out;
   out.tree_size = static_cast<std::uint64_t>(size);
   out.root = base::to_hex(root);
+  if (auto included = nexus::verify_inclusion(nexus::merkle_leaf_hash(*encoded), sequence - 1,
+                                              out.tree_size, path, root);
+      !included) {
+    return std::unexpected(
+        base::wrap(std::move(included).error(),
+                   fmt::format("record {} is not under root {}", sequence, out.root.substr(0, 8))));
+  }
+
+  TRY(const auto record, nexus::decode_record(*encoded));
+  if (record.sequence != sequence)
+    return base::fail(Errc::NotVerified, fmt::format("the node proves record {} instead of {}",
+                                                     record.sequence, sequence));
+
   const nexus::AuditEntry& entry = record.entry;
   out.record = {{"sequence", sequence},
                 {"time", base::to_rfc3339(entry.time)},
@@ -65,14 +69,7 @@ Result<CheckedProof> check_proof(const Json& proof, std::uint64_t sequence) {
                 {"from", entry.origin},
                 {"traceId", entry.trace_id},
                 {"detail", entry.detail}};
-  if (auto included = nexus::verify_inclusion(leaf, sequence - 1, out.tree_size, path, root);
-      !included) {
-    return std::unexpected(
-        base::wrap(std::move(included).error(),
-                   fmt::format("record {} is not under root {}", sequence, out.root.substr(0, 8))));
-  }
-
-  TRY(const base::WallTime time, base::parse_rfc3339(text_at(proof, {"time"})));
+  TRY(const base::WallTime time, base::parse_rfc3339(text_at(proof, {"headTime"})));
   std::set<base::PublicKey> voters;
   for (const Json& signature : list_at(proof, {"signatures"})) {
     if (out.voters == kSignaturesMax) break;

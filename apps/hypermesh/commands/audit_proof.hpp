@@ -18,7 +18,7 @@ struct CheckedProof {
   Json record;                 ///< What the proven bytes say, not what the node says beside them.
 };
 
-/// `proof`: {"encoded","leaf","treeSize","root","time","path","signatures"} of the API
+/// `proof`: {"leaf","treeSize","root","headTime","path","signatures"} of the API
 /// (docs/wire/api.md). Errors: NotVerified (which part does not hold), DataLoss (not such an
 /// answer).
 base::Result<CheckedProof> check_proof(const Json& proof, std::uint64_t sequence);

@@ -75,13 +75,20 @@ Result<int> fetch(Session& session, Api& api, const std::string& name_space, con
                              session.console().board().update(from.path, show_bytes(received));
                              return unpacker.write(bytes);
                            });
-  const auto entries = unpacker.finish();
+  const auto unpacked = unpacker.finish();
   session.console().board().remove(from.path);
   TRY_DO(done);
-  TRY_DO(entries);
-  session.console().say(Outcome::Done, fmt::format("{}:{} → {}   {} file{}", pod, from.path,
-                                                   (folder / name).lexically_normal().string(),
-                                                   *entries, *entries == 1 ? "" : "s"));
+  TRY_DO(unpacked);
+  session.console().say(Outcome::Done,
+                        fmt::format("{}:{} → {}   {} file{}", pod, from.path,
+                                    (folder / name).lexically_normal().string(), unpacked->entries,
+                                    unpacked->entries == 1 ? "" : "s"));
+  if (unpacked->left_out > 0) {
+    session.console().say(
+        Outcome::Note,
+        fmt::format("{} left out: links that lead elsewhere, devices, pipes, sockets",
+                    unpacked->left_out));
+  }
   return 0;
 }
 

@@ -1,4 +1,6 @@
 // dev, dev status|start|stop|reset, uninstall: the development node of this machine.
+#include "commands/development.hpp"
+
 #include <fmt/format.h>
 #include <poll.h>
 
@@ -7,7 +9,6 @@
 
 #include "commands/all.hpp"
 #include "commands/objects.hpp"
-#include "dev/dev_cluster.hpp"
 #include "output/units.hpp"
 #include "session/loop.hpp"
 
@@ -22,14 +23,6 @@ using dev::DevOptions;
 constexpr std::string_view kDevContext = "dev";
 // What this program itself keeps in a development home.
 const char* const kOwnFiles[] = {"config.yaml", "completion.cache"};
-
-DevOptions options_of(Session& session) {
-  DevOptions options;
-  options.home = session.development_home();
-  if (session.timeout_given())
-    options.ready_limit = std::chrono::duration_cast<std::chrono::milliseconds>(session.timeout());
-  return options;
-}
 
 Json node_json(const DevNode& node) {
   Json out = {{"name", node.name},         {"pid", node.pid},   {"state", node.state},
@@ -107,8 +100,7 @@ void greet(Session& session, const std::vector<DevNode>& nodes) {
 }
 
 Result<int> run_up(Session& session, const Arguments&) {
-  DevOptions options = options_of(session);
-  std::string last = "starting";
+  DevOptions options = development_options(session);
   options.progress = [&](std::string_view step, std::chrono::milliseconds took) {
     session.console().say(Outcome::Done, fmt::format("{}   ready   {} ms", step, took.count()));
   };
@@ -129,12 +121,12 @@ Result<int> run_up(Session& session, const Arguments&) {
 }
 
 Result<int> run_status(Session& session, const Arguments&) {
-  TRY(const std::vector<DevNode> nodes, dev::dev_status(options_of(session)));
+  TRY(const std::vector<DevNode> nodes, dev::dev_status(development_options(session)));
   return show_nodes(session, nodes);
 }
 
 Result<int> run_start(Session& session, const Arguments& arguments) {
-  const DevOptions options = options_of(session);
+  const DevOptions options = development_options(session);
   std::vector<DevNode> nodes;
   if (arguments.words().empty()) {
     TRY(nodes, dev::dev_up(options));
@@ -149,7 +141,7 @@ Result<int> run_start(Session& session, const Arguments& arguments) {
 }
 
 Result<int> run_stop(Session& session, const Arguments& arguments) {
-  const DevOptions options = options_of(session);
+  const DevOptions options = development_options(session);
   const bool power_off = arguments.has("power-off");
   if (arguments.words().empty()) {
     TRY_DO(dev::dev_stop_all(options, power_off));
@@ -176,7 +168,7 @@ Result<> reset_development(Session& session, const DevOptions& options) {
 }
 
 Result<int> run_reset(Session& session, const Arguments&) {
-  const DevOptions options = options_of(session);
+  const DevOptions options = development_options(session);
   TRY(const std::vector<DevNode> nodes, dev::dev_status(options));
   Plan plan{options.home.string(), "everything that hm dev made on this machine", {}};
   for (const DevNode& node : nodes)
@@ -191,7 +183,7 @@ Result<int> run_reset(Session& session, const Arguments&) {
 }
 
 Result<int> run_uninstall(Session& session, const Arguments&) {
-  const DevOptions options = options_of(session);
+  const DevOptions options = development_options(session);
   const std::string contexts = session.contexts_file();
   const std::string cache = session.cache_file();
   Plan plan{"this user on this machine",
@@ -235,6 +227,16 @@ constexpr Example kResetExamples[] = {{"hm dev reset -y", ""}};
 constexpr Example kUninstallExamples[] = {{"hm uninstall", ""}};
 
 }  // namespace
+
+DevOptions development_options(const Session& session) {
+  DevOptions options;
+  options.home = session.development_home();
+  if (session.timeout_given())
+    options.ready_limit = std::chrono::duration_cast<std::chrono::milliseconds>(session.timeout());
+  for (const auto& [name, value] : session.environment().variables)
+    options.environment.push_back(fmt::format("{}={}", name, value));
+  return options;
+}
 
 constinit const Command kDevUp = {.path = "dev",
                                   .summary = "start a development node on this machine",

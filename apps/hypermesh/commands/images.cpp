@@ -72,10 +72,8 @@ Result<int> run_pull(Session& session, const Arguments& arguments) {
                {"policy", arguments.has("if-missing") ? "IfNotPresent" : "Always"}};
   if (arguments.has("user")) {
     body["user"] = arguments.text("user");
-    // A password on the command line is seen by everybody on the machine.
-    if (session.console().interactive()) session.console().err("password: ");
-    TRY(std::string password, read_descriptor(session.console().in(), "the password", 64 * 1024));
-    while (password.ends_with('\n') || password.ends_with('\r')) password.pop_back();
+    // A password on the command line would be seen by everybody on the machine.
+    const std::string password = session.console().read_secret("password: ");
     body["password"] = password;
   }
   TRY(const Json image, pull_image(session, *api, body));

@@ -111,7 +111,9 @@ Result<Manifests> load_manifests(Session& session, const std::vector<std::string
       parsed.push_back(nexus::manifest::parse_file(text, file == "-" ? "<stdin>" : file, options));
     }
   }
-  return finish(session, nexus::manifest::join_files(std::move(parsed)), from);
+  TRY(Manifests out, finish(session, nexus::manifest::join_files(std::move(parsed)), from));
+  out.unknown_fields_pass = unknown_fields_pass;
+  return out;
 }
 
 Result<Manifests> read_manifests(Session& session, std::string_view text, std::string_view name,

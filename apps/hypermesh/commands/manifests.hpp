@@ -10,7 +10,8 @@ namespace cli {
 
 struct Manifests {
   std::vector<nexus::manifest::FileObject> objects;  ///< In the order in which they are applied.
-  std::string note;                                  ///< "from app.yaml: Kubernetes, 3 objects"
+  bool unknown_fields_pass = false;
+  std::string note;  ///< "from app.yaml: Kubernetes, 3 objects"
 };
 
 /// Reads files, the files of folders (.yaml .yml .json, not those below), and "-" for standard

@@ -78,10 +78,13 @@ std::string kind_path(const KindInfo& kind, std::string_view name_space, std::st
                                         : api_path({"apis", kind.group, kind.version});
   if (kind.namespaced && !name_space.empty()) path += api_path({"namespaces", name_space});
   path += name.empty() ? api_path({kind.plural}) : api_path({kind.plural, name});
-  // The query alone, appended to what stands.
-  const std::string with_query = api_path({"x"}, query);
-  const std::size_t mark = with_query.find('?');
-  return mark == std::string::npos ? path : path + with_query.substr(mark);
+  return with_query(std::move(path), query);
+}
+
+std::string with_query(std::string path, const Query& query) {
+  const std::string encoded = api_path({"x"}, query);
+  const std::size_t mark = encoded.find('?');
+  return mark == std::string::npos ? path : path + encoded.substr(mark);
 }
 
 std::string own_path(std::initializer_list<std::string_view> segments, const Query& query) {

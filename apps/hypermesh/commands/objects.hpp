@@ -33,6 +33,8 @@ const KindInfo& kind_named(std::string_view kind);
 /// all of them.
 std::string kind_path(const KindInfo& kind, std::string_view name_space, std::string_view name,
                       const Query& query = {});
+/// `path` with a query; entries without a value are left out.
+std::string with_query(std::string path, const Query& query);
 /// Our own resources: "/apis/hypermesh.io/v1/...".
 std::string own_path(std::initializer_list<std::string_view> segments, const Query& query = {});
 

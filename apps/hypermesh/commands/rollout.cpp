@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <set>
 
+#include "commands/writes.hpp"
 #include "output/units.hpp"
 
 namespace cli {
@@ -207,16 +208,19 @@ class Waiting {
   std::optional<base::Error> away_;
 };
 
-// A rollback restores the template; what else of the spec was changed with it goes back here.
-std::optional<Json> restore_rest(Api& api, const Rollout& rollout, const Json& now) {
-  Json spec = at(rollout.before, {"spec"});
-  spec["template"] = at(now, {"spec", "template"});
-  if (spec == at(now, {"spec"})) return std::nullopt;
-  Json object = now;
-  object["spec"] = std::move(spec);
-  auto answer = api.send(
-      "PUT", kind_path(*rollout.object.kind, rollout.name_space, rollout.object.name), object);
-  return answer ? std::optional(std::move(answer->body)) : std::nullopt;
+// A rollback restores the template; what else of the spec was changed with it goes back here. The
+// object as it is then.
+Result<Json> restore_rest(Api& api, const Rollout& rollout, const Json& now) {
+  const auto with_old_spec = [&](const Json& object) -> Result<Json> {
+    Json changed = object;
+    changed["spec"] = at(rollout.before, {"spec"});
+    changed["spec"]["template"] = at(object, {"spec", "template"});
+    return changed;
+  };
+  TRY(const Json wanted, with_old_spec(now));
+  if (wanted == now) return now;
+  TRY(Answer answer, put_unless_changed(api, *rollout.object.kind, now, with_old_spec));
+  return std::move(answer.body);
 }
 
 bool waits_for(const ObjectName& object) {
@@ -285,8 +289,14 @@ base::Error roll_back(Session& session, Api& api, std::span<const Rollout> rollo
       error.hints.insert(error.hints.begin(), fmt::format("hm rollback {}", rollout.object.name));
       continue;
     }
-    if (auto whole = restore_rest(api, rollout, answer->body)) answer->body = *std::move(whole);
-    const Rollout back = rollout_of(answer->body);
+    const auto whole = restore_rest(api, rollout, answer->body);
+    if (!whole) {
+      console.say(
+          Outcome::Note,
+          fmt::format("{} has its old template again, other settings stay as they were written: {}",
+                      text, whole.error().describe()));
+    }
+    const Rollout back = rollout_of(whole ? *whole : answer->body);
     const Rollout list[] = {back};
     const auto done = Waiting(session, api, list).run(kBackMax);
     console.say(done ? Outcome::Back : Outcome::Failed,

@@ -42,7 +42,9 @@ RolloutState judge_deployment(const Json& object, const RolloutGoal& goal) {
     return state;
   }
   if (flag_at(object, {"spec", "paused"})) {
+    // It stands still because somebody wants that: there is nothing to wait for.
     state.words += "   paused";
+    if (now.observed) state.phase = Phase::Complete;
   } else if (now.failed && !now.rolled_back) {
     state.phase = Phase::Failed;
     state.why = now.message.empty() ? "its progress deadline passed" : now.message;

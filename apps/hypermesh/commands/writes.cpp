@@ -10,7 +10,8 @@ using base::Errc;
 using base::Result;
 
 Result<Answer> put_unless_changed(Api& api, const KindInfo& kind, const Json& before,
-                                  const std::function<Result<Json>(const Json& now)>& change) {
+                                  const std::function<Result<Json>(const Json& now)>& change,
+                                  const Query& query) {
   constexpr int kTries = 8;
   const std::string path = kind_path(kind, text_at(before, {"metadata", "namespace"}),
                                      text_at(before, {"metadata", "name"}));
@@ -18,7 +19,7 @@ Result<Answer> put_unless_changed(Api& api, const KindInfo& kind, const Json& be
   for (int attempt = 0;; ++attempt) {
     TRY(Json wanted, change(now));
     wanted["metadata"]["resourceVersion"] = at(now, {"metadata", "resourceVersion"});
-    auto answer = api.send("PUT", path, wanted);
+    auto answer = api.send("PUT", with_query(path, query), wanted);
     if (answer || answer.error().code != Errc::Conflict || attempt == kTries) return answer;
     TRY(now, api.get(path));
     // Counters of controllers move all the time; what people write does not.

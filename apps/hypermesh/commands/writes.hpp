@@ -11,6 +11,6 @@ namespace cli {
 /// changed more than the status), and what the server says.
 base::Result<Answer> put_unless_changed(
     Api& api, const KindInfo& kind, const Json& before,
-    const std::function<base::Result<Json>(const Json& now)>& change);
+    const std::function<base::Result<Json>(const Json& now)>& change, const Query& query = {});
 
 }  // namespace cli

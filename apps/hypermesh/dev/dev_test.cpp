@@ -147,6 +147,23 @@ TEST_F(DevTest, OneCallStartsANode) {
             fs::read_symlink(fmt::format("/proc/{}/ns/net", node.keeper_pid)));
 }
 
+TEST_F(DevTest, SettingsReachTheNodeAndTheRestOfTheEnvironmentDoesNot) {
+  options_.environment = {"STOQ_LISTEN=x",
+                          "NEXUS_LOG_LEVEL=y",
+                          "HYPERMESH_OCI_RUNTIME=z",
+                          "HM_TOKEN=secret",
+                          "AWS_SECRET_ACCESS_KEY=secret",
+                          "LD_PRELOAD=/x"};
+  const DevNode node = up();
+  for (const pid_t pid : {node.pid, node.keeper_pid}) {
+    const std::string environment = read_text(fmt::format("/proc/{}/environ", pid));
+    for (const char* setting : {"STOQ_LISTEN=x", "NEXUS_LOG_LEVEL=y", "HYPERMESH_OCI_RUNTIME=z"})
+      EXPECT_NE(environment.find(setting), environment.npos) << setting;
+    for (const char* other : {"secret", "LD_PRELOAD"})
+      EXPECT_EQ(environment.find(other), environment.npos) << other;
+  }
+}
+
 TEST_F(DevTest, WhatRunsIsLeftAlone) {
   const DevNode first = up(), second = up();
   EXPECT_EQ(first.pid, second.pid);

@@ -123,6 +123,10 @@ Result<Answer> Api::send(std::string method, std::string path, const Json& body,
                                show_took(std::chrono::steady_clock::now() - start),
                                response->trace_id()));
   }
+  if (options_.trace && options_.trace_answers) {
+    constexpr std::size_t kShownBytesMax = 4096;
+    options_.trace(response->body.substr(0, kShownBytesMax));
+  }
   if (!response->ok()) {
     const api_client::Failure failure = api_client::failure_of(response->status, response->body);
     refusal_trace_ = failure.trace_id;

@@ -54,6 +54,7 @@ class Api {
         request_max{};  ///< For one request, from its start to its whole answer.
     /// Called with "GET /path", "200 3 ms": -v.
     std::function<void(std::string_view)> trace;
+    bool trace_answers = false;  ///< -vv: what the node answers, too.
   };
   Api(Loop& loop, Options options);
   ~Api();

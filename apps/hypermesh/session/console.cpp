@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <sys/ioctl.h>
+#include <termios.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -106,21 +107,42 @@ void Console::draw(base::MonotonicTime now) {
   write_all(err_, frame);
 }
 
-bool Console::ask(std::string_view question) {
-  err(fit(err_look_, question) + " [y/N] ");
-  std::string answer;
+std::optional<std::string> Console::read_line(std::size_t bytes_max) {
+  std::string line;
   for (;;) {
     char c = 0;
     const ssize_t count = read(in_, &c, 1);
-    if (count <= 0) {
-      // End of input, or a signal: no answer is no.
-      err("\n");
-      return false;
-    }
-    if (c == '\n') break;
-    if (answer.size() < 16) answer += c;
+    if (count < 0) return std::nullopt;  // EINTR: Ctrl-C is an answer
+    if (count == 0) return line.empty() ? std::nullopt : std::optional(line);
+    if (c == '\n') return line;
+    if (line.size() < bytes_max) line += c;
   }
-  return answer == "y" || answer == "Y" || answer == "yes" || answer == "Yes";
+}
+
+std::string Console::read_secret(std::string_view prompt) {
+  constexpr std::size_t kSecretBytesMax = 4096;
+  termios before{};
+  const bool hidden = in_terminal_ && tcgetattr(in_, &before) == 0;
+  if (hidden) {
+    err(prompt);
+    termios silent = before;
+    silent.c_lflag &= ~static_cast<tcflag_t>(ECHO);
+    tcsetattr(in_, TCSAFLUSH, &silent);
+  }
+  std::string secret = read_line(kSecretBytesMax).value_or("");
+  if (hidden) {
+    tcsetattr(in_, TCSAFLUSH, &before);
+    err("\n");
+  }
+  if (secret.ends_with('\r')) secret.pop_back();
+  return secret;
+}
+
+bool Console::ask(std::string_view question) {
+  err(fit(err_look_, question) + " [y/N] ");
+  const auto answer = read_line(16);
+  if (!answer) err("\n");
+  return answer && (*answer == "y" || *answer == "Y" || *answer == "yes" || *answer == "Yes");
 }
 
 }  // namespace cli

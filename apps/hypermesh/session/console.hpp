@@ -5,6 +5,7 @@
 #include <base/error.hpp>
 #include <base/time.hpp>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -57,11 +58,16 @@ class Console {
   void draw(base::MonotonicTime now);
   void clear_progress();
 
+  /// A line that the terminal does not show; without a terminal the next line of standard input.
+  std::string read_secret(std::string_view prompt);
+
   /// Shows `question` and reads a line; true for y and yes. False at the end of input or Ctrl-C.
   bool ask(std::string_view question);
 
  private:
   void write_all(int fd, std::string_view data);
+  /// Without its end; nothing at the end of input or after Ctrl-C.
+  std::optional<std::string> read_line(std::size_t bytes_max);
 
   int in_, out_, err_;
   const Environment& environment_;

@@ -176,6 +176,7 @@ Result<Api*> Session::api() {
   }
   options.role = role_;
   options.request_max = request_max_;
+  options.trace_answers = verbosity_ > 1;
   options.trace_id = trace_id_;
   if (verbosity_ > 0) {
     options.trace = [this](std::string_view line) {

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <filesystem>
 #include <memory>
+#include <optional>
 
 namespace cli {
 namespace {
@@ -67,13 +68,43 @@ la_ssize_t write_to_end(archive*, void* fd, const void* bytes, size_t size) {
              : -1;
 }
 
-// "etc/app.conf" -> "NAME/app.conf": the first part of the name is replaced.
-std::string renamed(std::string_view path, const std::string& name) {
+// A link that points out of what is unpacked would be a trap for whoever writes there later.
+bool leads_out(const std::filesystem::path& root, const std::filesystem::path& link,
+               const char* target) {
+  if (target == nullptr || *target == '/') return true;
+  const auto end = (link.parent_path() / target).lexically_normal();
+  const auto inside = end.lexically_relative(root);
+  return inside.empty() || *inside.begin() == "..";
+}
+
+std::string_view without_slashes(std::string_view path) {
   while (path.starts_with("./")) path.remove_prefix(2);
   while (path.starts_with('/')) path.remove_prefix(1);
-  const std::size_t slash = path.find('/');
-  return slash == std::string_view::npos ? name : name + std::string(path.substr(slash));
+  while (path.ends_with('/')) path.remove_suffix(1);
+  return path == "." ? std::string_view() : path;
 }
+
+// Names of an archive that holds one file or folder, whose own name (the first entry's) becomes
+// another one.
+class Renaming {
+ public:
+  explicit Renaming(std::string to) : to_(std::move(to)) {}
+
+  /// Errors: DataLoss (a name that is not below the first one).
+  Result<std::string> operator()(std::string_view path) {
+    path = without_slashes(path);
+    if (!from_) from_ = std::string(path);
+    if (path == *from_) return to_;
+    if (from_->empty()) return to_ + "/" + std::string(path);
+    if (path.starts_with(*from_ + "/")) return to_ + std::string(path.substr(from_->size()));
+    return base::fail(Errc::DataLoss,
+                      fmt::format("the archive of \"{}\" holds \"{}\" as well", *from_, path));
+  }
+
+ private:
+  std::string to_;
+  std::optional<std::string> from_;
+};
 
 }  // namespace
 
@@ -113,24 +144,25 @@ Result<> TarUnpacker::write(std::string_view bytes) {
   return {};
 }
 
-Result<std::size_t> TarUnpacker::finish() {
+Result<Unpacked> TarUnpacker::finish() {
   close_end(write_end_);
   if (thread_.joinable()) thread_.join();
   TRY_DO(outcome_);
-  return entries_;
+  return unpacked_;
 }
 
 Result<> TarUnpacker::unpack() {
-  // Names are relative to the folder itself, so that links on the way to it are the user's affair
-  // and links in the archive are not followed.
-  if (chdir(folder_.c_str()) != 0)
-    return base::fail_errno(errno, fmt::format("cannot enter {}", folder_));
+  // Links on the way to the folder are the user's affair, so they are followed here; links in the
+  // archive are not.
+  std::error_code error;
+  const std::filesystem::path folder = std::filesystem::canonical(folder_, error);
+  if (error) return base::fail_errno(error.value(), fmt::format("cannot enter {}", folder_));
+  Renaming renamed(folder / name_);
   const Reader reader(archive_read_new());
   archive_read_support_format_tar(reader.get());
   const Writer disk(archive_write_disk_new());
   archive_write_disk_set_options(disk.get(), ARCHIVE_EXTRACT_SECURE_SYMLINKS |
                                                  ARCHIVE_EXTRACT_SECURE_NODOTDOT |
-                                                 ARCHIVE_EXTRACT_SECURE_NOABSOLUTEPATHS |
                                                  ARCHIVE_EXTRACT_TIME | ARCHIVE_EXTRACT_UNLINK);
   if (archive_read_open_fd(reader.get(), read_end_, kBlockBytes) != ARCHIVE_OK)
     return base::fail(Errc::DataLoss,
@@ -142,17 +174,27 @@ Result<> TarUnpacker::unpack() {
     if (code < ARCHIVE_WARN)
       return base::fail(Errc::DataLoss,
                         fmt::format("the archive is damaged: {}", said(reader.get())));
-    if (++entries_ > kEntriesMax)
+    if (unpacked_.entries + unpacked_.left_out >= kEntriesMax)
       return base::fail(Errc::ResourceExhausted,
                         fmt::format("the archive has more than {} entries", kEntriesMax));
     const auto type = archive_entry_filetype(entry);
     if (archive_entry_hardlink(entry) == nullptr && type != AE_IFREG && type != AE_IFDIR &&
-        type != AE_IFLNK)
-      continue;  // devices, sockets
+        type != AE_IFLNK) {
+      ++unpacked_.left_out;
+      continue;
+    }
     const char* path = archive_entry_pathname(entry);
-    archive_entry_set_pathname(entry, renamed(path != nullptr ? path : "", name_).c_str());
-    if (const char* target = archive_entry_hardlink(entry))
-      archive_entry_set_hardlink(entry, renamed(target, name_).c_str());
+    TRY(const std::string here, renamed(path != nullptr ? path : ""));
+    if (type == AE_IFLNK && leads_out(folder / name_, here, archive_entry_symlink(entry))) {
+      ++unpacked_.left_out;
+      continue;
+    }
+    ++unpacked_.entries;
+    archive_entry_set_pathname(entry, here.c_str());
+    if (const char* target = archive_entry_hardlink(entry)) {
+      TRY(const std::string there, renamed(target));
+      archive_entry_set_hardlink(entry, there.c_str());
+    }
     archive_entry_set_perm(entry, archive_entry_perm(entry) & 0777);
     if (archive_write_header(disk.get(), entry) < ARCHIVE_WARN)
       return base::fail(

@@ -12,9 +12,14 @@ namespace cli {
 /// Whether the archive that begins with `head` begins with a folder. Errors: DataLoss.
 base::Result<bool> begins_with_folder(std::string_view head);
 
-/// Unpacks what is written to fd() below `folder`: the first part of every name becomes `name`.
-/// Hostile archives stay inside: absolute names, "..", and links on the way are refused; devices
-/// and set-id bits are not made.
+struct Unpacked {
+  std::size_t entries = 0;
+  std::size_t left_out = 0;  ///< Links that lead out, devices, pipes, sockets.
+};
+
+/// Unpacks what is written below `folder`: the file or folder that the archive holds becomes
+/// `name`. Hostile archives stay inside: absolute names and ".." are refused, links on the way
+/// not followed; links that lead out, devices and set-id bits are not made.
 class TarUnpacker {
  public:
   static constexpr std::size_t kEntriesMax = 1'000'000;
@@ -26,18 +31,17 @@ class TarUnpacker {
 
   /// Errors: what the unpacking failed with.
   base::Result<> write(std::string_view bytes);
-  /// The end of the archive; the number of entries.
-  base::Result<std::size_t> finish();
+  /// The end of the archive. Errors: what the unpacking failed with.
+  base::Result<Unpacked> finish();
 
  private:
-  void run();
   base::Result<> unpack();
 
   std::string folder_, name_;
   int read_end_ = -1, write_end_ = -1;
   std::thread thread_;
   base::Result<> outcome_;  // Of the thread; read after it ended.
-  std::size_t entries_ = 0;
+  Unpacked unpacked_;
 };
 
 /// Packs the file or folder `path`; its own name in the archive is `name`. Links are packed as

@@ -1,4 +1,4 @@
-#include "testing/program.hpp"
+#include "testing/home.hpp"
 
 #include <gtest/gtest.h>
 #include <sys/mman.h>
