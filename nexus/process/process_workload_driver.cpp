@@ -117,10 +117,13 @@ base::Task<> ProcessWorkloadDriver::watch(ContainerPtr container) {
   if (!co_await container->supervisor->readable()) co_return;
   (void)process::reap(container->supervisor->get());
   const ContainerStatus running = container->status;
-  const auto recorded = co_await pool_.run(
-      [folder = places_.attempt(running.id.pod_uid, running.id.name, running.attempt),
-       id = running.id, attempt = running.attempt,
-       now = clock_.wall()] { return process::settle_attempt(folder, id, attempt, now); });
+  const process::Path folder =
+      places_.attempt(running.id.pod_uid, running.id.name, running.attempt);
+  const auto recorded = co_await pool_.run([folder, running, now = clock_.wall()] {
+    // Commands beside it end with it, and what they left.
+    process::kill_marked(process::mark_of(running.id, running.attempt), false);
+    return process::settle_attempt(folder, running.id, running.attempt, now);
+  });
   if (recorded) {
     container->status = process::status_of(running.id, running.attempt, *recorded);
   } else {
