@@ -15,12 +15,12 @@ using namespace std::chrono_literals;
 using testing::IsEmpty;
 using testing::SizeIs;
 
-constexpr std::string_view kFirst = R"(
+constexpr std::string_view kWeb = R"(
 apiVersion: apps/v1
 kind: Deployment
 metadata: {name: web}
 spec:
-  replicas: 2
+  replicas: COUNT
   strategy: {rollingUpdate: {maxSurge: 1, maxUnavailable: 0}}
   selector: {matchLabels: {app: web}}
   template:
@@ -43,11 +43,17 @@ apiVersion: batch/v1
 kind: Job
 metadata: {name: sum}
 spec:
-  completions: 2
+  completions: COUNT
   template:
     metadata: {labels: {app: sum}}
     spec: {restartPolicy: Never, containers: [{name: sum, image: "sum:1"}]}
 )";
+
+std::string with_count(std::string_view manifest, std::size_t count) {
+  constexpr std::string_view kPlace = "COUNT";
+  std::string text(manifest);
+  return text.replace(text.find(kPlace), kPlace.size(), std::to_string(count));
+}
 
 /// A daemon that dies at given steps, and the people that use it.
 class Story {
@@ -102,9 +108,9 @@ void expect_started_once(const TestCluster& cluster) {
   }
 }
 
-void expect_serves(TestCluster& cluster, const std::string& image) {
+void expect_serves(TestCluster& cluster, std::size_t replicas, const std::string& image) {
   const auto pods = cluster.pods_of("web");
-  EXPECT_THAT(pods, SizeIs(2));
+  EXPECT_THAT(pods, SizeIs(replicas));
   EXPECT_THAT(cluster.driver.pods, SizeIs(pods.size() + cluster.pods_of("sum").size()));
   std::set<std::string> addresses;
   for (const std::string& name : pods) {
@@ -119,37 +125,44 @@ void expect_serves(TestCluster& cluster, const std::string& image) {
   EXPECT_THAT(cluster.store.all("ReplicaSet").size(), testing::Le(2u));
 }
 
+struct Plot {
+  std::size_t pods = 1;  ///< Of the deployment, and of the job.
+  std::size_t first_death = 1, second_death = 1;
+};
+
 /// False: the daemon did not take so many steps.
-bool tell(std::size_t first_death, std::size_t second_death) {
-  SCOPED_TRACE(fmt::format("dies at step {}, then after {} more", first_death, second_death));
-  Story story(first_death, second_death);
+bool tell(const Plot& plot) {
+  SCOPED_TRACE(fmt::format("{} pods, dies at step {}, then after {} more", plot.pods,
+                           plot.first_death, plot.second_death));
+  Story story(plot.first_death, plot.second_death);
   TestCluster& cluster = story.cluster();
   const auto complete = [&](const char* kind, const char* name) {
     return cluster.state(kind, name).complete;
   };
   const auto runs = [&](std::size_t pods) { return cluster.driver.pods.size() == pods; };
+  const auto is_reached = [&] {
+    const std::size_t addresses = 2 * plot.pods;  // of both families
+    return cluster.backends("web").size() == addresses &&
+           cluster.resolved("web").size() == addresses;
+  };
 
-  story.when_it_lives([&] { cluster.apply(kFirst); });
-  EXPECT_TRUE(story.comes_to([&] {
-    return complete("Deployment", "web") && cluster.backends("web").size() == 4 &&
-           cluster.resolved("web").size() == 4;
-  }));
-  expect_serves(cluster, "web:1");
+  story.when_it_lives([&] { cluster.apply(with_count(kWeb, plot.pods)); });
+  EXPECT_TRUE(story.comes_to([&] { return complete("Deployment", "web") && is_reached(); }));
+  EXPECT_TRUE(story.comes_to([&] { return runs(plot.pods); }));
+  expect_serves(cluster, plot.pods, "web:1");
 
   story.when_it_lives([&] {
     cluster.edit({"Deployment", "default", "web"}, [](Json& web) {
       web["spec"]["template"]["spec"]["containers"][0]["image"] = "web:2";
     });
-    cluster.apply(kJob);
+    cluster.apply(with_count(kJob, plot.pods));
   });
   EXPECT_TRUE(story.comes_to([&] {
-    return complete("Deployment", "web") && complete("Job", "sum") &&
-           cluster.pods_of("web").size() == 2 && runs(2 + cluster.pods_of("sum").size()) &&
-           cluster.backends("web").size() == 4 && cluster.resolved("web").size() == 4;
+    return complete("Deployment", "web") && complete("Job", "sum") && is_reached() &&
+           runs(cluster.store.all("Pod").size()) && cluster.pods_of("web").size() == plot.pods;
   }));
-  expect_serves(cluster, "web:2");
-  EXPECT_THAT(cluster.pods_of("sum"), SizeIs(2));
-  EXPECT_EQ(cluster.state("Job", "sum").ready, 2);
+  expect_serves(cluster, plot.pods, "web:2");
+  EXPECT_THAT(cluster.pods_of("sum"), SizeIs(plot.pods));
   expect_started_once(cluster);
 
   story.when_it_lives([&] {
@@ -165,10 +178,21 @@ bool tell(std::size_t first_death, std::size_t second_death) {
   return story.died();
 }
 
+std::size_t somewhat_later(std::size_t step) {
+  return 1 + step * 7 % 23;
+}
+
 TEST(Crash, AtEveryStepTheEndIsTheSame) {
   std::size_t step = 1;
-  while (tell(step, 1 + step * 7 % 23) && !testing::Test::HasFailure()) ++step;
-  EXPECT_GT(step, 100u);
+  while (tell({.pods = 1, .first_death = step, .second_death = somewhat_later(step)}) &&
+         !HasFailure())
+    ++step;
+  EXPECT_GT(step, 60u);
+}
+
+TEST(Crash, OfManyPodsEachEndsTheSame) {
+  for (std::size_t step = 1; step < 300 && !HasFailure(); step += 29)
+    tell({.pods = 3, .first_death = step, .second_death = somewhat_later(step)});
 }
 
 }  // namespace
