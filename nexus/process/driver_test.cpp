@@ -352,14 +352,14 @@ TEST_F(ProcessDriver, LogsFollowOverRestartsAndEndWithThePod) {
 
 TEST_F(ProcessDriver, ALogIsCutAtItsLimitAndTheNewestHalfIsKept) {
   make_pod();
-  // 12 MB in 100 000 lines: more than one file, less than two.
-  start(shell("awk 'BEGIN { for (i = 0; i < 100000; ++i) printf \"%088d\\n\", i }'"));
+  // 12 MB: more than one file, less than two.
+  start(shell("awk 'BEGIN { for (i = 0; i < 800; ++i) printf \"%015000d\\n\", i }'"));
   EXPECT_EQ(next_exit().exit_code, 0);
-  const auto lines = log({}, 200'000);
-  ASSERT_EQ(lines.size(), 100'000u);
+  const auto lines = log({});
+  ASSERT_EQ(lines.size(), 800u);
   EXPECT_EQ(std::stoi(lines.front().substr(4)), 0);
-  EXPECT_EQ(std::stoi(lines.back().substr(4)), 99'999);
-  EXPECT_EQ(log({.tail_lines = 90'000}, 200'000).size(), 90'000u);
+  EXPECT_EQ(std::stoi(lines.back().substr(4)), 799);
+  EXPECT_EQ(log({.tail_lines = 700}).size(), 700u);
 }
 
 TEST_F(ProcessDriver, ConnectsToTheNodeAndCountsWhatIsUsed) {
