@@ -1,4 +1,4 @@
-// The API as its clients see it: objects, watches and refusals over a real unix socket.
+// The API as its clients see it: objects and refusals over a real unix socket.
 
 #include <base/http/certificate.hpp>
 
@@ -258,120 +258,18 @@ TEST_F(ApiTest, ListsAreSelectedAndPaged) {
   });
 }
 
-TEST_F(ApiTest, AWatchTellsEveryChangeAndNothingElse) {
+TEST_F(ApiTest, NewObjectsStandWhereNobodyHasLookedAtThem) {
   run([&](Client& client) -> Task<> {
-    (void)co_await ask(client, "POST", kConfigMaps, config_map("old", {{"app", "web"}}));
-    auto watch = co_await client.stream(
-        {.path = std::string(kConfigMaps) + "?watch=1&labelSelector=app%3Dweb"});
-    const auto next = [&]() -> Task<std::string> {
-      const auto line = co_await (*watch)->next_line();
-      if (!line || !*line) co_return "end";
-      const Json event = Json::parse(**line);
-      co_return event["type"].get<std::string>() + " " +
-          event["object"]["metadata"].value("name", "");
-    };
-    EXPECT_EQ(co_await next(), "ADDED old");
-    (void)co_await ask(client, "POST", kConfigMaps, config_map("other", {{"app", "db"}}));
-    (void)co_await ask(client, "POST", kConfigMaps, config_map("new", {{"app", "web"}}));
-    EXPECT_EQ(co_await next(), "ADDED new");
-    (void)co_await ask(client, "PATCH", std::string(kConfigMaps) + "/new", {{"data", {{"k", "w"}}}},
-                       "application/merge-patch+json");
-    EXPECT_EQ(co_await next(), "MODIFIED new");
-    (void)co_await ask(client, "PATCH", std::string(kConfigMaps) + "/new",
-                       {{"metadata", {{"labels", {{"app", "db"}}}}}},
-                       "application/merge-patch+json");
-    EXPECT_EQ(co_await next(), "DELETED new");
-    (void)co_await ask(client, "PATCH", std::string(kConfigMaps) + "/other",
-                       {{"metadata", {{"labels", {{"app", "web"}}}}}},
-                       "application/merge-patch+json");
-    EXPECT_EQ(co_await next(), "ADDED other");
-    (void)co_await ask(client, "DELETE", std::string(kConfigMaps) + "/old");
-    EXPECT_EQ(co_await next(), "DELETED old");
-  });
-}
-
-TEST_F(ApiTest, AWatchGoesOnFromARevisionAndEndsInTime) {
-  run([&](Client& client) -> Task<> {
-    (void)co_await ask(client, "POST", kConfigMaps, config_map("a"));
-    auto [code, list] = co_await ask(client, "GET", kConfigMaps);
-    const std::string version = list["metadata"]["resourceVersion"];
-    (void)co_await ask(client, "POST", kConfigMaps, config_map("b"));
-    auto watch = co_await client.stream(
-        {.path = std::string(kConfigMaps) +
-                 "?watch=1&allowWatchBookmarks=1&timeoutSeconds=1&resourceVersion=" + version});
-    const auto added = Json::parse(**co_await (*watch)->next_line());
-    EXPECT_EQ(added["object"]["metadata"]["name"], "b");
-    const auto bookmark = Json::parse(**co_await (*watch)->next_line());
-    EXPECT_EQ(bookmark["type"], "BOOKMARK");
-    EXPECT_EQ(bookmark["object"]["kind"], "ConfigMap");
-    EXPECT_GE(std::stoull(bookmark["object"]["metadata"]["resourceVersion"].get<std::string>()),
-              std::stoull(version));
-    EXPECT_EQ(*co_await (*watch)->next_line(), std::nullopt);
-  });
-}
-
-TEST_F(ApiTest, BookmarksComeWhileNothingHappens) {
-  limits.bookmark_interval = 5ms;
-  run([&](Client& client) -> Task<> {
-    auto watch = co_await client.stream(
-        {.path = std::string(kConfigMaps) + "?watch=1&allowWatchBookmarks=1"});
-    for (int i = 0; i < 3; ++i)
-      EXPECT_EQ(Json::parse(**co_await (*watch)->next_line())["type"], "BOOKMARK");
-    (void)co_await ask(client, "POST", kConfigMaps, config_map("a"));
-    std::string type;
-    while ((type = Json::parse(**co_await (*watch)->next_line())["type"]) == "BOOKMARK") {
-    }
-    EXPECT_EQ(type, "ADDED");
-  });
-}
-
-TEST_F(ApiTest, AClientThatGoesAwayEndsItsWatch) {
-  limits.watches_max = 1;
-  run([&](Client& client) -> Task<> {
-    auto watch = co_await client.stream({.path = std::string(kConfigMaps) + "?watch=1"});
-    EXPECT_TRUE(watch.has_value());
-    auto [busy, status] = co_await ask(client, "GET", std::string(kConfigMaps) + "?watch=1");
-    EXPECT_EQ(busy, 429);
-    EXPECT_EQ(status["reason"], "TooManyRequests");
-    watch->reset();
-    // The seat is free as soon as the server has seen the end.
-    for (;;) {
-      auto again = co_await client.stream({.path = std::string(kConfigMaps) + "?watch=1"});
-      if (again) break;
-      EXPECT_EQ(again.error().code, base::Errc::ResourceExhausted);
-    }
-  });
-}
-
-TEST_F(ApiTest, EventsAreServedLikeObjects) {
-  run([&](Client& client) -> Task<> {
-    const auto record = [&](std::string name, std::string reason) {
-      events.record({{"Pod", "prod", std::move(name)}, "u1", true, std::move(reason), "it failed"},
-                    "node", clock.wall());
-    };
-    record("web-1", "Failed");
-    record("web-2", "Killed");
-    auto [a, all] = co_await ask(client, "GET", "/api/v1/namespaces/prod/events");
-    EXPECT_EQ(all["kind"], "EventList");
-    EXPECT_EQ(all["items"].size(), 2u);
-    auto [b, one] =
-        co_await ask(client, "GET", "/api/v1/events?fieldSelector=involvedObject.name%3Dweb-2");
-    EXPECT_EQ(one["items"].size(), 1u);
-    EXPECT_EQ(one["items"][0]["reason"], "Killed");
-    auto [c, named] = co_await ask(
-        client, "GET",
-        "/api/v1/namespaces/prod/events/" + one["items"][0]["metadata"]["name"].get<std::string>());
-    EXPECT_EQ(c, 200);
-    auto [d, forbidden] =
-        co_await ask(client, "POST", "/api/v1/namespaces/prod/events", one["items"][0]);
-    EXPECT_EQ(d, 405);
-    auto watch =
-        co_await client.stream({.path = "/api/v1/namespaces/prod/events?watch=1&resourceVersion=" +
-                                        all["metadata"]["resourceVersion"].get<std::string>()});
-    record("web-1", "Failed");
-    record("elsewhere", "Started");
-    EXPECT_EQ(Json::parse(**co_await (*watch)->next_line())["type"], "MODIFIED");
-    EXPECT_EQ(Json::parse(**co_await (*watch)->next_line())["type"], "ADDED");
+    Json wanted = pod("p");
+    wanted["status"] = {{"phase", "Running"}};
+    auto [a, made] = co_await ask(client, "POST", "/api/v1/namespaces/prod/pods", wanted);
+    EXPECT_EQ(a, 201) << made;
+    EXPECT_EQ(made["status"], Json({{"phase", "Pending"}}));
+    auto [b, space] = co_await ask(
+        client, "POST", "/api/v1/namespaces",
+        {{"apiVersion", "v1"}, {"kind", "Namespace"}, {"metadata", {{"name", "fresh"}}}});
+    EXPECT_EQ(b, 201) << space;
+    EXPECT_EQ(space["status"]["phase"], "Active");
   });
 }
 
@@ -538,20 +436,6 @@ TEST_F(ApiTest, AFullDiskRefusesWritesAndServesReads) {
     EXPECT_EQ((co_await ask(client, "GET", std::string(kConfigMaps) + "/a")).first, 200);
     store.set_full(false);
     EXPECT_EQ((co_await ask(client, "POST", kConfigMaps, config_map("b"))).first, 201);
-  });
-}
-
-TEST_F(ApiTest, TablesForKubectl) {
-  run([&](Client& client) -> Task<> {
-    (void)co_await ask(client, "POST", kDeployments, deployment("web"));
-    auto response = co_await client.request(
-        {.path = kDeployments,
-         .headers = {{"Accept", "application/json;as=Table;v=v1;g=meta.k8s.io"}}});
-    // The client's own Accept comes first; the server takes the first it can make.
-    EXPECT_EQ(response->status, 200);
-    (void)co_await ask(client, "POST", "/api/v1/namespaces/prod/pods", pod("p"));
-    auto [code, list] = co_await ask(client, "GET", kDeployments);
-    EXPECT_EQ(list["kind"], "DeploymentList");
   });
 }
 
