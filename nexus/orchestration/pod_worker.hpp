@@ -15,7 +15,6 @@ struct NodePods::Worker {
   std::optional<Alarms::Id> alarm{};        ///< Of the lifecycle.
   std::optional<Alarms::Id> write_alarm{};  ///< The status is written then.
   bool writing = false;
-  bool write_again = false;
   bool deleting = false;
   bool object_gone = false;
   bool was_running = false;

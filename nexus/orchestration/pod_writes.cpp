@@ -56,10 +56,7 @@ void NodePods::schedule_status(Worker& worker) {
 
 void NodePods::write_now(Worker& worker) {
   if (worker.write_alarm) needs_.alarms.cancel(*std::exchange(worker.write_alarm, std::nullopt));
-  if (worker.writing) {
-    worker.write_again = true;
-    return;
-  }
+  if (worker.writing) return;  // it looks again before it ends
   worker.writing = true;
   spawn_later(scope_, write_status(worker.uid));
 }
@@ -69,7 +66,6 @@ base::Task<> NodePods::write_status(std::string uid) {
     auto found = workers_.find(uid);
     if (found == workers_.end()) co_return;
     Worker& worker = *found->second;
-    worker.write_again = false;
     const ObjectPtr object = view_.find(worker.ref);
     if (object == nullptr || worker.object_gone || text(at(object->json, "metadata"), "uid") != uid)
       break;
