@@ -17,6 +17,7 @@ using namespace hypermesh::keeper;
 
 namespace {
 
+constexpr unsigned kSpareSandboxes = 3;  // a small deployment at once
 constexpr auto kEndGrace =
     std::chrono::seconds(10);  // for containers, when the keeper is told to end
 
@@ -65,6 +66,7 @@ KeeperOptions keeper_options(const CommandLine& line, const Place& place) {
   options.oci_runtimes = line.oci_runtimes;
   options.unpacker_path = beside("hypermesh-unpack");
   options.copier_path = beside("hypermesh-copy");
+  options.spare_sandboxes = kSpareSandboxes;
   return options;
 }
 

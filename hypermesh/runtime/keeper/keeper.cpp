@@ -57,7 +57,8 @@ Keeper::Keeper(KeeperOptions options, Loop& loop, const base::Clock& clock, Node
       network_(network),
       outlet_(outlet),
       log_(std::move(log)),
-      layers_changed_(loop) {}
+      layers_changed_(loop),
+      sandboxes_(loop, network, {options_.id_base, options_.spare_sandboxes}, log_) {}
 
 Keeper::~Keeper() = default;
 
@@ -113,6 +114,7 @@ base::Result<std::unique_ptr<Keeper>> Keeper::open(KeeperOptions options, Loop& 
     return in_use->contains(id.text());
   };
   TRY(keeper->layers_, LayerStore::open(std::move(layers)));
+  keeper->sandboxes_.open();
   return keeper;
 }
 
@@ -149,7 +151,7 @@ base::Result<> Keeper::recover_pod(const std::string& uid) {
   TRY(const std::string bytes, read_file(pod_folder(uid) + "/record", kRecordBytesMax));
   TRY(PodRecord record, decode_pod_record(base::as_bytes(bytes)));
   if (record.spec.uid != uid) return base::fail(Errc::DataLoss, "the record is of another pod");
-  TRY_DO(slots_.reserve(record.slot));
+  TRY_DO(sandboxes_.reserve(record.slot));
   auto pod = std::make_shared<Pod>(loop_);
   pod->record = std::move(record);
   recover_containers(*pod);
@@ -262,6 +264,7 @@ Job<Answer> Keeper::handle(ConnectionId connection, Request request, std::vector
 
 Job<void> Keeper::shut_down(base::Duration grace) {
   shutting_down_ = true;
+  sandboxes_.close();
   for (auto& [id, session] : sessions_) ::kill(session.pid, SIGKILL);
   std::vector<std::shared_ptr<Pod>> pods;
   for (auto& [uid, pod] : pods_) pods.push_back(pod);
@@ -281,12 +284,11 @@ Job<void> Keeper::shut_down(base::Duration grace) {
       if (container->running()) (void)co_await stop_container({container->id(), left});
     }
     while (pod->starts > 0 || pod->busy) co_await pod->changed.wait();
-    drop_sandbox(*pod);
-    release_volumes(pod_folder(pod->record.spec.uid), pod->record.spec.volumes);
-    if (auto removed = network_.detach(pod->record.spec.uid); !removed) {
+    if (auto dropped = drop_sandbox(*pod); !dropped) {
       log_.warning("a pod's link is left",
-                   {{"pod", pod->record.spec.uid}, {"error", removed.error()}});
+                   {{"pod", pod->record.spec.uid}, {"error", dropped.error()}});
     }
+    release_volumes(pod_folder(pod->record.spec.uid), pod->record.spec.volumes);
   }
   if (auto removed = network_.remove_services(); !removed) {
     log_.warning("the table of services is left", {{"error", removed.error()}});

@@ -24,14 +24,13 @@
 #include <string>
 #include <vector>
 
-#include "datapath/addressing.hpp"
 #include "runtime/core/keeper_protocol.hpp"
 #include "runtime/core/records.hpp"
 #include "runtime/images/layer_store.hpp"
 #include "runtime/keeper/container_io.hpp"
-#include "runtime/keeper/namespaces.hpp"
 #include "runtime/keeper/node_network.hpp"
 #include "runtime/keeper/oci_tool.hpp"
+#include "runtime/keeper/sandboxes.hpp"
 #include "runtime/keeper/volumes.hpp"
 
 namespace hypermesh::keeper {
@@ -48,6 +47,8 @@ struct KeeperOptions {
   std::string unpacker_path;  ///< The program hypermesh-unpack.
   std::string copier_path;    ///< The program hypermesh-copy.
   LogLimits logs;
+  /// Sandboxes that are kept ready for pods to come.
+  unsigned spare_sandboxes = 0;
   /// For one call of the OCI runtime; then it is killed.
   base::Duration oci_time_limit = std::chrono::seconds(30);
 };
@@ -126,7 +127,7 @@ class Keeper {
   // Pods.
   base::Result<> make_sandbox(Pod& pod);
   base::Result<> write_pod_files(const Pod& pod);
-  void drop_sandbox(Pod& pod);
+  base::Result<> drop_sandbox(Pod& pod);
   Job<base::Result<>> clear_pod(Pod& pod);
   VolumePlace volume_place(const Pod& pod) const;
   std::string pod_folder(const std::string& uid) const {
@@ -175,7 +176,7 @@ class Keeper {
   std::map<std::string, unsigned> layers_in_use_;  ///< Containers that run on each.
   std::set<std::string> layers_being_made_, layers_being_removed_;
   Signal layers_changed_;
-  datapath::IndexAllocator slots_{datapath::kPodIndexMax};
+  Sandboxes sandboxes_;
   std::map<std::string, std::shared_ptr<Pod>> pods_;
   std::map<std::uint64_t, Session> sessions_;
   std::uint64_t next_session_ = 1;

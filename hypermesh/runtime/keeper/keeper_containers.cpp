@@ -271,7 +271,7 @@ Job<base::Result<pid_t>> Keeper::launch(Pod& pod, Container& container,
   CO_TRY(OciCalls::Starting starting, calls_->begin_run(container.oci, stdio));
   ends = {};
 
-  RootFs rootfs{container.folder, {}, pod.layer_ids.get(), place.root};
+  RootFs rootfs{container.folder, {}, pod.sandbox.layer_ids.get(), place.root};
   for (const auto& layer : request.image.layers) {
     CO_TRY(const ContentDigest digest, parse_digest_hex(layer));
     rootfs.layers.push_back(layers_->folder(LayerId{digest}));
@@ -331,15 +331,15 @@ base::Result<OciContainer> Keeper::plan_container(Pod& pod, Container& container
     plan.process.files_soft = std::min<std::uint64_t>(files.rlim_max, kOpenFilesSoft);
   }
   const auto path = [](const UniqueFd& fd) { return fd ? path_of_fd(fd.get()) : std::string(); };
-  plan.namespaces = {path(pod.namespaces.user), path(pod.namespaces.network),
-                     path(pod.namespaces.ipc), path(pod.namespaces.uts)};
+  plan.namespaces = {path(pod.sandbox.namespaces.user), path(pod.sandbox.namespaces.network),
+                     path(pod.sandbox.namespaces.ipc), path(pod.sandbox.namespaces.uts)};
   if (!spec.host_users) plan.ids = IdRange{place.root.uid};
   plan.shared_memory = place.pod_folder + "/shm";
   plan.hosts = place.pod_folder + "/hosts";
   plan.resolver = place.pod_folder + "/resolv.conf";
   plan.hostname = place.pod_folder + "/hostname";
   TRY(plan.volumes, place_mounts(place, spec.volumes, request.spec.mounts, container.folder,
-                                 {pod.host_ids.get(), pod.layer_ids.get()}));
+                                 {pod.sandbox.host_ids.get(), pod.sandbox.layer_ids.get()}));
   plan.cgroup = container.oci.cgroup;
   plan.cgroup_version = cgroups_->version();
   plan.io_device = io_device_;

@@ -25,7 +25,8 @@ void forget_content(nexus::PodSpec& spec) {
 
 nexus::PodStatus Keeper::status_of(const Pod& pod) const {
   const auto& spec = pod.record.spec;
-  nexus::PodStatus status{spec.uid, spec.name_space, spec.name, pod.ready, pod.addresses, {}};
+  nexus::PodStatus status{spec.uid,  spec.name_space,       spec.name,
+                          pod.ready, pod.sandbox.addresses, {}};
   for (const auto& [name, container] : pod.containers) {
     if (!container->starting) status.containers.push_back(container->record.status);
   }
@@ -40,7 +41,7 @@ std::vector<nexus::PodStatus> Keeper::list_pods() const {
 
 VolumePlace Keeper::volume_place(const Pod& pod) const {
   const std::uint32_t root =
-      pod.record.spec.host_users ? 0 : options_.id_base + pod.record.slot * 65'536u;
+      pod.record.spec.host_users ? 0 : first_id(options_.id_base, pod.record.slot);
   return {pod_folder(pod.record.spec.uid),
           options_.state_folder + "/volumes",
           {root, root},
@@ -61,7 +62,7 @@ Job<base::Result<nexus::PodStatus>> Keeper::create_pod(CreatePod request) {
   auto& entry = pods_[uid];
   if (entry && entry->ready) co_return status_of(*entry);
   if (!entry) {
-    auto slot = slots_.allocate();
+    auto slot = sandboxes_.allocate(request.spec);
     if (!slot) {
       pods_.erase(uid);
       co_return std::unexpected(
@@ -77,15 +78,14 @@ Job<base::Result<nexus::PodStatus>> Keeper::create_pod(CreatePod request) {
   const auto made = make_sandbox(*pod);
   forget_content(pod->record.spec);
   if (!made) {
-    drop_sandbox(*pod);
+    (void)drop_sandbox(*pod);
     release_volumes(pod_folder(uid), pod->record.spec.volumes);
-    (void)network_.detach(uid);
     // A pod that was never there leaves nothing; one that lost its sandbox stays, to be made again.
     if (pod->containers.empty()) {
       (void)cgroups_->remove(options_.cgroup + "/" + uid);
       (void)remove_tree(pod_folder(uid));
       (void)remove_tree(log_folder_of(uid));
-      slots_.release(pod->record.slot);
+      sandboxes_.release(pod->record.slot);
       pods_.erase(uid);
     }
   }
@@ -107,28 +107,13 @@ base::Result<> Keeper::make_sandbox(Pod& pod) {
   TRY_DO(write_whole(place.pod_folder + "/record", encode_pod_record(pod.record)));
   TRY_DO(cgroups_->create(options_.cgroup + "/" + spec.uid));
 
-  NamespaceRequest request;
-  if (!spec.host_users) request.ids = IdRange{place.root.uid};
-  request.own_network = !spec.host_network;
-  request.hostname = pod_hostname(spec);
-  request.sysctls = spec.sysctls;
-  TRY(pod.namespaces, make_pod_namespaces(request));
-  TRY(pod.layer_ids, make_id_mapping(options_.id_base, place.root.uid, 65'536));
-  if (!spec.host_users) {
-    TRY(pod.host_ids, duplicate(pod.namespaces.user.get()));
-  }
+  TRY(pod.sandbox, sandboxes_.make(pod.record.slot, spec));
 
   const std::string shm = place.pod_folder + "/shm";
   unmount(shm);
   TRY_DO(make_folder(shm, kSharedMemoryMode, place.root));
   TRY_DO(mount_tmpfs(shm, kSharedMemoryBytesMax, kSharedMemoryMode, place.root, true));
   TRY_DO(prepare_volumes(place, spec.volumes));
-  if (spec.host_network) {
-    pod.addresses = network_.node_addresses();
-  } else {
-    TRY(pod.addresses, network_.addresses(pod.record.slot));
-    TRY_DO(network_.attach(spec.uid, pod.record.slot, pod.namespaces.network.get()));
-  }
   return write_pod_files(pod);
 }
 
@@ -136,7 +121,7 @@ base::Result<> Keeper::write_pod_files(const Pod& pod) {
   const VolumePlace place = volume_place(pod);
   const auto& spec = pod.record.spec;
   const std::pair<const char*, std::string> files[] = {
-      {"hosts", hosts_file(spec, pod.addresses)},
+      {"hosts", hosts_file(spec, pod.sandbox.addresses)},
       {"resolv.conf", resolver_file(spec, network_.node_addresses())},
       {"hostname", pod_hostname(spec) + "\n"},
   };
@@ -148,12 +133,10 @@ base::Result<> Keeper::write_pod_files(const Pod& pod) {
   return {};
 }
 
-void Keeper::drop_sandbox(Pod& pod) {
+base::Result<> Keeper::drop_sandbox(Pod& pod) {
   pod.ready = false;
-  pod.namespaces = {};
-  pod.layer_ids.reset();
-  pod.host_ids.reset();
   unmount(pod_folder(pod.record.spec.uid) + "/shm");
+  return sandboxes_.drop(pod.sandbox);
 }
 
 Job<base::Result<>> Keeper::remove_pod(std::string uid) {
@@ -175,7 +158,7 @@ Job<base::Result<>> Keeper::remove_pod(std::string uid) {
     auto cleared = co_await clear_pod(*pod);
     pod->busy = pod->removing = false;
     if (cleared) {
-      slots_.release(pod->record.slot);
+      sandboxes_.release(pod->record.slot);
       pods_.erase(uid);
       log_.info("pod removed", {{"pod", pod->record.spec.name}, {"uid", uid}});
     }
@@ -204,10 +187,7 @@ Job<base::Result<>> Keeper::clear_pod(Pod& pod) {
     co_await loop_.sleep(std::chrono::milliseconds(5));
   }
   if (!removed) co_return removed;
-  if (!pod.record.spec.host_network) {
-    if (auto detached = network_.detach(uid); !detached) co_return detached;
-  }
-  drop_sandbox(pod);
+  CO_TRY_DO(drop_sandbox(pod));
   release_volumes(pod_folder(uid), pod.record.spec.volumes);
   (void)remove_tree(options_.run_folder + "/" + uid);
   co_return co_await run_in_copy(

@@ -206,8 +206,8 @@ Job<base::Result<UniqueFd>> Keeper::connect(Connect request) {
     CO_TRY(const LoopbackAddress address, loopback_address(text, request.port));
     const int type = SOCK_STREAM | SOCK_NONBLOCK;
     auto socket =
-        pod->namespaces.network
-            ? datapath::socket_in(pod->namespaces.network.get(), address.family, type, 0)
+        pod->sandbox.namespaces.network
+            ? datapath::socket_in(pod->sandbox.namespaces.network.get(), address.family, type, 0)
             : base::Result<UniqueFd>(UniqueFd(::socket(address.family, type | SOCK_CLOEXEC, 0)));
     if (!socket) co_return std::unexpected(std::move(socket).error());
     auto connected = co_await finish_connect(

@@ -28,10 +28,7 @@ struct Keeper::Container {
 
 struct Keeper::Pod {
   PodRecord record;
-  PodNamespaces namespaces;
-  UniqueFd layer_ids;  ///< Maps ids of layers and named volumes on disk to the pod's.
-  UniqueFd host_ids;   ///< Maps the machine's ids to the pod's; none where they are the same.
-  std::vector<std::string> addresses;
+  Sandbox sandbox;
   bool ready = false;
   bool busy = false;  ///< Being made or removed.
   bool removing = false;

@@ -19,10 +19,11 @@ class NodeNetwork {
   virtual base::Result<std::vector<std::string>> addresses(std::uint16_t slot) = 0;
   /// The node's own, for pods that share its network, and as their DNS servers.
   virtual std::vector<std::string> node_addresses() = 0;
-  virtual base::Result<> attach(const std::string& pod_uid, std::uint16_t slot, int netns_fd) = 0;
-  virtual base::Result<> detach(const std::string& pod_uid) = 0;
-  /// Removes what pods other than these left.
-  virtual base::Result<> keep_only(const std::set<std::string>& pod_uids) = 0;
+  /// `link` names the link of a sandbox from now on.
+  virtual base::Result<> attach(const std::string& link, std::uint16_t slot, int netns_fd) = 0;
+  virtual base::Result<> detach(const std::string& link) = 0;
+  /// Removes all links but these.
+  virtual base::Result<> keep_only(const std::set<std::string>& links) = 0;
   virtual base::Result<> apply_services(base::BytesView table) = 0;
   /// Takes away what apply_services made.
   virtual base::Result<> remove_services() = 0;
