@@ -52,6 +52,9 @@ std::vector<nexus::api::DoctorCheck> checks() {
 
 base::Task<base::Result<>> run(apps::DaemonContext daemon, base::Task<> stopped) {
   const apps::Place place = apps::find_place(daemon.config, host_name());
+  std::error_code failed;
+  std::filesystem::create_directories(place.state, failed);
+  if (failed) co_return base::fail_errno(failed.value(), "making " + place.state.string());
   base::BlockingPool pool(kBlockingThreads);
   const base::SystemClock clock;
   base::SystemRng rng;

@@ -18,6 +18,13 @@ namespace {
 constexpr std::size_t kReportBytesMax = 4096;
 constexpr std::size_t kLaunchBytesMax = 16u << 20;
 
+/// A child of ours that ends now.
+base::Task<> await_and_reap(base::Executor executor, process::UniqueFd pidfd) {
+  process::AsyncFd child(executor, std::move(pidfd));
+  co_await child.readable();
+  (void)process::reap(child.get());
+}
+
 }  // namespace
 
 base::Task<Result<ContainerStatus>> ProcessWorkloadDriver::start_container(ContainerSpec spec) {
@@ -74,19 +81,21 @@ base::Task<Result<ContainerStatus>> ProcessWorkloadDriver::start(PodPtr pod, Con
   process::AsyncFd report(executor_, std::move(spawned.report));
   CO_TRY(const base::Bytes failure, co_await report.read(kReportBytesMax));
   if (!failure.empty()) {
-    process::AsyncFd supervisor(executor_, std::move(spawned.pidfd));
-    co_await supervisor.readable();
-    (void)process::reap(supervisor.get());
+    co_await await_and_reap(executor_, std::move(spawned.pidfd));
     co_await pool_.run([folder] { return process::remove_attempt(folder); });
     co_return std::unexpected(process::start_error(base::as_text(failure)));
   }
   CO_TRY(const ContainerPtr container, co_await adopt(id, spec.attempt));
+  // One that is watched is reaped by its watcher.
+  if (container->supervisor == nullptr)
+    co_await await_and_reap(executor_, std::move(spawned.pidfd));
   if (container->status.state == ContainerState::Created) {
     co_return base::fail(Errc::Internal,
                          fmt::format("the supervisor of container {} ended at once", id.name));
   }
   pod->containers[id.name] = container;
   tell(DriverEvent::Kind::ContainerStarted, container->status);
+  if (!container->runs()) tell(DriverEvent::Kind::ContainerExited, container->status);
   co_await pool_.run(
       [container_folder = places_.container(id.pod_uid, id.name), attempt = spec.attempt] {
         process::remove_older_attempts(container_folder, attempt);

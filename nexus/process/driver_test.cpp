@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 #include <poll.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include <base/file.hpp>
 #include <base/http/socket.hpp>
@@ -153,6 +154,7 @@ TEST_F(ProcessDriver, RunsAProgramWithItsVariablesAndFolderAndTellsItsEnd) {
   EXPECT_EQ(ended.state, ContainerState::Exited);
   EXPECT_EQ(ended.exit_code, 3);
   EXPECT_GE(ended.finished, ended.started);
+  EXPECT_EQ(::waitpid(-1, nullptr, WNOHANG), -1) << "its supervisor was not waited for";
   const std::string work = (folder_.path() / "processes" / "pods" / kUid / "work").string();
   EXPECT_THAT(log({}),
               testing::UnorderedElementsAre("out good day web-1", "err bad", "out " + work));
