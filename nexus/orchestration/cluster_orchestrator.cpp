@@ -248,12 +248,6 @@ std::vector<Json> ClusterOrchestrator::endpoint_slices(
   return out;
 }
 
-std::int32_t ClusterOrchestrator::container_pid(const std::string& pod_uid,
-                                                const std::string& container) const {
-  const PodLifecycle* life = pods_.find(pod_uid);
-  return life == nullptr ? 0 : life->pid(container);
-}
-
 Actor ClusterOrchestrator::actor_of(std::string user) const {
   return {
       .user = std::move(user), .role = "system", .origin = "node " + node_.name, .trace_id = {}};

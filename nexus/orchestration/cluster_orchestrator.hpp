@@ -32,8 +32,6 @@ class ClusterOrchestrator final : public Orchestrator {
   bool ready() const { return pods_.started(); }
   /// Addresses for a service before it is stored: the `allot` of the API server.
   ServiceAddresses& service_addresses() { return services_; }
-  /// First process of a container of a pod on this node; 0 when none runs.
-  std::int32_t container_pid(const std::string& pod_uid, const std::string& container) const;
   /// Pods of a namespace with what is true of them now, for Endpoints objects.
   std::vector<EndpointPod> endpoint_pods(const std::string& name_space) const;
   /// Objects of kind Endpoints and EndpointSlice, computed: of one namespace, or of all.

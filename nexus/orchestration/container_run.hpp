@@ -64,7 +64,7 @@ struct ContainerRun {
   std::optional<base::MonotonicTime> pull_due{};
   BackOff pull_back_off{kRestartBackOffFirst, kRestartBackOffMax};
 
-  std::int32_t pid = 0;
+  std::int32_t pid = 0;  ///< 0: has not been seen running since the daemon began.
   base::WallTime started_wall{};
   base::MonotonicTime started_mono{};
   bool hook_running = false;  ///< postStart while Running, preStop while Stopping.

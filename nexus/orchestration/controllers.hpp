@@ -29,8 +29,6 @@ class Controllers {
   /// Everything is planned anew: changes may have been missed.
   void resynchronise();
 
-  /// Plans that run or wait for their time.
-  std::size_t pending() const { return queue_.size(); }
   /// Await before destruction.
   base::Task<> stop();
 

@@ -152,6 +152,26 @@ TEST_F(DriverTest, ADaemonThatStartsTakesOverWhatRuns) {
   EXPECT_THAT(cluster_.driver.started, ElementsAre("web/web 0"));
 }
 
+TEST_F(DriverTest, AContainerThatEndsWhileADaemonStartsIsNotTakenForRunning) {
+  cluster_.start();
+  cluster_.apply(kPod);
+  const std::string uid = cluster_.uid_of("web");
+  cluster_.crash();
+  cluster_.driver.on_list = [&] { cluster_.driver.exit_container(uid, "web", 1); };
+  cluster_.start();
+  cluster_.advance(15s);
+  EXPECT_TRUE(runs(1));
+  EXPECT_EQ(cluster_.driver.running(), 1u);
+
+  cluster_.driver.set_lost(true);
+  cluster_.settle();
+  cluster_.driver.on_list = [&] { cluster_.driver.exit_container(uid, "web", 1); };
+  cluster_.driver.set_lost(false);
+  cluster_.advance(1min);
+  EXPECT_TRUE(runs(2));
+  EXPECT_EQ(cluster_.driver.running(), 1u);
+}
+
 TEST_F(DriverTest, ADaemonThatStartsAfterThePowerWentStartsEverything) {
   cluster_.start();
   cluster_.apply(kPod);

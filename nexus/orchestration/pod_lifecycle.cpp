@@ -146,6 +146,8 @@ void PodLifecycle::on(pod_event::StartDone& event) {
     run->message = error.describe();
     run->due = now_.mono + seconds(1);
   } else {
+    // What was fetched before may have been removed since: it is fetched again.
+    if (error.code == base::Errc::NotFound) run->image.clear();
     run->begun = true;
     run->attempt = run->next_attempt++;
     container_ended(*run, {.exit_code = 128,
@@ -418,18 +420,10 @@ ContainerRun* PodLifecycle::find(std::string_view name) {
       std::ranges::find_if(runs_, [&](const ContainerRun& run) { return run.spec->name == name; });
   return found == runs_.end() ? nullptr : &*found;
 }
-const ContainerRun* PodLifecycle::find(std::string_view name) const {
-  return const_cast<PodLifecycle*>(this)->find(name);
-}
 
 bool PodLifecycle::init_done() const {
   return std::ranges::all_of(
       runs_, [](const ContainerRun& run) { return !run.spec->init || run.succeeded(); });
-}
-
-std::int32_t PodLifecycle::pid(std::string_view container) const {
-  const ContainerRun* run = find(container);
-  return run == nullptr || !run->alive() ? 0 : run->pid;
 }
 
 }  // namespace nexus::orchestration

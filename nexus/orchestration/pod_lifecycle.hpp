@@ -175,8 +175,6 @@ class PodLifecycle {
   bool ready() const { return ready_ && !stopping(); }
   const std::vector<std::string>& addresses() const { return addresses_; }
   bool sandbox_ready() const { return sandbox_ == Sandbox::Ready; }
-  /// 0 when it does not run.
-  std::int32_t pid(std::string_view container) const;
   const std::shared_ptr<const Pod>& pod() const { return pod_; }
   /// The last effect was DeleteObject, and nothing is under way.
   bool gone() const { return end_ == End::Gone; }
@@ -241,7 +239,6 @@ class PodLifecycle {
   base::Duration grace_left() const;
 
   ContainerRun* find(std::string_view name);
-  const ContainerRun* find(std::string_view name) const;
   bool init_done() const;
   PodPhase compute_phase() const;
   void set_condition(const std::string& type, bool holds, std::string reason, std::string message);

@@ -224,6 +224,10 @@ base::Task<base::Result<std::vector<PodStatus>>> MemoryWorkloadDriver::list_pods
       status.containers.push_back(container.status);
     out.push_back(std::move(status));
   }
+  if (const auto meanwhile = std::exchange(on_list, nullptr)) {
+    meanwhile();
+    co_await boost::asio::post(boost::asio::use_awaitable);
+  }
   co_return out;
 }
 

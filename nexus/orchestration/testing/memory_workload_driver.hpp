@@ -34,6 +34,8 @@ class MemoryWorkloadDriver final : public WorkloadDriver {
   /// Called before a container is stopped or a pod is removed while it has addresses.
   std::function<void(const Pod&)> on_stop;
   std::function<int(const ExecSpec&)> on_exec;
+  /// Called once while the answer of list_pods, which is made already, is on its way.
+  std::function<void()> on_list;
   /// Containers of these images end with the code as soon as they run.
   std::map<std::string, int> exits_at_once;
   bool lost = false;  ///< Every call fails with Unavailable.
