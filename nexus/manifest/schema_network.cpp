@@ -5,8 +5,6 @@ namespace nexus::manifest {
 namespace {
 
 constexpr std::string_view kNoBalancer = "there is no load balancer; use type NodePort";
-constexpr std::string_view kBothFamilies = "a Service answers in IPv6 and IPv4";
-
 constexpr Field kServicePortFields[] = {
     text("name", "Name; needed when there are several ports.").form(Format::DnsLabel),
     text("protocol", "Transport.").one_of(kProtocols).or_else(R"("TCP")"),
@@ -60,10 +58,8 @@ constexpr Field kServiceSpecFields[] = {
         .or_else(R"("None")"),
     object("sessionAffinityConfig", kAffinityConfig, "How affinity works."),
     flag("publishNotReadyAddresses", "DNS answers with pods that are not ready too."),
-    list("ipFamilies", Type::String, "Families of the addresses.")
-        .one_of(kFamilies)
-        .no_effect(kBothFamilies),
-    text("ipFamilyPolicy", "How many families.").one_of(kFamilyPolicies).no_effect(kBothFamilies),
+    list("ipFamilies", Type::String, "Families of the addresses.").one_of(kFamilies),
+    text("ipFamilyPolicy", "How many families.").one_of(kFamilyPolicies),
     text("internalTrafficPolicy", "Local: only pods of the client's node.")
         .one_of(kTrafficPolicies)
         .no_effect("there is one node", R"("Cluster")"),

@@ -215,15 +215,19 @@ base::Result<> start_node(const DevOptions& options, const NodeFiles& files,
     report(options, "keeper", began);
   }
   const auto daemon_began = std::chrono::steady_clock::now();
-  auto daemon = find_process(files.daemon_pid());
-  const bool fresh = !daemon;
   const std::uintmax_t log_start = begin_log(files.daemon_log());
-  if (!daemon) {
-    TRY(daemon, start_daemon(options, files, *keeper));
+  const auto await_ready = [&](const RunningProcess& daemon) {
+    return await_start(daemon, kDaemonProgram, files.daemon_log(), log_start, deadline,
+                       [&] { return ask_ready(files.api_socket(), kAnswerLimitMs); });
+  };
+  if (const auto running = find_process(files.daemon_pid())) {
+    auto ready = await_ready(*running);
+    // One that was killed a moment ago may still have been on its way out.
+    if (ready || !running->ended()) return ready;
   }
-  TRY_DO(await_start(*daemon, kDaemonProgram, files.daemon_log(), log_start, deadline,
-                     [&] { return ask_ready(files.api_socket(), kAnswerLimitMs); }));
-  if (fresh) report(options, kDaemonProgram, daemon_began);
+  TRY(const RunningProcess daemon, start_daemon(options, files, *keeper));
+  TRY_DO(await_ready(daemon));
+  report(options, kDaemonProgram, daemon_began);
   return {};
 }
 
