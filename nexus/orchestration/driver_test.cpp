@@ -195,6 +195,19 @@ TEST_F(DriverTest, WhatRunsWithoutAnObjectIsRemoved) {
   EXPECT_THAT(cluster_.driver.pods, IsEmpty());
 }
 
+TEST_F(DriverTest, APodWhoseObjectCannotBeReadIsLeftRunning) {
+  cluster_.start();
+  cluster_.apply(kPod);
+  cluster_.crash();
+  Json broken = cluster_.get(kWeb);
+  broken["spec"]["containers"][0]["livenessProbe"] = {{"httpGet", {{"port", "nowhere"}}}};
+  ASSERT_TRUE(cluster_.store.put({.verb = ObjectWrite::Verb::Update, .json = std::move(broken)}));
+  cluster_.start();
+  cluster_.advance(1min);
+  EXPECT_EQ(cluster_.driver.running(), 1u);
+  EXPECT_THAT(cluster_.reasons(kWeb), Contains("InvalidPod"));
+}
+
 TEST_F(DriverTest, AnObjectThatIsRemovedByForceTakesItsPodAlong) {
   cluster_.start();
   cluster_.apply(kPod);
@@ -224,6 +237,31 @@ TEST_F(DriverTest, AWatchThatBreaksHidesNothing) {
   // And it follows again.
   cluster_.remove({"Pod", "default", "other"});
   ASSERT_TRUE(cluster_.wait_for([&] { return cluster_.driver.pods.empty(); }, 40s));
+}
+
+TEST_F(DriverTest, HooksRunInTheirContainer) {
+  cluster_.start();
+  cluster_.apply(R"(
+apiVersion: v1
+kind: Pod
+metadata: {name: web}
+spec:
+  containers:
+  - name: web
+    image: web:1
+    lifecycle:
+      postStart: {exec: {command: [hello]}}
+      preStop: {exec: {command: [bye]}}
+)");
+  EXPECT_THAT(cluster_.driver.calls, Contains("exec web/web hello"));
+  cluster_.driver.on_exec = [&](const ExecSpec&) {
+    EXPECT_EQ(cluster_.driver.running(), 1u);
+    return 1;
+  };
+  cluster_.remove(kWeb);
+  EXPECT_THAT(cluster_.driver.calls, Contains("exec web/web bye"));
+  EXPECT_THAT(cluster_.reasons(kWeb), Contains("FailedPreStopHook"));
+  EXPECT_THAT(cluster_.driver.pods, IsEmpty());  // a hook that fails holds nothing up
 }
 
 TEST_F(DriverTest, FilesOfAVolumeFollowTheirConfigMap) {

@@ -37,14 +37,12 @@ base::Task<base::Result<>> NodePods::start() {
   CO_TRY(existing_, co_await list());
   started_ = true;
   for (const auto& [key, object] : view_.all("Pod")) {
-    const Json& spec = at(object->json, "spec");
     const std::string uid = text(at(object->json, "metadata"), "uid");
-    const std::string bound = text(spec, "nodeName");
+    const std::string bound = text(at(object->json, "spec"), "nodeName");
     // A crash may have come between the start of a pod and the writing of its place.
     if (bound == node_.name || (bound.empty() && existing_.contains(uid))) desired(object);
   }
-  for (const auto& [uid, pod] : existing_) spawn_later(scope_, remove_stray(uid));
-  existing_.clear();
+  remove_strays(std::exchange(existing_, {}));
   co_return base::Result<>();
 }
 
@@ -284,7 +282,21 @@ base::Task<> NodePods::resynchronise() {
       observed.status = std::move(known.mapped());
     deliver(uid, std::move(observed));
   }
-  for (const auto& [uid, pod] : *found) spawn_later(scope_, remove_stray(uid));
+  remove_strays(*found);
+}
+
+/// What the driver has and no lifecycle took over. A pod whose object cannot be read is none.
+void NodePods::remove_strays(const Existing& left) {
+  if (left.empty()) return;
+  std::set<std::string> wanted;
+  for (const auto& [key, object] : view_.all("Pod")) {
+    const std::string bound = text(at(object->json, "spec"), "nodeName");
+    if (bound.empty() || bound == node_.name)
+      wanted.insert(text(at(object->json, "metadata"), "uid"));
+  }
+  for (const auto& [uid, pod] : left) {
+    if (!wanted.contains(uid)) spawn_later(scope_, remove_stray(uid));
+  }
 }
 
 base::Task<> NodePods::remove_stray(std::string uid) {

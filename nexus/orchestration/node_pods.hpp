@@ -7,6 +7,7 @@
 
 #include <base/async/task_scope.hpp>
 #include <memory>
+#include <set>
 #include <unordered_map>
 
 #include "orchestration/network_publisher.hpp"
@@ -54,6 +55,7 @@ class NodePods {
   base::Task<base::Result<Existing>> list();
   std::vector<std::string> uids() const;
   base::Task<> resynchronise();
+  void remove_strays(const Existing& left);
   base::Task<> remove_stray(std::string uid);
 
   void schedule_status(Worker& worker);

@@ -149,6 +149,20 @@ TEST_F(TrafficTest, ADaemonThatStartsKeepsTheTrafficOfWhatRuns) {
   ASSERT_TRUE(cluster_.wait_for([&] { return cluster_.backends("web").empty(); }, 1min));
 }
 
+TEST_F(TrafficTest, WhatADeadDaemonLeftOpenIsDrainedToo) {
+  cluster_.apply(kPod);
+  ASSERT_TRUE(cluster_.wait_for([&] { return is_ready(); }));
+  cluster_.crash();
+  cluster_.remove(kWeb);
+  EXPECT_THAT(cluster_.backends("web"), SizeIs(2));
+  cluster_.start();
+  EXPECT_THAT(cluster_.backends("web"), IsEmpty());
+  EXPECT_FALSE(stop_was_asked());
+  cluster_.advance(kDrain);
+  EXPECT_TRUE(stop_was_asked());
+  EXPECT_TRUE(cluster_.get(kWeb).is_null());
+}
+
 TEST_F(TrafficTest, AServiceThatGoesTakesItsAddressesAlong) {
   cluster_.apply(kPod);
   cluster_.remove({"Service", "default", "web"});
