@@ -270,6 +270,8 @@ Job<base::Result<pid_t>> Keeper::launch(Pod& pod, Container& container,
   }
   CO_TRY(OciCalls::Starting starting, calls_->begin_run(container.oci, stdio));
   ends = {};
+  // What it says is read while the OCI runtime that has started it is still ending.
+  if (!console) CO_TRY_DO(container.io->start());
 
   RootFs rootfs{container.folder, {}, pod.sandbox.layer_ids.get(), place.root};
   for (const auto& layer : request.image.layers) {
@@ -288,8 +290,8 @@ Job<base::Result<pid_t>> Keeper::launch(Pod& pod, Container& container,
     auto terminal = co_await console->receive(loop_);
     if (!terminal) co_return std::unexpected(std::move(terminal).error());
     CO_TRY_DO(container.io->use_terminal(*std::move(terminal)));
+    CO_TRY_DO(container.io->start());
   }
-  CO_TRY_DO(container.io->start());
   co_return pid;
 }
 
