@@ -71,6 +71,11 @@ struct Backend {
   /// Addresses for a Service that is about to be stored; `previous` is null for a new one. Called
   /// without a suspension before the write. Empty: a controller allots them afterwards.
   std::function<base::Result<>(Json& service, const Json* previous)> allot{};
+  /// The objects of a kind that is computed and not stored (Endpoints, EndpointSlice), of one
+  /// namespace or of all. Empty: there are none.
+  std::function<std::vector<Json>(std::string_view kind,
+                                  const std::optional<std::string>& name_space)>
+      computed{};
   std::filesystem::path spool;  ///< Folder for archives on their way; made when it is needed.
 };
 

@@ -40,6 +40,22 @@ TEST_F(ApiTest, TheNodeTellsWhatItIs) {
   });
 }
 
+TEST_F(ApiTest, WhatIsComputedIsServedAndCannotBeWatched) {
+  run([&](Client& client) -> Task<> {
+    auto [a, everywhere] = co_await ask(client, "GET", "/api/v1/endpoints");
+    EXPECT_EQ(everywhere["kind"], "EndpointsList");
+    EXPECT_EQ(everywhere["items"].size(), 2u);
+    auto [b, here] = co_await ask(client, "GET", "/api/v1/namespaces/prod/endpoints");
+    EXPECT_EQ(here["items"].size(), 1u);
+    auto [c, one] =
+        co_await ask(client, "GET", "/apis/discovery.k8s.io/v1/namespaces/test/endpointslices/web");
+    EXPECT_EQ(c, 200);
+    EXPECT_EQ(one["metadata"]["namespace"], "test");
+    EXPECT_EQ((co_await ask(client, "GET", "/api/v1/namespaces/prod/endpoints/none")).first, 404);
+    EXPECT_EQ((co_await ask(client, "GET", "/api/v1/endpoints?watch=true")).first, 405);
+  });
+}
+
 TEST_F(ApiTest, RequestsAreMeasured) {
   run([&](Client& client) -> Task<> {
     (void)co_await ask(client, "GET", kConfigMaps);

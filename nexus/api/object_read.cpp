@@ -19,6 +19,22 @@ bool is_event(const Exchange& exchange) {
   return exchange.route.kind->kind == "Event";
 }
 
+/// The objects of a kind that no store holds: events, and what is computed. Empty for all others.
+std::optional<std::vector<ObjectPtr>> unstored(const Exchange& exchange,
+                                               const std::optional<std::string>& name_space) {
+  const std::string_view kind = exchange.route.kind->kind;
+  const Backend& backend = exchange.backend();
+  if (is_event(exchange)) return exchange.shared.event_feed->list(backend.clock.wall(), name_space);
+  if (kind != "Endpoints" && kind != "EndpointSlice") return std::nullopt;
+  std::vector<ObjectPtr> objects;
+  if (!backend.computed) return objects;
+  for (Json& json : backend.computed(kind, name_space)) {
+    objects.push_back(std::make_shared<const Object>(
+        Object{.json = std::move(json), .revision = backend.objects.revision(), .writer = {}}));
+  }
+  return objects;
+}
+
 std::optional<std::string> wanted_namespace(const Exchange& exchange) {
   if (exchange.route.name_space.empty()) return std::nullopt;
   return exchange.route.name_space;
@@ -45,7 +61,6 @@ struct Page {
 Reply<Page> read_page(const Exchange& exchange, const ListOptions& options) {
   Page page;
   const ObjectStore& store = exchange.backend().objects;
-  std::vector<ObjectPtr> events;
   const auto wanted = wanted_namespace(exchange);
   const Revision current =
       is_event(exchange) ? exchange.shared.event_feed->revision() : store.revision();
@@ -64,11 +79,10 @@ Reply<Page> read_page(const Exchange& exchange, const ListOptions& options) {
       page.items.push_back(object);
     }
   };
-  if (is_event(exchange)) {
-    events = exchange.shared.event_feed->list(exchange.backend().clock.wall(), wanted);
-    std::ranges::sort(events, {}, [](const ObjectPtr& event) { return key_of(*event); });
-    for (const ObjectPtr& event : events) {
-      if (!options.position || key_of(*event) > options.position->after) take(event);
+  if (auto objects = unstored(exchange, wanted)) {
+    std::ranges::sort(*objects, {}, [](const ObjectPtr& object) { return key_of(*object); });
+    for (const ObjectPtr& object : *objects) {
+      if (!options.position || key_of(*object) > options.position->after) take(object);
     }
   } else {
     const ObjectMap& all = store.all(exchange.route.kind->kind);
@@ -123,10 +137,9 @@ Refusal about(const Exchange& exchange, base::Error error) {
 
 Reply<ObjectPtr> find_named(const Exchange& exchange) {
   const Route& route = exchange.route;
-  if (is_event(exchange)) {
-    for (ObjectPtr& event :
-         exchange.shared.event_feed->list(exchange.backend().clock.wall(), route.name_space)) {
-      if (key_of(*event).name == route.name) return std::move(event);
+  if (auto objects = unstored(exchange, route.name_space)) {
+    for (ObjectPtr& object : *objects) {
+      if (key_of(*object).name == route.name) return std::move(object);
     }
   } else if (ObjectPtr found = exchange.backend().objects.find(
                  {std::string(route.kind->kind), route.name_space, route.name})) {

@@ -18,7 +18,8 @@ constexpr std::uint16_t bits(std::initializer_list<Verb> verbs) {
   for (Verb verb : verbs) all |= static_cast<std::uint16_t>(verb);
   return all;
 }
-constexpr std::uint16_t kRead = bits({Verb::Get, Verb::List, Verb::Watch});
+constexpr std::uint16_t kLook = bits({Verb::Get, Verb::List});  // computed, and nothing to wait for
+constexpr std::uint16_t kRead = kLook | bits({Verb::Watch});
 constexpr std::uint16_t kWrite =
     kRead | bits({Verb::Create, Verb::Update, Verb::Patch, Verb::Delete, Verb::DeleteCollection});
 
@@ -44,7 +45,7 @@ constexpr KindInfo kServed[] = {
     {"ConfigMap", "configmaps", "configmap", kCm, "", "v1", true, kWrite, {}, {}},
     {"Secret", "secrets", "secret", {}, "", "v1", true, kWrite, {}, {}},
     {"Service", "services", "service", kSvc, "", "v1", true, kWrite, kStatus, kAll},
-    {"Endpoints", "endpoints", "endpoints", kEp, "", "v1", true, kRead, {}, {}},
+    {"Endpoints", "endpoints", "endpoints", kEp, "", "v1", true, kLook, {}, {}},
     {"EndpointSlice",
      "endpointslices",
      "endpointslice",
@@ -52,7 +53,7 @@ constexpr KindInfo kServed[] = {
      "discovery.k8s.io",
      "v1",
      true,
-     kRead,
+     kLook,
      {},
      {}},
     {"Pod", "pods", "pod", kPo, "", "v1", true, kWrite, kPodSub, kAll},

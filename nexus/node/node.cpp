@@ -157,24 +157,30 @@ class ComposedNode final : public Node {
   }
 
   Result<> open_api() {
-    api::Backend backend{.objects = storage_->objects(),
-                         .driver = parts_.driver,
-                         .audit = storage_->audit(),
-                         .events = events_,
-                         .images = parts_.images,
-                         .pool = basics_.pool,
-                         .metrics = basics_.metrics,
-                         .clock = basics_.clock,
-                         .rng = basics_.rng,
-                         .log = basics_.log.with_component("api"),
-                         .node = [this] { return info(); },
-                         .doctor = [this] { return doctor(); },
-                         .configuration = [this] { return config_items(effective_); },
-                         .allot =
-                             [this](Json& service, const Json* previous) {
-                               return orchestrator_->service_addresses().assign(service, previous);
-                             },
-                         .spool = config_.state / "spool"};
+    api::Backend backend{
+        .objects = storage_->objects(),
+        .driver = parts_.driver,
+        .audit = storage_->audit(),
+        .events = events_,
+        .images = parts_.images,
+        .pool = basics_.pool,
+        .metrics = basics_.metrics,
+        .clock = basics_.clock,
+        .rng = basics_.rng,
+        .log = basics_.log.with_component("api"),
+        .node = [this] { return info(); },
+        .doctor = [this] { return doctor(); },
+        .configuration = [this] { return config_items(effective_); },
+        .allot =
+            [this](Json& service, const Json* previous) {
+              return orchestrator_->service_addresses().assign(service, previous);
+            },
+        .computed =
+            [this](std::string_view kind, const std::optional<std::string>& name_space) {
+              return kind == "Endpoints" ? orchestrator_->endpoints(name_space)
+                                         : orchestrator_->endpoint_slices(name_space);
+            },
+        .spool = config_.state / "spool"};
     const auto listen = effective_.endpoint("nexus.api.listen");
     ApiEndpointOptions options;
     options.socket = config_.run / "api.sock";

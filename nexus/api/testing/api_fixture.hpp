@@ -101,6 +101,16 @@ class ApiTest : public testing::Test {
         },
         .configuration =
             [] { return std::vector<ConfigItem>{{"nexus", "dns.ttl", "5", "default", ""}}; },
+        .computed =
+            [](std::string_view kind, const std::optional<std::string>& name_space) {
+              std::vector<Json> objects;
+              for (const char* space : {"prod", "test"}) {
+                if (name_space && *name_space != space) continue;
+                objects.push_back(
+                    {{"kind", kind}, {"metadata", {{"name", "web"}, {"namespace", space}}}});
+              }
+              return objects;
+            },
         .spool = folder_.path() / "spool"};
     auto tokens = TokenTable::parse(std::string(32, 'a') + " admin ana\n" + std::string(32, 'v') +
                                     " view bob\n");
