@@ -32,7 +32,7 @@ class Node {
   nexus::AddressAllocator& service_addresses() { return service_addresses_; }
   nexus::ImageAdmin& images() { return images_; }
 
-  bool keeper_connected() const { return images_part_->keeper.connected(); }
+  bool keeper_connected() const { return ground_->keeper.connected(); }
   /// "crun 1.8.1, cgroups v1"; empty before the first connection.
   std::string keeper_description() const;
 
@@ -41,21 +41,22 @@ class Node {
 
  private:
   friend class NodeBuilder;
-  /// What the runtime borrows.
-  struct Images {
-    Images(const base::Executor& executor, std::string keeper_socket, base::Log log)
+  static constexpr unsigned kTransfersMax = 3;  // layers at once
+  /// What the runtime stands on, made before it and gone after it.
+  struct Ground {
+    Ground(const base::Executor& executor, std::string keeper_socket, base::Log log)
         : keeper(executor, std::move(keeper_socket), std::move(log)) {}
-    base::BlockingPool transfers{4};  // three layers at once, and one thread for everything else
+    base::BlockingPool image_threads{kTransfersMax + 1};
     KeeperClient keeper;
-    std::unique_ptr<ImageService> service;
+    std::unique_ptr<ImageService> images;
   };
   Node(const base::Executor& executor, base::BlockingPool& pool, const base::Log& log,
-       const NodeConfig& config, std::unique_ptr<Images> images);
+       const NodeConfig& config, std::unique_ptr<Ground> ground);
   base::Task<> adopt();
   base::Task<> tell_new_keeper();
 
   base::Log log_;
-  std::unique_ptr<Images> images_part_;
+  std::unique_ptr<Ground> ground_;
   ContainerRuntime runtime_;
   datapath::KeeperServiceNetwork services_;
   AddressPlan service_addresses_;
