@@ -677,6 +677,20 @@ TEST_F(LifecycleTest, AfterALossOfPowerEverythingStartsAnewAndTheCountGoesOn) {
   EXPECT_EQ(container_status()["lastState"]["terminated"]["reason"], "ContainerStatusUnknown");
 }
 
+TEST_F(LifecycleTest, NodesThatAreStoppedAndStartedMakeNoContainerWaitForItsBackOff) {
+  up();
+  for (std::uint32_t attempt = 0; attempt < 3; ++attempt) {
+    PodStatus observed = sandbox();
+    observed.ready = false;
+    observed.containers = {container("web", attempt, ContainerState::Exited, 0)};
+    crash(observed);
+    EXPECT_THAT(asked(), ElementsAre("sandbox"));
+    sandbox_stands();
+    EXPECT_THAT(asked(), ElementsAre("start web " + std::to_string(attempt + 1)));
+    started("web", attempt + 1);
+  }
+}
+
 TEST_F(LifecycleTest, ALostContainerOfAPodThatNeverRestartsIsAFailure) {
   Json json = pod_json(kPlain);
   json["spec"]["restartPolicy"] = "Never";

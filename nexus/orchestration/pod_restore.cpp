@@ -114,6 +114,8 @@ void PodLifecycle::on(pod_event::Observed& event) {
   observed_ = true;
   driver_up_ = true;
   const PodStatus* status = event.status ? &*event.status : nullptr;
+  // With a sandbox goes everything in it: such an end says nothing about the container.
+  const bool sandbox_lost = status == nullptr || !status->ready;
   for (ContainerRun& run : runs_) {
     const ContainerStatus* found = nullptr;
     if (status != nullptr) {
@@ -123,6 +125,7 @@ void PodLifecycle::on(pod_event::Observed& event) {
       if (it != status->containers.end()) found = &*it;
     }
     if (found != nullptr) {
+      if (sandbox_lost && run.alive()) run.ends_in_a_row = 0;
       adopt(run, *found);
     } else if (run.alive()) {
       lose_container(run);
