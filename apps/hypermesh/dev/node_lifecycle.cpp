@@ -232,15 +232,21 @@ base::Result<> start_node(const DevOptions& options, const NodeFiles& files,
 }
 
 base::Result<> stop_node(const DevOptions& options, const NodeFiles& files) {
-  if (const auto daemon = find_process(files.daemon_pid())) {
+  const auto daemon = find_process(files.daemon_pid());
+  if (daemon) {
     TRY_DO(daemon->signal(SIGTERM));
-    if (daemon->wait(kDaemonEndLimit)) daemon->wait_reaped();
+    daemon->wait(kDaemonEndLimit);
   }
-  if (const auto keeper = find_process(files.keeper_pid())) {
+  const auto keeper = find_process(files.keeper_pid());
+  if (keeper) {
     TRY_DO(keeper->signal(SIGTERM));
-    if (keeper->wait(kKeeperEndLimit)) keeper->wait_reaped();
+    keeper->wait(kKeeperEndLimit);
   }
-  return end_nodes(options, {files});
+  TRY_DO(end_nodes(options, {files}));
+  for (const auto* process : {&daemon, &keeper}) {
+    if (*process) (*process)->wait_reaped();
+  }
+  return {};
 }
 
 base::Result<> end_nodes(const DevOptions& options, const std::vector<NodeFiles>& nodes) {
