@@ -168,6 +168,13 @@ TEST_F(ClientTest, NamesEveryNodeWhenNoneAnswers) {
   });
 }
 
+TEST_F(ClientTest, ANodeThatIsNotThereIsNoObjectThatIsNotThere) {
+  Client client(blocking_.executor(), config({"n1"}));
+  run({}, [&]() -> Task<> {
+    EXPECT_EQ((co_await client.get("/a")).error().code, base::Errc::Unavailable);
+  });
+}
+
 TEST_F(ClientTest, AReadIsAskedAgainWhenItsConnectionBreaksAWriteIsNot) {
   int asked = 0;
   ScriptedNode node(

@@ -70,8 +70,15 @@ void Connector::pass_over() {
 }
 
 base::Task<base::Result<Stream>> Connector::open(const Endpoint& endpoint) const {
-  if (!endpoint.socket_path.empty()) return base::http::connect_unix(endpoint.socket_path);
-  return base::http::connect_tls(endpoint.address, endpoint.port, endpoint.certificate_pem);
+  if (endpoint.socket_path.empty()) {
+    co_return co_await base::http::connect_tls(endpoint.address, endpoint.port,
+                                               endpoint.certificate_pem);
+  }
+  auto stream = co_await base::http::connect_unix(endpoint.socket_path);
+  // Nobody listens; it must not be taken for an object that is not there.
+  if (!stream && stream.error().code == base::Errc::NotFound)
+    stream.error().code = base::Errc::Unavailable;
+  co_return stream;
 }
 
 base::Task<base::Result<Stream>> Connector::open_and_ask(const Endpoint& endpoint) const {

@@ -126,25 +126,37 @@ Result<bool> is_gone(Api& api, const Doomed& doomed) {
   return std::unexpected(json.error());
 }
 
+// What is still there, in words; empty: nothing.
+Result<std::string> still_there(Api& api, const std::vector<Doomed>& all, bool orphans) {
+  std::string waiting;
+  for (const Doomed& doomed : all) {
+    TRY(const bool gone, is_gone(api, doomed));
+    if (!gone) waiting = fmt::format("{} is ending", doomed.object.text());
+  }
+  if (orphans) return waiting;
+  TRY(const std::size_t left, pods_left(api, all));
+  return left > 0 ? fmt::format("{} pods are ending", left) : waiting;
+}
+
 Result<> wait_until_gone(Session& session, Api& api, const std::vector<Doomed>& all, bool orphans) {
   const auto start = session.clock().now();
   const base::Duration limit = session.timeout();
-  for (;;) {
-    TRY(const std::string version, list_version(api, kind_named("Pod"), ""));
-    std::string waiting;
-    for (const Doomed& doomed : all) {
-      TRY(const bool gone, is_gone(api, doomed));
-      if (!gone) waiting = doomed.object.text();
+  std::string version, words;
+  for (auto answered = start;;) {
+    const auto now = session.clock().now();
+    auto listed = list_version(api, kind_named("Pod"), "");
+    auto there = listed ? still_there(api, all, orphans)
+                        : Result<std::string>(std::unexpected(listed.error()));
+    if (there) {
+      if (there->empty()) break;
+      version = *std::move(listed);
+      words = *std::move(there);
+      answered = now;
+    } else if (there.error().code != Errc::Unavailable || now - answered > kAwayMax) {
+      return std::unexpected(std::move(there).error());
     }
-    std::size_t left = 0;
-    if (!orphans) {
-      TRY(left, pods_left(api, all));
-    }
-    if (waiting.empty() && left == 0) break;
-    const std::string words =
-        left > 0 ? fmt::format("{} pods are ending", left) : fmt::format("{} is ending", waiting);
     session.console().board().update("delete", words);
-    const auto remaining = start + limit - session.clock().now();
+    const auto remaining = start + limit - now;
     if (remaining <= base::Duration::zero()) {
       return std::unexpected(base::with_hint(
           base::make_error(Errc::TimedOut, fmt::format("deleted, but not gone within {}: {}",

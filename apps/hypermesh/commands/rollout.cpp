@@ -18,7 +18,6 @@ using Phase = RolloutState::Phase;
 namespace {
 
 constexpr base::Duration kBackMax = 2min;       // for a rollback to complete
-constexpr base::Duration kAwayMax = 10s;        // a daemon that restarts is waited for
 constexpr std::int64_t kProgressSeconds = 600;  // Kubernetes' default progress deadline
 
 // What holds up the pods of a workload, as `ps` and `why` say it.

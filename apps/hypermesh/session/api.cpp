@@ -235,9 +235,6 @@ std::string watch_path(std::string path, const std::string& resource_version) {
   return path + "watch=1&allowWatchBookmarks=true&resourceVersion=" + resource_version;
 }
 
-// A node that is away for longer than this is gone for a watcher.
-constexpr base::Duration kAwayMax = 10s;
-
 }  // namespace
 
 Result<bool> Api::wait_change(std::string path, const std::string& resource_version,

@@ -44,6 +44,9 @@ struct WatchEvent {
   Json object;
 };
 
+/// A daemon that restarts is waited for, this long.
+inline constexpr base::Duration kAwayMax = std::chrono::seconds(10);
+
 class Api {
  public:
   struct Options {
