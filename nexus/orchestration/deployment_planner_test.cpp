@@ -72,6 +72,24 @@ class DeploymentTest : public testing::Test {
   ModelCluster cluster_;
 };
 
+TEST_F(DeploymentTest, ARolloutIsNotOverWhileTheNetworkLeadsToAnOldPod) {
+  cluster_.create(web_deployment(3, "web:1"));
+  settle();
+  set_image("web:2");
+  for (int round = 0; round < 50; ++round) {
+    step();
+    for (const PodSummaryPtr& pod : cluster_.pods()) {
+      if (!pod->state.terminating && !pod->state.ready) cluster_.set_ready(pod->meta.name, true);
+    }
+  }
+  EXPECT_EQ(images(), (std::map<std::string, int>{{"web:2", 3}}));
+  EXPECT_EQ(number_or(at(web(), "status"), "replicas", 0), 6);
+  EXPECT_NE(reason("Progressing"), "NewReplicaSetAvailable");
+  settle();
+  EXPECT_EQ(number_or(at(web(), "status"), "replicas", 0), 3);
+  EXPECT_EQ(reason("Progressing"), "NewReplicaSetAvailable");
+}
+
 TEST_F(DeploymentTest, ANewOneGetsAllItsReplicas) {
   cluster_.create(web_deployment(3, "web:1"));
   settle();

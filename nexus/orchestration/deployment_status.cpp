@@ -16,7 +16,8 @@ struct Totals {
 Totals totals(const DeploymentSets& sets) {
   Totals sum;
   for (const SetDraft& set : sets.sets) {
-    sum.replicas += set.counts.active;
+    // A rollout is over when nobody is answered by an old pod any more.
+    sum.replicas += set.counts.active + set.counts.leaving;
     sum.ready += set.counts.ready;
     sum.available += set.counts.available;
     sum.wanted += set.set.replicas;

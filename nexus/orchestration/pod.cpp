@@ -284,7 +284,9 @@ PodState read_pod_state(const Json& pod) {
   state.scheduled =
       node != nullptr && node->is_string() && !node->get_ref<const std::string&>().empty();
   if (const Json* ready = find_condition(status, "Ready")) {
-    state.ready = text(*ready, "status") == "True" && !state.terminating;
+    const bool holds = text(*ready, "status") == "True";
+    state.ready = holds && !state.terminating;
+    state.leaving = holds && state.terminating;
     state.ready_since = time(*ready, "lastTransitionTime").value_or(base::WallTime{});
   }
   for (const char* list : {"initContainerStatuses", "containerStatuses"}) {

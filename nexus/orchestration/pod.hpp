@@ -106,6 +106,7 @@ struct PodState {
   std::int64_t restarts = 0;
   std::vector<std::string> addresses;  ///< As status.podIPs, IPv6 first.
   bool terminating = false;
+  bool leaving = false;  ///< Being deleted, and the network may still lead to it.
 
   /// Neither finished nor being deleted: counts as a replica.
   bool active() const {

@@ -93,7 +93,9 @@ void PodLifecycle::refresh() {
     const Json* condition = find_condition(at(pod_->object->json, "status"), gate);
     if (condition == nullptr || text(*condition, "status") != "True") closed = gate;
   }
-  if (stopping()) {
+  if (end_ == End::Withdrawing) {
+    // As it was: the network still leads to it, and who waits for that to end sees it by this.
+  } else if (stopping()) {
     set_condition("Ready", false, "PodTerminating", "the pod is being stopped");
   } else if (unready.empty() && !closed.empty()) {
     set_condition("Ready", false, "ReadinessGatesNotReady",

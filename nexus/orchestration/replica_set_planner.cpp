@@ -48,6 +48,7 @@ ReplicaCounts count_replicas(const std::vector<PodSummaryPtr>& owned,
                              std::int64_t min_ready_seconds, base::WallTime now) {
   ReplicaCounts counts;
   for (const PodSummaryPtr& pod : owned) {
+    if (pod->state.leaving) ++counts.leaving;
     if (!pod->state.active()) continue;
     ++counts.active;
     if (!pod->state.ready) continue;

@@ -174,10 +174,12 @@ Result<int> run_rollback(Session& session, const Arguments& arguments) {
   std::string images;
   for (const Json& image : list_at(*chosen, {"images"}))
     images += (images.empty() ? "" : ", ") + (image.is_string() ? image.get<std::string>() : "");
+  const std::string has = images_of(before);
   const Plan plan{fmt::format("back to revision {} of {}", to, object.text()),
                   "",
                   {{to == now ? Mark::Keep : Mark::Replace, object.text(),
-                    fmt::format("{} → {}", images_of(before), images)}}};
+                    has == images ? fmt::format("revision {} → {}, the same image", now, to)
+                                  : fmt::format("{} → {}", has, images)}}};
   TRY(const bool go, session.decide(plan));
   if (!go) return 0;
   TRY(const Answer answer,
