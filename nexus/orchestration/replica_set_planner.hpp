@@ -18,7 +18,7 @@ Plan plan_replica_set(const ReplicaSet& set, const std::vector<PodSummaryPtr>& p
 /// How many of the pods are what.
 struct ReplicaCounts {
   std::int32_t active = 0, ready = 0, available = 0;
-  std::int32_t leaving = 0;  ///< Not active any more, and still served.
+  std::int32_t leaving = 0;                      ///< Not active any more, and still served.
   std::optional<base::WallTime> next_available;  ///< When a ready pod becomes available.
 };
 ReplicaCounts count_replicas(const std::vector<PodSummaryPtr>& owned,
