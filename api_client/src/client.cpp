@@ -251,7 +251,9 @@ base::Task<base::Result<Response>> Client::upload(
   CO_TRY_DO(co_await connection->begin_send(request.method, request.path, std::move(headers)));
   auto first = co_await (send_pieces(*connection, next) || connection->read_head());
   auto head = std::visit(
-      [](auto&& result) -> base::Result<base::http::ResponseHead> { return std::move(result); },
+      [](auto&& result) -> base::Result<base::http::ResponseHead> {
+        return std::forward<decltype(result)>(result);
+      },
       std::move(first));
   if (!head) co_return std::unexpected(std::move(head).error());
   CO_TRY(Response response, co_await s.finish(std::move(connection), *std::move(head)));

@@ -120,7 +120,7 @@ Result<> bring_demo_image(Session& session, Api& api) {
   const auto start = session.clock().now();
   const auto next = [&rest]() -> Result<std::string> {
     constexpr std::size_t kPieceBytes = 256 * 1024;
-    const std::string piece(rest.substr(0, kPieceBytes));
+    std::string piece(rest.substr(0, kPieceBytes));
     rest.remove_prefix(piece.size());
     return piece;
   };

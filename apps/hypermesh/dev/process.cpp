@@ -69,7 +69,7 @@ bool RunningProcess::wait(std::chrono::milliseconds limit) const {
 }
 
 void RunningProcess::wait_reaped() const {
-  constexpr int kLooks = 1'000;
+  constexpr int kLooks = 2'500;  // 5 s
   constexpr timespec kLook{0, 2'000'000};
   for (int look = 0; look < kLooks; ++look) {
     if (::syscall(SYS_pidfd_send_signal, fd_.get(), 0, nullptr, 0) != 0) return;

@@ -193,6 +193,16 @@ Result<> Api::download(std::string path,
   return {};
 }
 
+namespace {
+
+Task<Result<base::Bytes>> next_piece(const std::function<Result<std::string>()>& next) {
+  CO_TRY(const std::string piece, next());
+  const base::BytesView view = base::as_bytes(piece);
+  co_return base::Bytes(view.begin(), view.end());
+}
+
+}  // namespace
+
 Result<Answer> Api::upload(std::string method, std::string path, std::string content_type,
                            const std::function<Result<std::string>()>& next) {
   api_client::Request request;
@@ -201,11 +211,7 @@ Result<Answer> Api::upload(std::string method, std::string path, std::string con
   request.content_type = std::move(content_type);
   request.answer_max = 10min;  // the other end unpacks what it was sent
   if (options_.trace) options_.trace(fmt::format("{} {} (upload)", request.method, request.path));
-  const auto pieces = [&next]() -> Task<Result<base::Bytes>> {
-    CO_TRY(const std::string piece, next());
-    const base::BytesView view = base::as_bytes(piece);
-    co_return base::Bytes(view.begin(), view.end());
-  };
+  const auto pieces = [&next] { return next_piece(next); };
   TRY(const auto response, checked(loop_.run(client_->upload(std::move(request), pieces))));
   Answer answer;
   answer.status = response.status;
