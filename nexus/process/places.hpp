@@ -3,7 +3,7 @@
 // Where things are below the driver's folder:
 //
 //   pods/<uid>/pod.json
-//   pods/<uid>/work/                                   where its processes begin
+//   pods/<uid>/work                                    where its processes begin
 //   pods/<uid>/containers/<name>/<attempt>/container.json, running.json, exit.json
 //                                          lock        held by the supervisor while it lives
 //                                          log, log.1  output; log.1 is the older half
