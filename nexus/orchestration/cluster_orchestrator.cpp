@@ -158,12 +158,8 @@ void ClusterOrchestrator::on_changed(const ObjectPtr& object) {
       binder_.changed(current);
       publisher_.changed(ref.name_space);
     }
-  } else if (ref.kind == "Service") {
-    publisher_.changed(ref.name_space);
-  } else if (ref.kind == "ConfigMap" || ref.kind == "Secret") {
-    pods_.config_changed(ref);
-  } else if (ref.kind == "Node") {
-    binder_.nodes_changed();
+  } else {
+    tell_users_of(ref);
   }
   controllers_.changed(object);
 }
@@ -177,14 +173,20 @@ void ClusterOrchestrator::on_gone(const ObjectPtr& last) {
       known_pods_.erase(known);
     binder_.gone(last);
     publisher_.changed(ref.name_space);
-  } else if (ref.kind == "Service") {
+  } else {
+    tell_users_of(ref);
+  }
+  controllers_.gone(last);
+}
+
+void ClusterOrchestrator::tell_users_of(const ObjectRef& ref) {
+  if (ref.kind == "Service") {
     publisher_.changed(ref.name_space);
   } else if (ref.kind == "ConfigMap" || ref.kind == "Secret") {
     pods_.config_changed(ref);
   } else if (ref.kind == "Node") {
     binder_.nodes_changed();
   }
-  controllers_.gone(last);
 }
 
 void ClusterOrchestrator::resynchronise() {

@@ -54,6 +54,8 @@ class ClusterOrchestrator final : public Orchestrator {
   void on_event(const ObjectEvent& event);
   void on_changed(const ObjectPtr& object);
   void on_gone(const ObjectPtr& last);
+  /// Something that is no pod was made, changed or removed.
+  void tell_users_of(const ObjectRef& ref);
   void resynchronise();
   NodeDescription description() const;
   Actor actor_of(std::string user) const;

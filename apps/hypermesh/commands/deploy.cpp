@@ -308,41 +308,23 @@ Result<int> run_run(Session& session, const Arguments& arguments) {
 
 constexpr Argument kDemo[] = {{"demo", false, false, Completes::Nothing, "demo"}};
 constexpr Argument kName[] = {{"NAME"}};
+constexpr Flag kFile = {
+    "file", 'f', "FILE",         "a manifest, a folder of manifests, or - for standard input",
+    true,   {},  Completes::File};
+constexpr Flag kUnknownFields = {"unknown-fields",
+                                 '\0',
+                                 "WHAT",
+                                 "refuse them (default), or warn and leave them out",
+                                 false,
+                                 {},
+                                 Completes::Nothing,
+                                 "refuse|warn"};
 constexpr Flag kDeployFlags[] = {
-    {"file",
-     'f',
-     "FILE",
-     "a manifest, a folder of manifests, or - for standard input",
-     true,
-     {},
-     Completes::File},
-    {"unknown-fields",
-     '\0',
-     "WHAT",
-     "refuse them (default), or warn and leave them out",
-     false,
-     {},
-     Completes::Nothing,
-     "refuse|warn"},
+    kFile,
+    kUnknownFields,
     {"no-rollback", '\0', "", "leave what does not become ready as it is"},
 };
-constexpr Flag kApplyFlags[] = {
-    {"file",
-     'f',
-     "FILE",
-     "a manifest, a folder of manifests, or - for standard input",
-     true,
-     {},
-     Completes::File},
-    {"unknown-fields",
-     '\0',
-     "WHAT",
-     "refuse them (default), or warn and leave them out",
-     false,
-     {},
-     Completes::Nothing,
-     "refuse|warn"},
-};
+constexpr Flag kApplyFlags[] = {kFile, kUnknownFields};
 constexpr Flag kRunFlags[] = {
     {"image", '\0', "IMAGE", "what to run", false, {}, Completes::Image},
     {"port", '\0', "PORT", "make a service on this port"},

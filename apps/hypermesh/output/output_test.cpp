@@ -144,7 +144,7 @@ TEST(Rendering, Failures) {
 }
 
 TEST(Rendering, Plans) {
-  Golden golden(testdata("plans.txt"));
+  Golden golden(testdata("change_lines.txt"));
   using Mark = PlanLine::Mark;
   Plan plan{"namespace default",
             "from app.yaml: Kubernetes, 5 objects",
@@ -164,7 +164,7 @@ TEST(Rendering, Plans) {
 }
 
 TEST(Rendering, ProgressAndReceipts) {
-  Golden golden(testdata("progress.txt"));
+  Golden golden(testdata("step_lines.txt"));
   ProgressBoard board;
   board.update("deployment/web", "2/3 ready   1 starting (n1: probe 2/3)", 2, 3);
   board.update("service/web", "waiting for an answer");

@@ -38,14 +38,6 @@ base::Result<std::string> read_all(int fd, std::size_t bytes_max) {
   }
 }
 
-base::Result<std::string> read_file(const std::string& path, std::size_t bytes_max) {
-  const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd) return fail_errno(errno, fmt::format("cannot open {}", path));
-  auto text = read_all(fd.get(), bytes_max);
-  if (!text) return std::unexpected(base::wrap(std::move(text).error(), path));
-  return text;
-}
-
 base::Result<> write_kernel_file(const std::string& path, std::string_view text) {
   const UniqueFd fd(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
   if (!fd) return fail_errno(errno, fmt::format("cannot open {}", path));

@@ -7,6 +7,7 @@
 
 #include <base/bytes.hpp>
 #include <base/error.hpp>
+#include <base/file.hpp>
 #include <functional>
 #include <optional>
 #include <string>
@@ -17,13 +18,13 @@
 
 namespace hypermesh::keeper {
 
+using base::read_file;
 using datapath::UniqueFd;
 
 // --- Files
 // ------------------------------------------------------------------------------------------------
 
 /// Errors: those of the system, ResourceExhausted (longer than `bytes_max`).
-base::Result<std::string> read_file(const std::string& path, std::size_t bytes_max);
 base::Result<std::string> read_all(int fd, std::size_t bytes_max);
 /// One write(2) to an existing file, as files of the kernel want it.
 base::Result<> write_kernel_file(const std::string& path, std::string_view text);

@@ -69,20 +69,16 @@ void Sandboxes::release(std::uint16_t slot) {
 }
 
 base::Result<Sandbox> Sandboxes::make(std::uint16_t slot, const nexus::PodSpec& spec) {
-  refill_later();
+  refill_after(kRefillDelay);
   const auto ready = std::ranges::find(spares_, slot, &Spare::slot);
   if (ready == spares_.end()) return make_new(slot, spec);
   Sandbox sandbox = std::move(ready->sandbox);
   spares_.erase(ready);
-  if (auto adopted = adopt(sandbox, spec); !adopted) {
+  if (auto named = set_hostname(sandbox.namespaces.uts.get(), pod_hostname(spec)); !named) {
     (void)drop(sandbox);
-    return std::unexpected(std::move(adopted).error());
+    return std::unexpected(std::move(named).error());
   }
   return sandbox;
-}
-
-base::Result<> Sandboxes::adopt(Sandbox& sandbox, const nexus::PodSpec& spec) {
-  return set_hostname(sandbox.namespaces.uts.get(), pod_hostname(spec));
 }
 
 base::Result<Sandbox> Sandboxes::make_new(std::uint16_t slot, const nexus::PodSpec& spec) {
@@ -117,7 +113,7 @@ base::Result<> Sandboxes::drop(Sandbox& sandbox) {
 
 void Sandboxes::open() {
   open_ = true;
-  refill_later();
+  refill_after(kRefillDelay);
 }
 
 void Sandboxes::close() {
@@ -131,10 +127,10 @@ void Sandboxes::close() {
   spares_.clear();
 }
 
-void Sandboxes::refill_later() {
+void Sandboxes::refill_after(base::Duration delay) {
   if (!open_) return;
   if (refill_) loop_.cancel(*refill_);
-  refill_ = loop_.after(kRefillDelay, [this] {
+  refill_ = loop_.after(delay, [this] {
     refill_.reset();
     refill();
   });
@@ -152,10 +148,7 @@ void Sandboxes::refill() {
   } else {
     spares_.push_back({*slot, *std::move(made)});
   }
-  refill_ = loop_.after(made ? base::Duration::zero() : kRefillRetry, [this] {
-    refill_.reset();
-    refill();
-  });
+  refill_after(made ? base::Duration::zero() : kRefillRetry);
 }
 
 }  // namespace hypermesh::keeper

@@ -60,8 +60,7 @@ class Sandboxes {
     Sandbox sandbox;
   };
   base::Result<Sandbox> make_new(std::uint16_t slot, const nexus::PodSpec& spec);
-  base::Result<> adopt(Sandbox& sandbox, const nexus::PodSpec& spec);
-  void refill_later();
+  void refill_after(base::Duration delay);
   void refill();
 
   Loop& loop_;
