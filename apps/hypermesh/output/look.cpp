@@ -143,13 +143,11 @@ std::string printable(std::string_view text) {
   while (!text.empty()) {
     const Decoded c = decode(text);
     const auto byte = static_cast<unsigned char>(text[0]);
-    if (!c.valid) {
-      out += fmt::format("\\x{:02x}", byte);
-    } else if (c.code == '\n') {
+    if (c.valid && c.code == '\n') {
       out += "\\n";
-    } else if (c.code == '\t') {
+    } else if (c.valid && c.code == '\t') {
       out += ' ';
-    } else if (c.code < 0x20 || c.code == 0x7f) {
+    } else if (!c.valid || c.code < 0x20 || c.code == 0x7f) {
       out += fmt::format("\\x{:02x}", byte);
     } else if ((c.code >= 0x80 && c.code < 0xa0) || (c.code >= 0x202a && c.code <= 0x202e) ||
                (c.code >= 0x2066 && c.code <= 0x2069)) {
