@@ -56,16 +56,14 @@ std::uint8_t rpc_status(Errc code) {
 
 Errc errc_of_http_status(int status) {
   switch (status) {
-    case 400:
-      return Errc::InvalidArgument;
     case 405:
       return Errc::Unsupported;
     case 408:
       return Errc::TimedOut;
     case 410:
       return Errc::FailedPrecondition;
+    case 400:
     case 413:
-      return Errc::InvalidArgument;
     case 415:
       return Errc::InvalidArgument;
     default:

@@ -11,6 +11,15 @@
 #include <cstdlib>
 #include <dns/dns_server.hpp>
 
+namespace {
+
+base::Task<> stop_at_signal(boost::asio::signal_set& signals, nexus::dns::DnsServer& server) {
+  co_await signals.async_wait(base::use_result);
+  co_await server.stop();
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
   if (argc != 3) {
     fmt::print(stderr, "usage: dns_bench_server PORT SERVICES\n");
@@ -38,13 +47,7 @@ int main(int argc, char** argv) {
   }
   (*server)->set_zone(nexus::dns::Zone::build(zone));
   boost::asio::signal_set signals(context, SIGTERM, SIGINT);
-  boost::asio::co_spawn(
-      context,
-      [&]() -> base::Task<> {
-        co_await signals.async_wait(base::use_result);
-        co_await (*server)->stop();
-      },
-      boost::asio::detached);
+  boost::asio::co_spawn(context, stop_at_signal(signals, **server), boost::asio::detached);
   context.run();
   return 0;
 }

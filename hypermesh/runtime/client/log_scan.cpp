@@ -31,14 +31,14 @@ struct LogName {
 
 std::optional<LogName> parse_name(std::string_view name) {
   LogName parsed;
-  const char* end = name.data() + name.size();
-  auto [at, error] = std::from_chars(name.data(), end, parsed.attempt);
+  auto [at, error] = std::from_chars(name.data(), name.data() + name.size(), parsed.attempt);
   if (error != std::errc{}) return std::nullopt;
-  std::string_view rest(at, static_cast<std::size_t>(end - at));
+  std::string_view rest = name.substr(static_cast<std::size_t>(at - name.data()));
   if (!rest.starts_with(".log")) return std::nullopt;
   rest.remove_prefix(4);
   if (rest.empty()) return parsed;
   if (rest.front() != '.') return std::nullopt;
+  const char* const end = rest.data() + rest.size();
   const auto number = std::from_chars(rest.data() + 1, end, parsed.rotation);
   if (number.ec != std::errc{} || number.ptr != end || parsed.rotation == 0 ||
       parsed.rotation > kRotatedMax)
@@ -139,7 +139,8 @@ void LogScan::skip_to_tail() {
       }
       block_end = block_start;
     }
-    if (wanted == 0 || (status.st_size > 0 && --wanted == 0)) {
+    if (status.st_size > 0) --wanted;
+    if (wanted == 0) {
       // The file's first line is the first wanted one.
       waiting_.erase(waiting_.begin(), waiting_.begin() + static_cast<std::ptrdiff_t>(i));
       return;

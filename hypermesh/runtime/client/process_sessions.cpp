@@ -28,8 +28,11 @@ struct Output {
 base::Task<> read_stream(std::shared_ptr<Output> output, std::size_t index, bool is_stderr) {
   for (;;) {
     auto bytes = co_await output->streams[index]->read(kReadBytes);
-    if (!bytes) output->error = std::move(bytes).error();
-    if (!bytes || bytes->empty()) break;
+    if (!bytes) {
+      output->error = std::move(bytes).error();
+      break;
+    }
+    if (bytes->empty()) break;
     if (!co_await output->chunks.send({is_stderr, *std::move(bytes)})) break;
   }
   if (--output->open == 0) output->chunks.close();
