@@ -125,7 +125,7 @@ base::Task<Reply<>> until_peer_gone(base::http::ServerConnection& connection,
     co_return refuse(base::Errc::Cancelled, "the client went away");
   };
   auto first = co_await (std::move(work) || gone(connection));
-  co_return std::visit([](auto&& reply) -> Reply<> { return std::move(reply); }, std::move(first));
+  co_return std::visit([](Reply<> reply) { return reply; }, std::move(first));
 }
 
 }  // namespace nexus::api

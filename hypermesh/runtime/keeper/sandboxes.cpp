@@ -145,10 +145,11 @@ void Sandboxes::refill() {
   if (!made) {
     log_.warning("no sandbox is kept ready", {{"error", made.error()}});
     slots_.release(*slot);
-  } else {
-    spares_.push_back({*slot, *std::move(made)});
+    refill_after(kRefillRetry);
+    return;
   }
-  refill_after(made ? base::Duration::zero() : kRefillRetry);
+  spares_.push_back({*slot, *std::move(made)});
+  refill_after(base::Duration::zero());
 }
 
 }  // namespace hypermesh::keeper
