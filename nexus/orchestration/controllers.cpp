@@ -16,6 +16,11 @@ namespace {
 /// Plans carried out at the same time; their commits share an fsync.
 constexpr std::size_t kPlansAtOnceMax = 16;
 
+// A plan that does not fit into one transaction would be refused for ever. One more is a status.
+static_assert(kJobWritesMax + kJobBurst + 1 <= kTransactionWritesMax);
+static_assert(kReplicaBurst + 1 <= kTransactionWritesMax);
+static_assert(kGarbageBurst + 1 <= kTransactionWritesMax);
+
 bool has_planner(const std::string& kind) {
   return kind == "Deployment" || kind == "ReplicaSet" || kind == "Job" || kind == "Service";
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "orchestration/conditions.hpp"
+#include "orchestration/garbage_planner.hpp"
 #include "orchestration/json_read.hpp"
 #include "orchestration/replica_set_planner.hpp"
 
@@ -48,8 +49,9 @@ class Planner {
       const OwnerReference* owner = pod->meta.controller();
       if (owner != nullptr && owner->uid == job_.meta.uid) owned_.push_back(pod);
     }
-    count();
-    if (holds("Complete") || holds("Failed")) {
+    if (!count()) {
+      // Nothing is decided before every end is counted.
+    } else if (holds("Complete") || holds("Failed")) {
       stop_all();
       if (expire()) return std::move(plan_);
     } else if (job_.suspend) {
@@ -68,10 +70,14 @@ class Planner {
     return condition != nullptr && text(*condition, "status") == "True";
   }
 
-  void count() {
+  /// False when the plan is full and ends are left for the next one.
+  bool count() {
+    bool all = true;
     for (const PodSummaryPtr& pod : owned_) {
       if (ended(*pod)) {
         if (!tracked(*pod)) continue;
+        all = plan_.writes.size() < kJobWritesMax;
+        if (!all) continue;
         ++(pod->state.phase == PodPhase::Succeeded ? succeeded_ : failed_);
         plan_.writes.push_back(without_finalizer(*pod->object, kJobTrackingFinalizer));
       } else if (pod->state.active()) {
@@ -81,21 +87,25 @@ class Planner {
         ++terminating_;
       }
     }
+    return all;
   }
 
-  void stop(const PodSummary& pod) {
-    const auto grace = number_or(at(pod.object->json, "spec"), "terminationGracePeriodSeconds", 30);
-    if (auto mark = deletion_of(*pod.object, now_.wall, grace)) {
-      plan_.writes.push_back(std::move(*mark));
+  /// The first `count` of those that are active, or as many as the plan has room for.
+  void stop(std::size_t count) {
+    count = std::min(count, kJobWritesMax - std::min(kJobWritesMax, plan_.writes.size()));
+    for (std::size_t i = 0; i < count; ++i) {
+      const PodSummary& pod = *active_[i];
+      const auto grace =
+          number_or(at(pod.object->json, "spec"), "terminationGracePeriodSeconds", 30);
+      if (auto mark = deletion_of(*pod.object, now_.wall, grace))
+        plan_.writes.push_back(std::move(*mark));
       tell("SuccessfulDelete", "Deleted pod: " + pod.meta.name);
+      if (pod.state.ready) --ready_;
     }
+    terminating_ += static_cast<std::int64_t>(count);
+    active_.erase(active_.begin(), active_.begin() + static_cast<std::ptrdiff_t>(count));
   }
-  void stop_all() {
-    for (const PodSummaryPtr& pod : active_) stop(*pod);
-    terminating_ += static_cast<std::int64_t>(active_.size());
-    active_.clear();
-    ready_ = 0;
-  }
+  void stop_all() { stop(active_.size()); }
 
   bool expire() {
     if (!job_.ttl_seconds) return false;
@@ -109,7 +119,8 @@ class Planner {
     }
     if (!plan_.writes.empty())
       return false;  // counts first, so that no pod is left with a finalizer
-    plan_.writes.push_back(removal_of(*job_.object));
+    if (auto write = background_deletion_of(*job_.object, now_.wall))
+      plan_.writes.push_back(std::move(*write));
     return true;
   }
 
@@ -181,8 +192,7 @@ class Planner {
     const auto have = static_cast<std::int64_t>(active_.size());
     if (have > wanted) {
       sort_for_deletion(active_);
-      for (std::int64_t i = 0; i < have - wanted; ++i) stop(*active_[static_cast<std::size_t>(i)]);
-      active_.erase(active_.begin(), active_.begin() + (have - wanted));
+      stop(static_cast<std::size_t>(have - wanted));
     } else if (have < wanted) {
       if (const base::WallTime due = next_start(); due > now_.wall) {
         plan_.plan_again_at(due);

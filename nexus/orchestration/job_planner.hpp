@@ -20,6 +20,8 @@ inline constexpr std::chrono::seconds kJobBackOffFirst{10};
 inline constexpr std::chrono::seconds kJobBackOffMax{360};
 /// Pods created by one plan.
 inline constexpr std::size_t kJobBurst = 100;
+/// Pods counted or stopped by one plan; what is left is planned when these are stored.
+inline constexpr std::size_t kJobWritesMax = 400;
 
 /// `pods`: all of its namespace.
 Plan plan_job(const Job& job, const std::vector<PodSummaryPtr>& pods, Now now, base::Rng& rng);

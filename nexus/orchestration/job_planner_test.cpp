@@ -151,6 +151,46 @@ TEST_F(JobTest, SuspendStopsItsPodsAndResumeStartsThem) {
   EXPECT_EQ(active().size(), 1u);
 }
 
+TEST_F(JobTest, MorePodsThanFitIntoOnePlanAreStoppedByTheNext) {
+  cluster_.create(
+      backup_job([](Json& spec) { spec.update({{"completions", 900}, {"parallelism", 900}}); }));
+  while (active().size() < 900) ASSERT_LE(sync(), kJobBurst + 1);
+  Json json = job();
+  json["spec"]["suspend"] = true;
+  cluster_.update(json);
+  for (int plans = 0; !active().empty(); ++plans) {
+    ASSERT_LT(plans, 3);
+    ASSERT_LE(sync(), kJobWritesMax + 1);
+    EXPECT_EQ(job()["status"]["active"], active().size());
+  }
+}
+
+TEST_F(JobTest, MoreEndsThanFitIntoOnePlanAreAllCountedBeforeMorePodsAreMade) {
+  cluster_.create(
+      backup_job([](Json& spec) { spec.update({{"completions", 700}, {"parallelism", 600}}); }));
+  while (active().size() < 600) sync();
+  for (const std::string& name : active()) cluster_.finish(name, true);
+  EXPECT_EQ(sync(), kJobWritesMax + 1);
+  EXPECT_EQ(job()["status"]["succeeded"], kJobWritesMax);
+  EXPECT_TRUE(active().empty());
+  sync();
+  EXPECT_EQ(job()["status"]["succeeded"], 600);
+  EXPECT_EQ(active().size(), 100u);
+}
+
+TEST_F(JobTest, AFinalizerOutlivesItsTime) {
+  cluster_.create(backup_job([](Json& spec) { spec["ttlSecondsAfterFinished"] = 0; }));
+  Json json = job();
+  json["metadata"]["finalizers"] = Json::array({"example.org/report"});
+  cluster_.update(json);
+  sync();
+  cluster_.finish(active()[0], true);
+  sync();
+  sync();
+  ASSERT_FALSE(job().is_null());
+  EXPECT_TRUE(job()["metadata"].contains("deletionTimestamp"));
+}
+
 TEST_F(JobTest, AWorkQueueEndsWhenOneSucceededAndAllHaveEnded) {
   cluster_.create(backup_job([](Json& spec) {
     spec.erase("completions");

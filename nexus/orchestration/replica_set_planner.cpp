@@ -84,10 +84,12 @@ Plan plan_replica_set(const ReplicaSet& set, const std::vector<PodSummaryPtr>& p
 
   const OwnerReference self = controller_reference(set.object->json);
   for (const PodSummaryPtr& pod : claimed.orphans) {
+    if (plan.writes.size() == kReplicaBurst) break;
     plan.writes.push_back(adoption_of(*pod->object, self));
   }
   for (const PodSummaryPtr& pod : claimed.owned) {
     if (pod->state.terminating || set.selector.matches(pod->meta.labels)) continue;
+    if (plan.writes.size() == kReplicaBurst) break;
     plan.writes.push_back(release_of(*pod->object, set.meta.uid));
   }
   if (!plan.writes.empty()) return plan;  // count again when they are ours

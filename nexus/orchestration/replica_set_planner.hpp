@@ -8,7 +8,8 @@
 
 namespace nexus::orchestration {
 
-/// Pods created or deleted by one plan; what is left is planned when these are there.
+/// Pods created, deleted, adopted or let go by one plan; what is left is planned when these are
+/// there.
 inline constexpr std::size_t kReplicaBurst = 250;
 
 /// Keeps as many pods as wanted. `pods`: all of its namespace.
