@@ -211,6 +211,7 @@ std::vector<EndpointPod> ClusterOrchestrator::endpoint_pods(const std::string& n
   for_each_in(view_, "Pod", name_space, [&](const ObjectPtr& object) {
     const PodLifecycle* life = pods_.find(text(at(object->json, "metadata"), "uid"));
     if (life != nullptr) {
+      if (finished(life->phase())) return;
       // Ours: what is true now, whether it has been written or not.
       out.push_back({.pod = life->pod(), .ready = life->ready(), .addresses = life->addresses()});
       return;
@@ -219,6 +220,7 @@ std::vector<EndpointPod> ClusterOrchestrator::endpoint_pods(const std::string& n
     if (!pod) return;
     // A pod of this node without a lifecycle is not running here.
     const PodState state = read_pod_state(object->json);
+    if (finished(state.phase)) return;
     const bool elsewhere = !(*pod)->node.empty() && (*pod)->node != node_.name;
     out.push_back({.pod = *pod, .ready = elsewhere && state.ready, .addresses = state.addresses});
   });

@@ -32,7 +32,8 @@ class ClusterOrchestrator final : public Orchestrator {
   bool ready() const { return pods_.started(); }
   /// Addresses for a service before it is stored: the `allot` of the API server.
   ServiceAddresses& service_addresses() { return services_; }
-  /// Pods of a namespace with what is true of them now, for Endpoints objects.
+  /// Pods of a namespace that have not finished, with what is true of them now, for Endpoints
+  /// objects.
   std::vector<EndpointPod> endpoint_pods(const std::string& name_space) const;
   /// Objects of kind Endpoints and EndpointSlice, computed: of one namespace, or of all.
   std::vector<Json> endpoints(const std::optional<std::string>& name_space) const;

@@ -281,6 +281,16 @@ TEST_F(DriverTest, FilesOfAVolumeFollowTheirConfigMap) {
   EXPECT_TRUE(runs(0));
 }
 
+TEST_F(DriverTest, FilesThatCouldNotBeWrittenAreWrittenLater) {
+  cluster_.start();
+  cluster_.apply(kPod);
+  cluster_.driver.set_lost(true);
+  cluster_.edit({"ConfigMap", "default", "colors"}, [](Json& map) { map["data"]["sky"] = "red"; });
+  cluster_.driver.set_lost(false);
+  cluster_.advance(kConfigRetry);
+  EXPECT_EQ(std::get<FilesVolume>(pod().spec.volumes.at(0).source).files.at(0).content, "red");
+}
+
 TEST_F(DriverTest, AFullDiskHoldsNothingUpForEver) {
   cluster_.start();
   bool full = true;

@@ -9,7 +9,9 @@
 namespace nexus::orchestration {
 
 void EventLog::record(EventNote note, std::string source, base::WallTime now) {
-  ++sequence_;
+  // Ahead of whatever a daemon before us gave out, so that a watch goes on after a restart.
+  const auto micros = std::chrono::duration_cast<std::chrono::microseconds>(now.time_since_epoch());
+  sequence_ = std::max(sequence_ + 1, static_cast<std::uint64_t>(micros.count()));
   const auto same = std::find_if(records_.rbegin(), records_.rend(), [&](const EventRecord& each) {
     return each.note == note && each.source == source;
   });

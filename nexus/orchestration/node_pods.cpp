@@ -112,7 +112,8 @@ void NodePods::deliver(const std::string& uid, PodEvent event) {
 void NodePods::step(Worker& worker, PodEvent event) {
   if (stopped_) return;
   PodLifecycle& life = worker.life;
-  const bool was_ready = life.ready(), had_sandbox = life.sandbox_ready();
+  const bool was_ready = life.ready(), had_sandbox = life.sandbox_ready(),
+             had_finished = finished(life.phase());
   const std::vector<std::string> had = life.addresses();
   for (PodEffect& effect : life.step(std::move(event), now_of(needs_.clock)))
     perform(worker, std::move(effect));
@@ -126,7 +127,8 @@ void NodePods::step(Worker& worker, PodEvent event) {
       step(*found->second, pod_event::Tick{});
     });
   }
-  if (life.ready() != was_ready || life.addresses() != had)
+  if (life.ready() != was_ready || finished(life.phase()) != had_finished ||
+      life.addresses() != had)
     publisher_.changed(worker.ref.name_space);
   // Configuration may have changed while the sandbox was made.
   if (!had_sandbox && life.sandbox_ready()) refresh_files(worker);
@@ -135,6 +137,8 @@ void NodePods::step(Worker& worker, PodEvent event) {
     start_seconds_.observe(
         std::chrono::duration<double>(needs_.clock.now() - worker.since).count());
   }
+  if (finished(life.phase()) && life.sandbox_ready() && !life.pod()->meta.deletion)
+    keep_finished(worker);
   schedule_status(worker);
   drop_if_gone(worker.uid);
 }
@@ -145,6 +149,7 @@ void NodePods::drop_if_gone(const std::string& uid) {
   Worker& worker = *found->second;
   if (worker.alarm) needs_.alarms.cancel(*worker.alarm);
   if (worker.write_alarm) needs_.alarms.cancel(*worker.write_alarm);
+  if (worker.kept) std::erase(kept_, uid);
   publisher_.changed(worker.ref.name_space);
   workers_.erase(found);
 }
@@ -306,6 +311,24 @@ base::Task<> NodePods::remove_stray(std::string uid) {
   needs_.log.warning("stray pod not removed", {{"uid", uid}, {"error", removed.error()}});
   needs_.alarms.call_at(needs_.clock.now() + kResyncRetry, [this, uid] {
     if (!workers_.contains(uid)) spawn_later(scope_, remove_stray(uid));
+  });
+}
+
+void NodePods::keep_finished(Worker& worker) {
+  if (std::exchange(worker.kept, true)) return;
+  kept_.push_back(worker.uid);
+  if (kept_.size() <= kFinishedKeptMax) return;
+  spawn_later(scope_, discard(std::move(kept_.front())));
+  kept_.pop_front();
+}
+
+/// To the lifecycle nothing has changed: when the object is deleted, it finds the work done.
+base::Task<> NodePods::discard(std::string uid) {
+  auto removed = co_await needs_.driver.remove_pod(uid);
+  if (removed || !workers_.contains(uid)) co_return;
+  needs_.log.warning("finished pod not removed", {{"uid", uid}, {"error", removed.error()}});
+  needs_.alarms.call_at(needs_.clock.now() + kResyncRetry, [this, uid] {
+    if (workers_.contains(uid)) spawn_later(scope_, discard(uid));
   });
 }
 

@@ -6,6 +6,7 @@
 // does are written afterwards. A crash in between is harmless, for the driver knows what runs.
 
 #include <base/async/task_scope.hpp>
+#include <deque>
 #include <memory>
 #include <set>
 #include <unordered_map>
@@ -14,6 +15,10 @@
 #include "orchestration/pod_calls.hpp"
 
 namespace nexus::orchestration {
+
+/// Pods that have finished and whose logs, volumes and addresses are still there. A node has a few
+/// hundred addresses; of more pods than this the oldest keep their status only.
+inline constexpr std::size_t kFinishedKeptMax = 64;
 
 class NodePods {
  public:
@@ -57,6 +62,8 @@ class NodePods {
   base::Task<> resynchronise();
   void remove_strays(const Existing& left);
   base::Task<> remove_stray(std::string uid);
+  void keep_finished(Worker& worker);
+  base::Task<> discard(std::string uid);
 
   void schedule_status(Worker& worker);
   void write_now(Worker& worker);
@@ -76,8 +83,9 @@ class NodePods {
   PodCalls calls_;
   Actor actor_;
   std::unordered_map<std::string, std::unique_ptr<Worker>> workers_;  // by uid
-  Existing existing_;          // of the driver, not taken over yet
-  std::uint64_t changes_ = 0;  // of what the driver has, as far as we know
+  std::deque<std::string> kept_;  // finished pods that the driver has, by uid; oldest first
+  Existing existing_;             // of the driver, not taken over yet
+  std::uint64_t changes_ = 0;     // of what the driver has, as far as we know
   bool started_ = false;
   bool stopped_ = false;
   base::Histogram& start_seconds_;

@@ -96,6 +96,10 @@ base::Result<std::shared_ptr<const Pod>> read_pod(ObjectPtr object);
 
 enum class PodPhase : std::uint8_t { Pending, Running, Succeeded, Failed, Unknown };
 std::string_view to_text(PodPhase phase);
+/// Nothing of the pod runs, or ever will.
+constexpr bool finished(PodPhase phase) {
+  return phase == PodPhase::Succeeded || phase == PodPhase::Failed;
+}
 
 /// What planners count, from the stored status.
 struct PodState {
@@ -109,9 +113,7 @@ struct PodState {
   bool leaving = false;  ///< Being deleted, and the network may still lead to it.
 
   /// Neither finished nor being deleted: counts as a replica.
-  bool active() const {
-    return !terminating && phase != PodPhase::Succeeded && phase != PodPhase::Failed;
-  }
+  bool active() const { return !terminating && !finished(phase); }
   /// Ready for `min_ready_seconds`.
   bool available(std::int64_t min_ready_seconds, base::WallTime now) const {
     return ready && ready_since + std::chrono::seconds(min_ready_seconds) <= now;

@@ -54,18 +54,18 @@ PodBinder::PodBinder(const base::Executor& executor, const OrchestratorNeeds& ne
 
 void PodBinder::open() {
   open_ = true;
-  std::vector<ObjectPtr> unbound;
+  std::vector<ObjectPtr> homeless;
   for (const auto& [key, object] : view_.all("Pod")) {
     const std::string node = text(at(object->json, "spec"), "nodeName");
     const std::string uid = text(at(object->json, "metadata"), "uid");
     // One that runs here without its place being written is accounted as placed here.
-    if (node.empty() && pods_.find(uid) == nullptr) {
-      unbound.push_back(object);
+    if (pods_.find(uid) == nullptr && (node.empty() || !exists(node))) {
+      homeless.push_back(object);
     } else if (!finished(object->json)) {
       if (const auto pod = read_pod(object)) account(**pod, node.empty() ? node_.name : node);
     }
   }
-  for (const ObjectPtr& object : unbound) changed(object);
+  for (const ObjectPtr& object : homeless) changed(object);
 }
 
 void PodBinder::account(const Pod& pod, const std::string& node) {
@@ -88,7 +88,9 @@ void PodBinder::changed(const ObjectPtr& object) {
     no_longer_waits(uid);
     return pods_.desired(object);
   }
-  if (!bound.empty() || assumed) return;
+  // A pod that names a node which there is not runs nowhere: nobody else would let it go.
+  const bool nowhere = !bound.empty() && !exists(bound);
+  if (!nowhere && (!bound.empty() || assumed)) return;
   if (find(json, "metadata", "deletionTimestamp") != nullptr) {
     no_longer_waits(uid);
     spawn_later(scope_, drop(object));
@@ -97,7 +99,15 @@ void PodBinder::changed(const ObjectPtr& object) {
   if (finished(json)) return;
   auto pod = read_pod(object);
   if (!pod) return report(Pod{.object = object, .meta = read_metadata(json)}, pod.error());
+  if (nowhere) {
+    return report(
+        **pod, base::make_error(base::Errc::NotFound, fmt::format("there is no node {}", bound)));
+  }
   place(*pod);
+}
+
+bool PodBinder::exists(const std::string& node) const {
+  return node == node_.name || view_.find({"Node", "", node}) != nullptr;
 }
 
 void PodBinder::no_longer_waits(const std::string& uid) {
@@ -191,7 +201,7 @@ base::Task<> PodBinder::write(ObjectWrite write) {
   }
 }
 
-/// A pod that never ran goes at once, or says that it failed when somebody waits to see that.
+/// A pod that runs nowhere goes at once, or says that it failed when somebody waits to see that.
 base::Task<> PodBinder::drop(ObjectPtr pod) {
   const Metadata meta = read_metadata(pod->json);
   if (meta.finalizers.empty()) {
@@ -208,7 +218,7 @@ base::Task<> PodBinder::drop(ObjectPtr pod) {
   if (!status.is_object()) status = Json::object();
   status["phase"] = "Failed";
   status["reason"] = "Deleted";
-  status["message"] = "deleted before it was placed";
+  status["message"] = "deleted before it ran on a node";
   co_await write(status_of(*pod, std::move(status)));
 }
 

@@ -30,6 +30,7 @@ class PodBinder {
     std::string node;
     Requests requests;
   };
+  bool exists(const std::string& node) const;
   void account(const Pod& pod, const std::string& node);
   void place(const std::shared_ptr<const Pod>& pod);
   void no_longer_waits(const std::string& uid);

@@ -18,6 +18,7 @@ struct NodePods::Worker {
   bool deleting = false;
   bool object_gone = false;
   bool was_running = false;
+  bool kept = false;  ///< Counted among the finished pods that are kept.
   base::MonotonicTime since{};
   std::map<std::string, std::string> files;  ///< Digest of each volume's files as last applied.
   bool files_changed = false;                ///< They are to be looked at,

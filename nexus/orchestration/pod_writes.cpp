@@ -123,9 +123,7 @@ base::Task<> NodePods::delete_object(std::string uid) {
   auto removed = co_await needs_.objects.remove(actor_, ref, {.uid = uid, .revision = {}});
   found = workers_.find(uid);
   if (found == workers_.end()) co_return;
-  if (removed || removed.error().code == base::Errc::NotFound ||
-      removed.error().code == base::Errc::Conflict)
-    co_return;
+  if (removed || removed.error().code == base::Errc::NotFound) co_return;
   needs_.log.warning("a pod's object not removed", {{"pod", ref.name}, {"error", removed.error()}});
   needs_.alarms.call_at(needs_.clock.now() + kWriteRetry, [this, uid] {
     const auto again = workers_.find(uid);
@@ -183,6 +181,10 @@ base::Task<> NodePods::update_files(std::string uid) {
       } else if (updated.error().code != base::Errc::NotFound) {
         tell(*pod,
              {true, "FailedMount", "volume " + volume.name + ": " + updated.error().describe()});
+        needs_.alarms.call_at(needs_.clock.now() + kConfigRetry, [this, uid] {
+          const auto again = workers_.find(uid);
+          if (again != workers_.end()) refresh_files(*again->second);
+        });
       }
     }
   }

@@ -232,6 +232,73 @@ spec: {nodeSelector: {moon: "yes"}, containers: [{name: c, image: "c:1"}]}
   EXPECT_THAT(cluster_.store.all("Pod"), IsEmpty());
 }
 
+TEST_F(WorkloadsTest, APodThatNamesANodeWhichThereIsNotSaysSoAndCanBeDeleted) {
+  cluster_.apply(R"(
+apiVersion: v1
+kind: Pod
+metadata: {name: far}
+spec: {nodeName: nosuch, containers: [{name: c, image: "c:1"}]}
+)");
+  const ObjectRef far{"Pod", "default", "far"};
+  EXPECT_THAT(cluster_.reasons(far), Contains("FailedScheduling"));
+  const Json status = at(cluster_.get(far), "status");
+  const Json* scheduled = find_condition(status, "PodScheduled");
+  ASSERT_NE(scheduled, nullptr);
+  EXPECT_EQ(text(*scheduled, "message"), "there is no node nosuch");
+  cluster_.remove(far);
+  EXPECT_THAT(cluster_.store.all("Pod"), IsEmpty());
+
+  cluster_.apply(R"(
+apiVersion: v1
+kind: Pod
+metadata: {name: far}
+spec: {nodeName: nosuch, containers: [{name: c, image: "c:1"}]}
+)");
+  cluster_.crash();
+  ASSERT_TRUE(cluster_.store.put(*background_deletion_of(*cluster_.store.find(far), {})));
+  cluster_.start();
+  EXPECT_THAT(cluster_.store.all("Pod"), IsEmpty());
+}
+
+TEST_F(WorkloadsTest, PodsThatHaveFinishedDoNotUseUpTheNode) {
+  cluster_.driver.exits_at_once["sum:1"] = 0;
+  const auto count = static_cast<std::int64_t>(kFinishedKeptMax) + 20;
+  std::string many(kJob);
+  many.replace(many.find("completions: 3"), 14, "completions: " + std::to_string(count));
+  many.replace(many.find("parallelism: 2"), 14, "parallelism: 9");
+  cluster_.apply(many);
+  ASSERT_TRUE(complete("Job", "sum"));
+  cluster_.settle();
+  EXPECT_EQ(cluster_.driver.pods.size(), kFinishedKeptMax);
+  EXPECT_EQ(cluster_.state("Job", "sum").ready, count);
+  // What is deleted makes room, and a new daemon begins with what there is.
+  cluster_.remove({"Pod", "default", cluster_.driver.pods.begin()->second.spec.name});
+  ASSERT_TRUE(
+      cluster_.wait_for([&] { return cluster_.driver.pods.size() == kFinishedKeptMax - 1; }));
+  cluster_.crash();
+  cluster_.start();
+  EXPECT_EQ(cluster_.driver.pods.size(), kFinishedKeptMax - 1);
+  EXPECT_EQ(cluster_.state("Job", "sum").ready, count);
+}
+
+TEST_F(WorkloadsTest, APodThatHasFinishedIsNoEndpoint) {
+  cluster_.apply(R"(
+apiVersion: v1
+kind: Pod
+metadata: {name: once, labels: {app: once}}
+spec: {restartPolicy: Never, containers: [{name: c, image: "c:1"}]}
+---
+apiVersion: v1
+kind: Service
+metadata: {name: once}
+spec: {selector: {app: once}, publishNotReadyAddresses: true, ports: [{port: 80}]}
+)");
+  EXPECT_THAT(cluster_.backends("once"), SizeIs(2));
+  cluster_.driver.exit_container(cluster_.uid_of("once"), "c", 0);
+  cluster_.settle();
+  EXPECT_THAT(cluster_.backends("once"), IsEmpty());
+}
+
 TEST_F(WorkloadsTest, AnImageThatCannotBeFetchedIsTriedAgain) {
   bool there = false;
   cluster_.driver.on_pull = [&](const std::string&) -> std::optional<base::Error> {
