@@ -148,8 +148,14 @@ base::Task<> KeeperClient::write_frames(std::shared_ptr<asio::posix::stream_desc
 base::Result<> KeeperClient::take(Frame frame) {
   if (frame.header.kind == keeper::FrameKind::Reply) {
     const auto found = pending_.find(frame.header.id);
-    if (found == pending_.end()) return {};  // its caller gave up
     TRY(keeper::Reply reply, keeper::decode_reply(frame.body));
+    if (found == pending_.end()) {
+      // Its caller gave up: nobody would ever end what was begun for it.
+      if (const auto* session = std::get_if<keeper::SessionOpened>(&reply);
+          session && session->session)
+        close_session(session->session);
+      return {};
+    }
     auto pending = std::move(found->second);
     pending_.erase(found);
     if (auto* failed = std::get_if<keeper::Failed>(&reply)) {

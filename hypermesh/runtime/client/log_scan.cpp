@@ -111,7 +111,7 @@ base::Result<> LogScan::begin() {
 // ones open at its place.
 void LogScan::skip_to_tail() {
   std::uint64_t wanted = *options_.tail_lines;
-  if (wanted == 0) {
+  if (wanted == 0 && !waiting_.empty()) {
     fd_.reset(::open(waiting_.back().c_str(), O_RDONLY | O_CLOEXEC));
     if (fd_) ::lseek(fd_.get(), 0, SEEK_END);
     waiting_.clear();
@@ -155,7 +155,9 @@ bool LogScan::superseded() const {
   struct stat status{};
   const ino_t now = inode_of(fmt::format("{}/{}.log", options_.folder, attempt_));
   if (now != 0 && ::fstat(fd_.get(), &status) == 0 && status.st_ino != now) return true;
-  return !options_.previous && attempts().back() > attempt_;
+  const auto found = attempts();
+  // None: the pod is being removed, and what is open is all there will be.
+  return !options_.previous && !found.empty() && found.back() > attempt_;
 }
 
 base::Result<bool> LogScan::open_next() {
@@ -216,9 +218,9 @@ base::Result<std::vector<nexus::LogRecord>> LogScan::next_batch() {
       records.push_back(*std::move(record));
     }
     buffer_.erase(0, start);
-    if (records.size() >= kBatchRecords ||
-        buffer_.size() > 2 * keeper::kLogRecordBytesMax + kReadBytes)
-      break;
+    if (records.size() >= kBatchRecords) break;
+    // No line of ours: the rest of it will be passed over as damaged, too.
+    if (buffer_.size() > keeper::kLogRecordBytesMax) buffer_.clear();
     TRY(const bool more, refill());
     if (!more) break;
   }
