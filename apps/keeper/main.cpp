@@ -1,6 +1,9 @@
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sched.h>
+#include <sys/file.h>
 #include <sys/mount.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -106,9 +109,16 @@ base::Result<> run(const CommandLine& line, base::LogSink& sink) {
 }
 
 base::Result<> clean_up(const CommandLine& line) {
+  const std::string state = (line.state.empty() ? line.node_home / "keeper" : line.state).string();
+  const UniqueFd lock(::open((state + "/lock").c_str(), O_RDWR | O_CLOEXEC));
+  if (lock && ::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
+    return std::unexpected(
+        base::with_hint(base::make_error(base::Errc::FailedPrecondition,
+                                         fmt::format("a keeper works in {}", state)),
+                        "end it first: it takes away what it made"));
+  }
   TRY(const auto cgroups, open_cgroups());
-  TRY_DO(clean_up_node(*cgroups, "/" + datapath::node_cgroup_name(line.node_home),
-                       (line.state.empty() ? line.node_home / "keeper" : line.state).string(),
+  TRY_DO(clean_up_node(*cgroups, "/" + datapath::node_cgroup_name(line.node_home), state,
                        line.run.empty() ? "/run/hypermesh-keeper" : line.run.string()));
   return datapath::remove_machine_link(line.node_home);
 }
@@ -122,6 +132,7 @@ int report(const base::Error& error) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  ::umask(022);
   const auto line = parse_command_line({argv + 1, argv + argc});
   if (!line) return report(line.error()), 2;
   switch (line->action) {

@@ -54,6 +54,18 @@ base::Result<> complete(CommandLine& line, bool uid_given, bool gid_given, bool 
   if (!line.node_home.is_absolute())
     return wrong(
         fmt::format("--node-home is \"{}\"; must be an absolute path", line.node_home.string()));
+  for (const auto& [option, path] :
+       {std::pair{"--state", &line.state}, std::pair{"--run", &line.run},
+        std::pair{"--socket", &line.socket}}) {
+    // Folders are made and emptied there: never a whole top-level one.
+    if (path->empty() ||
+        (path->is_absolute() && path->has_filename() && path->parent_path() != path->root_path()))
+      continue;
+    return wrong(
+        fmt::format("{} is \"{}\"; must be an absolute path below a top-level folder, "
+                    "without a slash at its end",
+                    option, path->string()));
+  }
   if (line.id_base < kIdBaseMin || line.id_base > kIdBaseMax || line.id_base % 65'536 != 0) {
     return wrong(fmt::format("--id-base is {}; must be a multiple of 65536 from {} to {}",
                              line.id_base, kIdBaseMin, kIdBaseMax));

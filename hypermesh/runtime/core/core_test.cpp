@@ -272,6 +272,8 @@ TEST(PodFiles, NameThePodAndItsServers) {
   EXPECT_NE(hosts.find("fd00::2\tweb-1\n10.9.1.2\tweb-1\n10.1.2.3\tdb.local\n"), std::string::npos);
   pod.hostname = "other";
   EXPECT_EQ(pod_hostname(pod), "other");
+  pod.hostname = std::string(62, 'a') + "-5d4f9c7b6d-x2x7k";
+  EXPECT_EQ(pod_hostname(pod), std::string(62, 'a'));
 }
 
 // --- checks
@@ -354,6 +356,12 @@ TEST(RequestChecks, LinesAreNotSmuggledIntoFiles) {
   EXPECT_EQ(after(good_pod(), [](auto& r) { r.spec.sysctls = {{"kernel.core_pattern", "|/x"}}; }),
             Errc::Unsupported);
   EXPECT_EQ(after(good_pod(), [](auto& r) { r.spec.sysctls = {{"net/../kernel/x", "1"}}; }),
+            Errc::InvalidArgument);
+  EXPECT_EQ(after(good_pod(),
+                  [](auto& r) {
+                    r.spec.host_network = true;
+                    r.spec.sysctls = {{"net.ipv4.ip_forward", "1"}};
+                  }),
             Errc::InvalidArgument);
   EXPECT_EQ(after(good_pod(), [](auto& r) { r.spec.sysctls = {{"net..x", "1"}}; }),
             Errc::InvalidArgument);

@@ -5,7 +5,9 @@
 namespace hypermesh::keeper {
 
 std::string pod_hostname(const nexus::PodSpec& pod) {
-  return pod.hostname.empty() ? pod.name : pod.hostname;
+  std::string name = (pod.hostname.empty() ? pod.name : pod.hostname).substr(0, kHostNameBytesMax);
+  while (name.ends_with('-') || name.ends_with('.')) name.pop_back();
+  return name;
 }
 
 std::string hosts_file(const nexus::PodSpec& pod, const std::vector<std::string>& addresses) {

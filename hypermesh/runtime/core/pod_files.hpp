@@ -8,7 +8,9 @@
 
 namespace hypermesh::keeper {
 
-/// What the pod calls itself: its host name, or its name.
+inline constexpr std::size_t kHostNameBytesMax = 63;  ///< The kernel takes 64.
+
+/// What the pod calls itself: its host name, or its name; cut as kubelet cuts it.
 std::string pod_hostname(const nexus::PodSpec& pod);
 /// /etc/hosts. `addresses` are the pod's own.
 std::string hosts_file(const nexus::PodSpec& pod, const std::vector<std::string>& addresses);

@@ -170,7 +170,14 @@ base::Result<> check_pod(const nexus::PodSpec& pod) {
     TRY_DO(check_word(address, "a host alias' address"));
     TRY_DO(check_word(name, "a host alias"));
   }
-  for (const auto& [name, value] : pod.sysctls) TRY_DO(check_sysctl(name, value));
+  for (const auto& [name, value] : pod.sysctls) {
+    TRY_DO(check_sysctl(name, value));
+    if (pod.host_network && name.starts_with("net.")) {
+      return base::fail(
+          Errc::InvalidArgument,
+          fmt::format("sysctl {} would be the machine's: the pod shares its network", name));
+    }
+  }
   if (pod.fs_group && *pod.fs_group >= kContainerIds && !pod.host_users) {
     return base::fail(Errc::InvalidArgument,
                       fmt::format("fsGroup {} does not exist in the pod, whose ids are 0 to 65535",

@@ -56,6 +56,8 @@ class LayerStore {
   base::Result<std::uint64_t> remove(LayerId id);
   /// The folder to mount as a lower: "<root>/<id>/fs".
   std::string folder(LayerId id) const;
+  /// What a copy of this process needs to work in the store.
+  int descriptor() const { return root_.get(); }
 
  private:
   LayerStore(LayerStoreOptions options, Fd root)

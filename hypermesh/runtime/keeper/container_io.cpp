@@ -16,6 +16,9 @@ namespace {
 constexpr std::size_t kReadBytes = 64u << 10;
 /// Of one stream before the loop looks at the others again.
 constexpr std::size_t kReadsPerTurn = 4;
+/// Of one stream at its end: more than a pipe holds. Whoever was handed the pipe's other end by the
+/// container, and goes on to write, is not read for ever.
+constexpr std::size_t kLastReadsMax = 256;
 constexpr auto kPause = std::chrono::milliseconds(50);
 
 // One buffer for all: it is empty between two events.
@@ -99,7 +102,7 @@ void ContainerIo::read_stream(Stream& stream, bool to_the_end) {
   budget_time_ = now;
   auto& buffer = read_buffer();
   std::string records;
-  for (std::size_t turn = 0; to_the_end || turn < kReadsPerTurn; ++turn) {
+  for (std::size_t turn = 0; turn < (to_the_end ? kLastReadsMax : kReadsPerTurn); ++turn) {
     if (!to_the_end && budget_ < kReadBytes) {
       pause();
       break;
@@ -169,11 +172,10 @@ base::Result<UniqueFd> ContainerIo::attach() {
   return theirs;
 }
 
-void ContainerIo::detach(const std::shared_ptr<Attachment>& attachment) {
-  const auto keep = attachment;
-  if (keep->socket) loop_.unwatch(keep->socket.get());
-  keep->socket.reset();
-  std::erase(attached_, keep);
+void ContainerIo::detach(std::shared_ptr<Attachment> attachment) {
+  if (attachment->socket) loop_.unwatch(attachment->socket.get());
+  attachment->socket.reset();
+  std::erase(attached_, attachment);
 }
 
 void ContainerIo::copy_to_attached(bool is_stderr, std::string_view data) {
@@ -213,7 +215,8 @@ void ContainerIo::read_attached(const std::shared_ptr<Attachment>& attachment) {
       write_input(attachment);
       break;
     case AttachFrame::CloseStdin:
-      input_.reset();
+      attachment->ends_input = true;
+      write_input(attachment);
       break;
     case AttachFrame::Resize:
       if (terminal_ && data.size() == 4) {
@@ -241,12 +244,16 @@ void ContainerIo::write_input(const std::shared_ptr<Attachment>& attachment) {
     if (count < 0) break;
     attachment->waiting.erase(0, static_cast<std::size_t>(count));
   }
+  if (attachment->ends_input && attachment->waiting.empty()) input_.reset();
   // A full pipe holds the client back: it is not read until the container has taken what waits.
   const bool full = attachment->waiting.size() >= kInputWaitingBytesMax;
   if (attachment->socket) loop_.change(attachment->socket.get(), full ? 0 : EPOLLIN);
-  if (!attachment->waiting.empty()) {
+  if (!attachment->waiting.empty() && !std::exchange(attachment->retrying, true)) {
     loop_.after(kPause, [this, weak = std::weak_ptr<Attachment>(attachment)] {
-      if (const auto alive = weak.lock(); alive && alive->socket) write_input(alive);
+      const auto alive = weak.lock();
+      if (!alive || !alive->socket) return;
+      alive->retrying = false;
+      write_input(alive);
     });
   }
 }

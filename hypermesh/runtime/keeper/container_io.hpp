@@ -56,7 +56,9 @@ class ContainerIo {
   };
   struct Attachment {
     UniqueFd socket;
-    std::string waiting;  ///< Input that the container does not take yet.
+    std::string waiting;      ///< Input that the container does not take yet.
+    bool ends_input = false;  ///< After what waits.
+    bool retrying = false;    ///< A timer is set for what waits.
   };
 
   void read_stream(Stream& stream, bool to_the_end);
@@ -65,7 +67,7 @@ class ContainerIo {
   void copy_to_attached(bool is_stderr, std::string_view data);
   void read_attached(const std::shared_ptr<Attachment>& attachment);
   void write_input(const std::shared_ptr<Attachment>& attachment);
-  void detach(const std::shared_ptr<Attachment>& attachment);
+  void detach(std::shared_ptr<Attachment> attachment);
   std::string note_time() const;
 
   Loop& loop_;

@@ -5,6 +5,7 @@
 #include <sys/file.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -129,6 +130,7 @@ base::Result<> Keeper::recover() {
   }
   TRY_DO(make_folder(options_.run_folder, 0711));
   TRY_DO(make_folder(options_.run_folder + "/oci", 0700));
+  TRY_DO(make_folder(options_.run_folder + "/pods", 0711));
   for (const auto& uid : list_folder(options_.state_folder + "/pods")) {
     auto recovered = recover_pod(uid);
     if (recovered) continue;
@@ -268,20 +270,25 @@ Job<void> Keeper::shut_down(base::Duration grace) {
   for (auto& [id, session] : sessions_) ::kill(session.pid, SIGKILL);
   std::vector<std::shared_ptr<Pod>> pods;
   for (auto& [uid, pod] : pods_) pods.push_back(pod);
+  // Each is told once: to many programs a second signal means to end at once.
+  std::set<const Container*> told;
+  const auto tell = [&](const Container& container) {
+    if (!container.running() || !told.insert(&container).second) return;
+    const int signal = grace > base::Duration::zero() ? container.record.stop_signal : SIGKILL;
+    ::syscall(SYS_pidfd_send_signal, container.process.get(), signal, nullptr, 0);
+  };
   // All at once, then one after the other.
   for (const auto& pod : pods) {
-    for (auto& [name, container] : pod->containers) {
-      if (!container->running()) continue;
-      const int signal = grace > base::Duration::zero() ? container->record.stop_signal : SIGKILL;
-      (void)signal_container({container->id(), signal});
-    }
+    for (const auto& [name, container] : pod->containers) tell(*container);
   }
   const base::MonotonicTime end = clock_.now() + grace;
   for (const auto& pod : pods) {
     const auto containers = pod->containers;
     for (const auto& [name, container] : containers) {
+      while (container->starting) co_await container->changed.wait();
+      tell(*container);
       const auto left = std::max(end - clock_.now(), base::Duration::zero());
-      if (container->running()) (void)co_await stop_container({container->id(), left});
+      if (container->running()) (void)co_await await_end(container, left);
     }
     while (pod->starts > 0 || pod->busy) co_await pod->changed.wait();
     if (auto dropped = drop_sandbox(*pod); !dropped) {
@@ -326,7 +333,7 @@ base::Result<Keeper::Container*> Keeper::find_running(const nexus::ContainerId& 
 }
 
 Job<base::Result<>> Keeper::run_in_copy(std::function<int()> body, std::string what) {
-  auto child = start_copy(body);
+  auto child = start_copy({}, body);
   if (!child) co_return std::unexpected(std::move(child).error());
   const auto status = co_await loop_.exit_of(*child, std::chrono::hours(1));
   if (status == 0) co_return base::Result<>{};

@@ -6,12 +6,14 @@
 // It does what it is asked for and decides nothing: no restarts, no order, no policy. What it does
 // it writes down, so that its successor knows what there was (records.hpp):
 //
-//   <state>/pods/<uid>/record                        and hosts, resolv.conf, hostname, shm,
-//   volumes/ <state>/pods/<uid>/containers/<name>/<attempt>/  record; upper, work, rootfs, mounts
-//   while it runs <state>/logs/<uid>/<name>/<attempt>.log          the daemon may read these
+//   <state>/pods/<uid>/                              record; hosts, resolv.conf, hostname, shm,
+//                                                    volumes
+//   <state>/pods/<uid>/containers/<name>/<attempt>/  record; while it runs upper, work, rootfs,
+//                                                    mounts
+//   <state>/logs/<uid>/<name>/<attempt>.log          the daemon may read these
 //   <state>/layers/  <state>/volumes/
-//   <run>/oci/  <run>/<uid>/<name>-<attempt>/        what the OCI runtime reads and keeps; not on
-//   disk
+//   <run>/oci/  <run>/pods/<uid>/<name>-<attempt>/   what the OCI runtime reads and keeps; not on
+//                                                    disk
 //
 // Namespaces live in descriptors of this process and mounts in its own mount namespace, so both
 // vanish with it; containers do not, and its successor ends them: nobody else could learn how they
@@ -108,6 +110,9 @@ class Keeper {
   Job<base::Result<nexus::PodStatus>> create_pod(CreatePod request);
   Job<base::Result<nexus::ContainerStatus>> start_container(StartContainer request);
   Job<base::Result<nexus::ContainerStatus>> stop_container(StopContainer request);
+  /// Kills it after `grace`. Errors: TimedOut (also then it does not end).
+  Job<base::Result<nexus::ContainerStatus>> await_end(std::shared_ptr<Container> container,
+                                                      base::Duration grace);
   base::Result<> signal_container(const SignalContainer& request);
   base::Result<> set_limits(const SetLimits& request);
   base::Result<> update_files(const UpdateFiles& request);
@@ -134,6 +139,9 @@ class Keeper {
     return options_.state_folder + "/pods/" + uid;
   }
   std::string log_folder_of(const std::string& uid) const { return log_folder() + "/" + uid; }
+  std::string work_folder_of(const std::string& uid) const {
+    return options_.run_folder + "/pods/" + uid;
+  }
   nexus::PodStatus status_of(const Pod& pod) const;
 
   // Containers.
@@ -146,6 +154,7 @@ class Keeper {
   void container_ended(const std::string& uid, const std::string& name, std::uint32_t attempt,
                        int wait_status);
   Job<void> clear_attempt(Pod& pod, std::shared_ptr<Container> container);
+  Job<void> forget_attempt(std::shared_ptr<Pod> pod, std::shared_ptr<Container> container);
   void kill_container(Container& container);
   base::Result<> write_record(const Container& container, bool durably);
   void forget_old_logs(const std::string& uid, const std::string& name, std::uint32_t attempt);
@@ -155,8 +164,9 @@ class Keeper {
   base::Result<Container*> find_container(const nexus::ContainerId& id);
   base::Result<Container*> find_running(const nexus::ContainerId& id);
   std::uint64_t open_session(ConnectionId connection, pid_t pid);
-  /// The encoded reply of `body`, which runs in a copy of this process.
-  Job<base::Result<base::Bytes>> ask_copy(std::function<Reply()> body, base::Duration limit);
+  /// The encoded reply of `body`, which runs in a copy of this process with the descriptors `kept`.
+  Job<base::Result<base::Bytes>> ask_copy(std::function<Reply()> body, std::vector<int> kept,
+                                          base::Duration limit);
   /// Runs `body` in a copy of this process. Errors: Internal when it answers other than 0.
   Job<base::Result<>> run_in_copy(std::function<int()> body, std::string what);
 

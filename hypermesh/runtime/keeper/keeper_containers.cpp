@@ -13,6 +13,7 @@
 #include <csignal>
 
 #include "runtime/core/pod_files.hpp"
+#include "runtime/core/request_checks.hpp"
 #include "runtime/core/user_lookup.hpp"
 #include "runtime/keeper/keeper_state.hpp"
 #include "runtime/keeper/process_file.hpp"
@@ -32,6 +33,8 @@ constexpr std::uint64_t kStartMemoryBytesMin = 24u << 20;
 constexpr std::uint64_t kStartProcessesMin = 16;
 /// A kill for memory that did not end the container by now hit another process of it.
 constexpr auto kOomClaimDelay = std::chrono::seconds(1);
+/// Longer is as good as for ever, and a sum with it would overflow.
+constexpr base::Duration kGraceMax = std::chrono::hours(24 * 365);
 /// After SIGKILL the kernel needs no longer than this, unless a process hangs in it.
 constexpr auto kKillLimit = std::chrono::seconds(30);
 
@@ -138,6 +141,11 @@ Job<base::Result<nexus::ContainerStatus>> Keeper::start_container(StartContainer
     co_return base::fail(Errc::NotFound, fmt::format("pod {} is being removed", id.pod_uid));
 
   const auto previous = pod->containers.contains(id.name) ? pod->containers.at(id.name) : nullptr;
+  if (!previous && pod->containers.size() >= kContainersMax) {
+    co_return base::fail(Errc::ResourceExhausted,
+                         fmt::format("pod {} has {} containers; at most {} are allowed",
+                                     pod->record.spec.name, kContainersMax, kContainersMax));
+  }
   const auto container = std::make_shared<Container>(loop_);
   container->starting = true;
   container->record.boot_id = boot_id_;
@@ -162,7 +170,7 @@ Job<base::Result<nexus::ContainerStatus>> Keeper::start_container(StartContainer
     while (container->running()) co_await container->changed.wait();
   }
   container->starting = false;
-  if (previous) (void)remove_tree(previous->folder);
+  if (previous) spawn(forget_attempt(pod, previous));
   if (!started) {
     if (status.state != ContainerState::Exited) {
       status.state = ContainerState::Exited;
@@ -206,7 +214,7 @@ Job<base::Result<>> Keeper::run_container(Pod& pod, Container& container,
   const auto& security = request.spec.security;
   const std::string attempt = fmt::format("{}-{}", id.name, request.spec.attempt);
   container.oci = {fmt::format("{}_{}", id.pod_uid, attempt), options_.run_folder + "/oci",
-                   fmt::format("{}/{}/{}", options_.run_folder, id.pod_uid, attempt),
+                   fmt::format("{}/{}", work_folder_of(id.pod_uid), attempt),
                    fmt::format("{}/{}/{}", options_.cgroup, id.pod_uid, attempt)};
   const std::string& top = pod_folder(id.pod_uid);
   for (const std::string& folder :
@@ -215,7 +223,7 @@ Job<base::Result<>> Keeper::run_container(Pod& pod, Container& container,
   }
   // Files in it belong to those who may read logs.
   CO_TRY_DO(make_folder(log_folder_of(id.pod_uid) + "/" + id.name, 02750, {0, options_.log_group}));
-  CO_TRY_DO(make_folder(options_.run_folder + "/" + id.pod_uid, 0711));
+  CO_TRY_DO(make_folder(work_folder_of(id.pod_uid), 0711));
   CO_TRY_DO(make_folder(container.oci.work_folder, 0711));
   forget_old_logs(id.pod_uid, id.name, request.spec.attempt);
   CO_TRY_DO(write_record(container, false));
@@ -235,6 +243,7 @@ Job<base::Result<>> Keeper::run_container(Pod& pod, Container& container,
       limits_at_start(request.spec.resources) != request.spec.resources) {
     if (auto limited = prepare_cgroup(container, request.spec.resources); !limited) {
       kill_container(container);
+      container.record.status.message = limited.error().describe();
       log_.warning("cannot set a container's limits",
                    {{"container", id.name}, {"error", limited.error()}});
     }
@@ -463,6 +472,16 @@ Job<void> Keeper::clear_attempt(Pod& pod, std::shared_ptr<Container> container) 
   keep->changed.notify();
 }
 
+// What is left of one that a later attempt took the place of: its record, and what is being
+// cleared.
+Job<void> Keeper::forget_attempt(std::shared_ptr<Pod> pod, std::shared_ptr<Container> container) {
+  ++pod->starts;
+  (void)co_await run_in_copy([&] { return remove_tree(container->folder) ? 0 : 1; },
+                             "remove an earlier attempt");
+  --pod->starts;
+  pod->changed.notify();
+}
+
 void Keeper::kill_container(Container& container) {
   container.killed = true;
   if (container.process)
@@ -480,12 +499,17 @@ Job<base::Result<nexus::ContainerStatus>> Keeper::stop_container(StopContainer r
     ::syscall(SYS_pidfd_send_signal, container->process.get(), container->record.stop_signal,
               nullptr, 0);
   }
+  co_return co_await await_end(container, std::min(request.grace, kGraceMax));
+}
+
+Job<base::Result<nexus::ContainerStatus>> Keeper::await_end(std::shared_ptr<Container> container,
+                                                            base::Duration grace) {
   const auto weak = std::weak_ptr<Container>(container);
-  const TimerId kill = loop_.after(request.grace, [this, weak] {
+  const TimerId kill = loop_.after(grace, [this, weak] {
     if (const auto alive = weak.lock(); alive && alive->running()) kill_container(*alive);
   });
   bool late = false;
-  const TimerId limit = loop_.after(request.grace + kKillLimit, [&late, weak] {
+  const TimerId limit = loop_.after(grace + kKillLimit, [&late, weak] {
     late = true;
     if (const auto alive = weak.lock()) alive->changed.notify();
   });
@@ -497,7 +521,7 @@ Job<base::Result<nexus::ContainerStatus>> Keeper::stop_container(StopContainer r
         Errc::TimedOut,
         fmt::format("container {} does not end, though it was killed: a process of it hangs "
                     "in the kernel",
-                    request.id.name));
+                    container->id().name));
   }
   co_return container->record.status;
 }

@@ -194,6 +194,18 @@ TEST_F(KeeperExecTest, WhoIsAttachedSeesAndWritesWhatTheContainerDoes) {
   EXPECT_EQ(error_of(Attach{kMain}).code, base::Errc::FailedPrecondition);
 }
 
+TEST_F(KeeperExecTest, InputThatTheContainerHasNotTakenYetOutlivesItsEnd) {
+  auto start = script("sleep 0.2; wc -c");
+  start.spec.stdin_open = true;
+  ask_for<nexus::ContainerStatus>(start);
+  Attached one{std::move(ask(Attach{kMain}).fds.at(0))};
+  // More than a pipe holds.
+  for (int i = 0; i < 4; ++i) one.send(AttachFrame::Stdin, std::string(25'000, 'x'));
+  one.send(AttachFrame::CloseStdin, "");
+  EXPECT_EQ(wait_for_exit().exit_code, 0);
+  EXPECT_EQ(log_of(), "100000\n");
+}
+
 TEST_F(KeeperExecTest, AContainerWithATerminalIsReadAndResized) {
   auto start = script("tty; read line; echo got $line; stty size; exit 4");
   start.spec.terminal = start.spec.stdin_open = true;

@@ -230,14 +230,42 @@ TEST_F(KeeperFaultTest, DamagedRecordsCostTheirPodAloneAndAreCleanedUp) {
 TEST_F(KeeperFaultTest, ShuttingDownAsksContainersFirst) {
   ask_for<nexus::PodStatus>(CreatePod{pod_spec()});
   ask_for<nexus::ContainerStatus>(
-      script("trap 'echo bye; exit 0' TERM; echo up; while :; do sleep 0.01; done"));
+      script("trap 'echo told; told=1' TERM; echo up; while [ -z $told ]; do sleep 0.01; done; "
+             "sleep 0.1; echo bye"));
   until([&] { return log_of() == "up\n"; });
   shut_down(std::chrono::seconds(20));
   EXPECT_EQ(traces(), std::vector<std::string>{});
-  EXPECT_EQ(log_of(), "up\nbye\n");
+  EXPECT_EQ(log_of(), "up\ntold\nbye\n") << "it was told once";
   EXPECT_EQ(error_of(script("true")).code, base::Errc::Unavailable);
   open_keeper();
   EXPECT_EQ(status_of().exit_code, 0);
+}
+
+TEST_F(KeeperFaultTest, ADiskWithoutRoomForALogCostsNoLogThatWasPutAside) {
+  const std::string disk = scratch_ + "/small";
+  ASSERT_TRUE(make_folder(disk, 0711));
+  ASSERT_EQ(::mount("tmpfs", disk.c_str(), "tmpfs", 0, "nr_inodes=3"), 0);  // two files
+  {
+    LogFile log(disk + "/0.log", {.file_bytes_max = 10, .files_max = 3});
+    for (const char* records : {"first----\n", "second---\n", "third----\n", "fourth---\n"})
+      log.append(records, "now");
+    EXPECT_EQ(log.dropped_bytes(), 20u);
+  }
+  EXPECT_EQ(read_file(disk + "/0.log.2", 100).value_or(""), "first----\n");
+  EXPECT_EQ(read_file(disk + "/0.log.1", 100).value_or(""), "second---\n");
+  unmount(disk);
+}
+
+TEST_F(KeeperFaultTest, OutputThatNeverEndsIsNotReadForEver) {
+  ContainerIo io(*loop_, clock_,
+                 LogFile(scratch_ + "/0.log", {.file_bytes_max = 1u << 30, .files_max = 1}));
+  // As a container's output that another one was handed and goes on to write to.
+  UniqueFd endless(::open("/dev/random", O_RDONLY | O_CLOEXEC));
+  ASSERT_TRUE(endless);
+  ASSERT_TRUE(io.use_terminal(std::move(endless)));
+  ASSERT_TRUE(io.start());
+  io.finish();
+  EXPECT_GT(fs::file_size(scratch_ + "/0.log"), 1u << 20) << "a pipe's content is read";
 }
 
 TEST_F(KeeperFaultTest, ARemovedTreeTakesNoMountAlong) {

@@ -27,9 +27,11 @@ base::Error as_error(base::BytesView bytes) {
 
 }  // namespace
 
-Job<base::Result<base::Bytes>> Keeper::ask_copy(std::function<Reply()> body, base::Duration limit) {
+Job<base::Result<base::Bytes>> Keeper::ask_copy(std::function<Reply()> body, std::vector<int> kept,
+                                                base::Duration limit) {
   CO_TRY(Pipe pipe, make_pipe());
-  CO_TRY(const pid_t child, start_copy([&] {
+  kept.push_back(pipe.write.get());
+  CO_TRY(const pid_t child, start_copy(std::move(kept), [&] {
            const base::Bytes bytes = encode_reply(body());
            base::BytesView left = bytes;
            while (!left.empty()) {
@@ -82,7 +84,7 @@ Job<base::Result<LayerReply>> Keeper::install_layer(InstallLayer request, Unique
         if (!record) return Failed{std::move(record).error()};
         return LayerReply{encode_layer_record(*record)};
       },
-      UnpackLimits{}.time_max + std::chrono::seconds(60));
+      {layers_->descriptor(), blob.get()}, UnpackLimits{}.time_max + std::chrono::seconds(60));
   layers_being_made_.erase(request.diff_id);
   layers_changed_.notify();
   if (!bytes) co_return std::unexpected(std::move(bytes).error());
@@ -115,7 +117,7 @@ Job<base::Result<BytesFreed>> Keeper::remove_layer(RemoveLayer request) {
         if (!freed) return Failed{std::move(freed).error()};
         return BytesFreed{*freed};
       },
-      std::chrono::minutes(10));
+      {layers_->descriptor()}, std::chrono::minutes(10));
   layers_being_removed_.erase(request.id);
   layers_changed_.notify();
   if (!bytes) co_return std::unexpected(std::move(bytes).error());

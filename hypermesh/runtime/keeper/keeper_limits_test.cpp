@@ -152,7 +152,7 @@ class CgroupsV2Test : public ::testing::Test {
   }
   pid_t start_in_group(const std::function<int()>& body) {
     auto child =
-        start_copy([&] { return cgroups_->join(group_ + "/pod/container") ? body() : 99; });
+        start_copy({}, [&] { return cgroups_->join(group_ + "/pod/container") ? body() : 99; });
     EXPECT_TRUE(child);
     return *child;
   }

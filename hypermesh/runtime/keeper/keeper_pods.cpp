@@ -189,7 +189,7 @@ Job<base::Result<>> Keeper::clear_pod(Pod& pod) {
   if (!removed) co_return removed;
   CO_TRY_DO(drop_sandbox(pod));
   release_volumes(pod_folder(uid), pod.record.spec.volumes);
-  (void)remove_tree(options_.run_folder + "/" + uid);
+  (void)remove_tree(work_folder_of(uid));
   co_return co_await run_in_copy(
       [&] { return remove_tree(pod_folder(uid)) && remove_tree(log_folder_of(uid)) ? 0 : 1; },
       "remove the pod's files");
@@ -197,6 +197,11 @@ Job<base::Result<>> Keeper::clear_pod(Pod& pod) {
 
 base::Result<> Keeper::update_files(const UpdateFiles& request) {
   TRY(Pod * pod, find_pod(request.pod_uid));
+  // Without its sandbox nothing is mounted: a Secret's files would come to lie on the disk.
+  if (!pod->ready) {
+    return base::fail(Errc::FailedPrecondition,
+                      fmt::format("pod {} has no sandbox", pod->record.spec.name));
+  }
   for (const auto& volume : pod->record.spec.volumes) {
     if (volume.name == request.volume)
       return write_volume_files(volume_place(*pod), volume, request.files);

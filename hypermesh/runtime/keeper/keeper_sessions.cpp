@@ -205,10 +205,13 @@ Job<base::Result<UniqueFd>> Keeper::connect(Connect request) {
   for (const char* text : {"::1", "127.0.0.1"}) {
     CO_TRY(const LoopbackAddress address, loopback_address(text, request.port));
     const int type = SOCK_STREAM | SOCK_NONBLOCK;
+    // Without its sandbox, which may go while this waits, a pod has no namespace to enter: that
+    // must not be taken for one that shares the node's.
+    if (!pod->ready) co_return base::fail(Errc::NotFound, "the pod was removed meanwhile");
     auto socket =
-        pod->sandbox.namespaces.network
-            ? datapath::socket_in(pod->sandbox.namespaces.network.get(), address.family, type, 0)
-            : base::Result<UniqueFd>(UniqueFd(::socket(address.family, type | SOCK_CLOEXEC, 0)));
+        pod->record.spec.host_network
+            ? base::Result<UniqueFd>(UniqueFd(::socket(address.family, type | SOCK_CLOEXEC, 0)))
+            : datapath::socket_in(pod->sandbox.namespaces.network.get(), address.family, type, 0);
     if (!socket) co_return std::unexpected(std::move(socket).error());
     auto connected = co_await finish_connect(
         loop_, socket->get(), address,

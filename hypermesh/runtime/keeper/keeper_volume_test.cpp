@@ -120,6 +120,19 @@ TEST_F(KeeperVolumeTest, AnUpdateReplacesTheWholeSetAtOnce) {
   EXPECT_EQ(error_of(UpdateFiles{"pod-1", "other", {}}).code, base::Errc::NotFound);
 }
 
+TEST_F(KeeperVolumeTest, FilesOfASecretAreWrittenToMemoryOnly) {
+  auto pod = pod_spec();
+  pod.volumes = {{"token", nexus::FilesVolume{{{"a", "one", 0400}}, true}}};
+  ask_for<nexus::PodStatus>(CreatePod{pod});
+  ask_for<Done>(UpdateFiles{"pod-1", "token", {{"a", "two", 0400}}});
+  shut_down();
+  open_keeper();
+  EXPECT_EQ(error_of(UpdateFiles{"pod-1", "token", {{"a", "three", 0400}}}).code,
+            base::Errc::FailedPrecondition)
+      << "its tmpfs is not mounted";
+  EXPECT_TRUE(fs::is_empty(options_.state_folder + "/pods/pod-1/volumes/token"));
+}
+
 TEST_F(KeeperVolumeTest, ANamedVolumeOutlivesItsPod) {
   const std::vector<nexus::Volume> volumes{{"data", nexus::NamedVolume{"default/data"}}};
   const std::vector<nexus::VolumeMount> mounts{{"data", "/data", "", false}};
@@ -176,6 +189,8 @@ TEST_F(KeeperVolumeTest, ASubPathIsMadeAndNeverLeavesItsVolume) {
       run_with(volumes, {{"data", "/data", "logs/web", false}}, "echo x >/data/file; ls /data"),
       "file\n");
   EXPECT_TRUE(fs::exists(options_.state_folder + "/volumes/default_sub/logs/web/file"));
+  EXPECT_EQ(run_with(volumes, {{"data", "/data", "empty", true}}, "ls /data; touch /data/x"),
+            "stderr:touch: /data/x: Read-only file system\n");
   // A container left links behind; another one asks for them as sub paths.
   run_with(volumes, {{"data", "/data", "", false}},
            "ln -s /etc /data/absolute; ln -s ../../../../../../etc /data/relative");
@@ -186,7 +201,7 @@ TEST_F(KeeperVolumeTest, ASubPathIsMadeAndNeverLeavesItsVolume) {
     auto start = container({"/bin/ls", "/data"}, "main", 0, pod.uid);
     start.spec.mounts = {{"data", "/data", link, true}};
     const auto error = error_of(start);
-    EXPECT_EQ(error.code, base::Errc::NotFound) << link << ": " << error.message;
+    EXPECT_EQ(error.code, base::Errc::AlreadyExists) << link << ": " << error.message;
   }
 }
 

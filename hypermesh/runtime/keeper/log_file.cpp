@@ -37,6 +37,8 @@ bool LogFile::write(std::string_view bytes) {
 
 void LogFile::rotate() {
   fd_.reset();
+  // Also where the next one cannot be made: what was put aside is not put aside again.
+  size_ = 0;
   for (unsigned i = limits_.files_max - 1; i > 0; --i) {
     const std::string older = fmt::format("{}.{}", path_, i);
     const std::string newer = i > 1 ? fmt::format("{}.{}", path_, i - 1) : path_;

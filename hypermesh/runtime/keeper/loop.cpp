@@ -216,8 +216,8 @@ Job<std::optional<int>> Loop::exit_of(pid_t child, base::Duration limit) {
   co_return co_await Callback<std::optional<int>>{
       [&](std::function<void(std::optional<int>)> done) {
         timer = after(limit, [this, child, done] {
-          forget_child(child);
-          done(std::nullopt);
+          // Where its end was read in this very turn, the call that tells of it is on its way.
+          if (children_.erase(child) > 0) done(std::nullopt);
         });
         on_exit(child, [this, &timer, done](int status) {
           cancel(timer);

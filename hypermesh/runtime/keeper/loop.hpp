@@ -40,7 +40,6 @@ class Loop {
 
   /// Calls `ended` with the child's wait status, soon if it ended before this was asked.
   void on_exit(pid_t child, std::function<void(int)> ended);
-  void forget_child(pid_t child) { children_.erase(child); }
   /// While one lives, the end of an unknown child is remembered: it may be one whose pid is not yet
   /// known to us.
   class ExpectsChild {

@@ -21,7 +21,6 @@ namespace {
 
 using base::Errc;
 
-constexpr std::size_t kHostNameBytesMax = 63;
 constexpr std::size_t kMessageBytesMax = 512;
 
 /// A child that waits where it is told to; killed and reaped at the end.
@@ -35,8 +34,7 @@ class Helper {
       return base::fail_errno(errno, "cannot make a socket pair");
     }
     UniqueFd ours(ends[0]), theirs(ends[1]);
-    TRY(const pid_t child, start_copy([&] {
-          ours.reset();
+    TRY(const pid_t child, start_copy({theirs.get()}, [&] {
           const std::string problem = body(theirs.get());
           if (!problem.empty())
             ::send(theirs.get(), problem.data(), std::min(problem.size(), kMessageBytesMax),
@@ -117,8 +115,7 @@ std::string inside(int socket, const NamespaceRequest& request) {
   if (!say(socket, 'u') || !hear(socket, 'm')) return "Ithe keeper did not map ids";
   if (request.ids && (::setresgid(0, 0, 0) != 0 || ::setresuid(0, 0, 0) != 0))
     return system_problem('I', "cannot become root of the namespace");
-  const std::string hostname = request.hostname.substr(0, kHostNameBytesMax);
-  if (::sethostname(hostname.data(), hostname.size()) != 0)
+  if (::sethostname(request.hostname.data(), request.hostname.size()) != 0)
     return system_problem('I', "cannot set the host name");
   if (request.own_network && !loopback_up())
     return system_problem('I', "cannot set up the loopback interface");

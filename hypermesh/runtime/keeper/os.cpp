@@ -5,11 +5,13 @@
 #include <fmt/format.h>
 #include <linux/openat2.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <csignal>
@@ -351,11 +353,24 @@ base::Result<pid_t> start_program(const Program& program) {
   ::_exit(127);
 }
 
-base::Result<pid_t> start_copy(const std::function<int()>& body) {
+base::Result<pid_t> start_copy(std::vector<int> kept, const std::function<int()>& body) {
+  std::ranges::sort(kept);
+  const pid_t parent = ::getpid();
   const pid_t child = ::fork();
   if (child < 0) return fail_errno(errno, "cannot fork");
   if (child > 0) return child;
   reset_signals();
+  // A successor of ours must not find it at work.
+  ::prctl(PR_SET_PDEATHSIG, SIGKILL);
+  if (::getppid() != parent) ::_exit(126);
+  unsigned next = 3;
+  for (const int fd : kept) {
+    if (fd < 3) continue;
+    const auto number = static_cast<unsigned>(fd);
+    if (number > next) ::close_range(next, number - 1, 0);
+    next = std::max(next, number + 1);
+  }
+  ::close_range(next, ~0u, 0);
   ::_exit(body());
 }
 

@@ -91,8 +91,10 @@ struct Program {
   std::function<bool()> prepare;
 };
 base::Result<pid_t> start_program(const Program& program);
-/// A child that runs `body` in a copy of this process and ends with what it answers.
-base::Result<pid_t> start_copy(const std::function<int()>& body);
+/// A child that runs `body` in a copy of this process and ends with what it answers, or with this
+/// process. It holds no descriptor but 0, 1, 2 and `kept`: whoever waits for the end of a pipe or
+/// socket of ours does not wait for it as well.
+base::Result<pid_t> start_copy(std::vector<int> kept, const std::function<int()>& body);
 
 /// 128 + signal when killed.
 int exit_code_of(int wait_status);

@@ -94,6 +94,20 @@ TEST_F(SandboxesTest, APodGetsOneThatIsReadyAndItsNamesAreThePods) {
   EXPECT_TRUE(network_->links.empty());
 }
 
+TEST_F(SandboxesTest, ANameThatIsTooLongForTheKernelIsCut) {
+  const auto sandboxes = open(1);
+  await_links(1);
+  const std::string name = std::string(100, 'a') + "-5d4f9c7b6d-x2x7k";
+  const auto slot = sandboxes->allocate(pod(name));
+  ASSERT_TRUE(slot);
+  auto sandbox = sandboxes->make(*slot, pod(name));
+  ASSERT_TRUE(sandbox) << sandbox.error().describe();
+  EXPECT_EQ(network_->links.size(), 1u) << "it was the one that was ready";
+  EXPECT_EQ(hostname_in(sandbox->namespaces.uts.get()), std::string(63, 'a'));
+  ASSERT_TRUE(sandboxes->drop(*sandbox));
+  sandboxes->close();
+}
+
 TEST_F(SandboxesTest, APodWithWishesOfItsOwnGetsANewOne) {
   const auto sandboxes = open(1);
   await_links(1);

@@ -74,7 +74,8 @@ base::Result<std::string> SeccompCompiler::program(CapabilitySet capabilities) {
     return found->second;
   // In a copy of this process: the library's working memory goes with it.
   TRY(Pipe pipe, make_pipe());
-  TRY(const pid_t child, start_copy([&] { return write_program(capabilities, pipe.write.get()); }));
+  TRY(const pid_t child, start_copy({pipe.write.get()},
+                                    [&] { return write_program(capabilities, pipe.write.get()); }));
   pipe.write.reset();
   auto bytes = read_all(pipe.read.get(), kProgramBytesMax);
   int status = 0;

@@ -1,5 +1,6 @@
 #include "runtime/keeper/server.hpp"
 
+#include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/epoll.h>
 #include <sys/random.h>
@@ -71,13 +72,34 @@ base::Result<> Server::serve(Keeper& keeper) {
   // The lock on the state folder is held: a socket that is there already is a dead one.
   ::unlink(options_.socket_path.c_str());
   listener_.reset(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-  if (!listener_ ||
-      ::bind(listener_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
-      ::lchown(options_.socket_path.c_str(), options_.client_uid, options_.client_gid) != 0 ||
-      ::chmod(options_.socket_path.c_str(), 0600) != 0 || ::listen(listener_.get(), 16) != 0) {
+  const mode_t before = ::umask(0177);
+  const bool bound =
+      listener_ &&
+      ::bind(listener_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+  const int why = errno;
+  ::umask(before);
+  if (!bound)
+    return base::fail_errno(why, fmt::format("cannot listen at {}", options_.socket_path));
+  TRY_DO(give_socket());
+  if (::listen(listener_.get(), 16) != 0)
     return base::fail_errno(errno, fmt::format("cannot listen at {}", options_.socket_path));
-  }
   return loop_.watch(listener_.get(), EPOLLIN, [this](std::uint32_t) { accept_clients(); });
+}
+
+/// The folder may be the client's own, who could have put something else in the socket's place.
+base::Result<> Server::give_socket() {
+  const UniqueFd socket(::open(options_.socket_path.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC));
+  struct stat status{};
+  if (!socket || ::fstat(socket.get(), &status) != 0)
+    return base::fail_errno(errno, fmt::format("cannot listen at {}", options_.socket_path));
+  if (!S_ISSOCK(status.st_mode) || status.st_nlink != 1 || status.st_uid != ::geteuid()) {
+    return base::fail(Errc::FailedPrecondition,
+                      fmt::format("another program replaced {}", options_.socket_path));
+  }
+  if (::fchownat(socket.get(), "", options_.client_uid, options_.client_gid, AT_EMPTY_PATH) != 0) {
+    return base::fail_errno(errno, fmt::format("cannot set the owner of {}", options_.socket_path));
+  }
+  return {};
 }
 
 void Server::accept_clients() {

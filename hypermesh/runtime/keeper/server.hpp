@@ -39,6 +39,7 @@ class Server final : public EventOutlet {
 
  private:
   struct Connection;
+  base::Result<> give_socket();
   void accept_clients();
   void on_ready(const std::shared_ptr<Connection>& connection, std::uint32_t events);
   bool read_some(Connection& connection);

@@ -65,11 +65,13 @@ base::Result<> give_to_group(int folder_fd, gid_t group, int depth) {
     if (S_ISREG(status.st_mode)) {
       const UniqueFd file(
           ::openat(folder_fd, entry->d_name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-      if (file) ::fchmod(file.get(), (status.st_mode & 07777) | 060);
+      // Its mode as it is now: another pod may have put another file in its place.
+      if (file && ::fstat(file.get(), &status) == 0)
+        ::fchmod(file.get(), (status.st_mode & 07777) | 060);
     } else if (S_ISDIR(status.st_mode)) {
       const UniqueFd child(
           ::openat(folder_fd, entry->d_name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-      if (!child) continue;
+      if (!child || ::fstat(child.get(), &status) != 0) continue;
       ::fchmod(child.get(), (status.st_mode & 07777) | kGroupBits);
       result = give_to_group(child.get(), group, depth + 1);
       if (!result) break;
@@ -260,8 +262,7 @@ base::Result<OciMount> place_one(const VolumePlace& place, const nexus::Volume& 
   }
   const Owner owner = is_named ? Owner{place.disk_root, place.disk_root} : place.root;
   if (!mount.sub_path.empty()) {
-    auto sub =
-        open_sub_path(at.get(), mount.sub_path, !host && !is_files && !mount.read_only, owner);
+    auto sub = open_sub_path(at.get(), mount.sub_path, !host && !is_files, owner);
     if (!sub) {
       return std::unexpected(
           base::wrap(std::move(sub).error(),
