@@ -13,6 +13,8 @@ constexpr std::int64_t kMiB = 1024 * 1024;
 
 Layer config_layer() {
   const std::string consensus = "consensus among several nodes";
+  // It has its own command line, and is told nothing of the daemon's configuration.
+  const std::string keeper = "settings of the keeper";
   Layer layer;
   layer.name = "hypermesh";
   layer.keys = {flag("all_features", false, "Turns on every part of the layer.")};
@@ -27,15 +29,18 @@ Layer config_layer() {
            unbuilt(
                integer("max_connections", 10'000, 1, 1'000'000, "STOQ connections open at once."),
                "QUIC transport")}},
-      Section{"runtime",
-              "Containers.",
-              "enabled",
-              {flag("enabled", true, "Whether this node runs containers."),
-               choice("oci_runtime", {{"auto", {}}, {"crun", {}}, {"runc", {}}}, "auto",
-                      "Which program creates containers; auto: the first that works here."),
-               size("log_size", 10 * kMiB, 64 * 1024, 1024 * kMiB,
-                    "A container's log file is rotated at this size."),
-               integer("log_files", 5, 1, 100, "Log files kept for each container.")}},
+      Section{
+          "runtime",
+          "Containers.",
+          "enabled",
+          {flag("enabled", true, "Whether this node runs containers."),
+           unbuilt(choice("oci_runtime", {{"auto", {}}, {"crun", {}}, {"runc", {}}}, "auto",
+                          "Which program creates containers; auto: the first that works here."),
+                   keeper),
+           unbuilt(size("log_size", 10 * kMiB, 64 * 1024, 1024 * kMiB,
+                        "A container's log file is rotated at this size."),
+                   keeper),
+           unbuilt(integer("log_files", 5, 1, 100, "Log files kept for each container."), keeper)}},
       Section{
           "consensus",
           "Agreement on the state.",

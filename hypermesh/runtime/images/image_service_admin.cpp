@@ -182,15 +182,16 @@ base::Task<base::Result<GarbageReport>> ImageService::collect_garbage() {
   }
   if (!unused.empty()) CO_TRY_DO(co_await pool_.run([&] { return store_->change(unused, {}); }));
   CO_TRY(const auto listed, co_await unpacker_.list());
+  auto needed = needed_layers(*store_->records());
   for (const auto& layer : listed) {
-    // Again for each: names and pins change while layers go.
     if (layer_pins_.contains(layer.id.digest) || busy_layers_.contains(layer.id.digest) ||
         busy_layers_.contains(layer.diff_id))
       continue;
-    if (needed_layers(*store_->records()).contains(layer.id.digest)) continue;
+    if (needed.contains(layer.id.digest)) continue;
     const Busy busy(*this, {layer.id.digest, layer.diff_id});
     if (layers_) layers_->erase(layer.id);
     auto freed = co_await unpacker_.remove(layer.id);
+    needed = needed_layers(*store_->records());  // names may have changed meanwhile
     if (!freed && freed.error().code == base::Errc::FailedPrecondition) {
       if (layers_) layers_->insert_or_assign(layer.id, layer);  // it stays, and counts again
       continue;

@@ -66,7 +66,7 @@ std::optional<base::Duration> retry_after(const HttpAnswer& answer) {
   const std::time_t until = curl_getdate(value.c_str(), nullptr);
   const std::time_t now = curl_getdate(answer.header("date").c_str(), nullptr);
   if (until < 0 || now < 0) return std::nullopt;
-  return std::chrono::seconds(std::max<std::time_t>(0, until - now));
+  return std::chrono::seconds(std::clamp<std::time_t>(until - now, 0, 24 * 3600));
 }
 
 bool is_redirect(int status) {
