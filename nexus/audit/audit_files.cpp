@@ -138,11 +138,11 @@ base::Result<> AuditFiles::resume(const AuditCheckpoint& checkpoint, const Audit
 base::Result<> AuditFiles::keep_aside(int from_fd, std::string_view name, std::uint64_t from,
                                       std::uint64_t end) const {
   std::filesystem::path aside;
-  for (int number = 1;; ++number) {
+  int fd = -1;
+  for (int number = 1; fd < 0 && (number == 1 || errno == EEXIST); ++number) {
     aside = folder_ / fmt::format("{}.aside-{}", name, number);
-    if (!std::filesystem::exists(aside)) break;
+    fd = ::open(aside.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   }
-  const int fd = ::open(aside.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
   if (fd < 0) return base::fail_errno(errno, "make " + aside.string());
   base::Result<> kept;
   for (std::uint64_t at = from; kept && at < end; at += kReadBytes) {

@@ -22,10 +22,11 @@ struct AuditQuery {
 
 /// The files of the log in one folder. Blocks; used by one thread at a time.
 ///
-///   audit.log      the records: what counts, and what `verify` reads
-///   audit.nodes    hashes of complete subtrees, in the order of merkle_node_position: proofs
-///   without rehashing audit.offsets  where each record starts in audit.log audit.heads    signed
-///   heads, one for each time that the log went to disk
+///   - audit.log: the records. What counts, and what `verify` reads.
+///   - audit.nodes: hashes of complete subtrees, in the order of merkle_node_position: proofs
+///     without rehashing.
+///   - audit.offsets: where each record starts in audit.log.
+///   - audit.heads: signed heads, one for each time that the log went to disk.
 class AuditFiles {
  public:
   /// Opens or makes the files (mode 0600).

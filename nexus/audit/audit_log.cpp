@@ -106,10 +106,8 @@ base::Task<base::Result<>> AuditLog::load() {
     range.start_after = waiting.back().key;
   }
   if (!waiting.empty()) {
-    std::uint64_t last = 0;
-    const std::string number = waiting.back().key.substr(kOutboxPrefix.size());
-    last = std::strtoull(number.c_str(), nullptr, 16);
-    next_outbox_ = last + 1;
+    const std::string last = waiting.back().key.substr(kOutboxPrefix.size());
+    next_outbox_ = std::strtoull(last.c_str(), nullptr, 16) + 1;
   }
   std::ranges::sort(waiting, {}, &KeyValue::created);
   for (const KeyValue& entry : waiting) CO_TRY_DO(place(entry.key, entry.value, entry.created));
@@ -163,8 +161,7 @@ base::Task<> AuditLog::follow(std::unique_ptr<Watch> outbox) {
     if (!placed) failed_ = std::move(placed).error();
     placed_changed_.notify();
     if (!failed_) continue;
-    if (failed_->code != base::Errc::Unavailable)
-      log_.error("the audit log stops", {{"error", *failed_}});
+    log_.error("the audit log stops, and with it every write", {{"error", *failed_}});
     co_return;
   }
 }
@@ -234,13 +231,18 @@ base::Task<> AuditLog::sync_later() {
 
 base::Task<base::Result<>> AuditLog::flush() {
   while (files_busy_) co_await files_free_.wait();
+  // A caller that was cancelled while it waited gets no further than the next co_await, and the
+  // records that it took would be lost.
+  const auto caller = co_await base::asio::this_coro::cancellation_state;
+  if (caller.cancelled() != base::asio::cancellation_type::none)
+    co_return base::fail(base::Errc::Cancelled, "nobody waits for the audit log any more");
   const Turn turn(*this);
   if (unwritten_.bytes() == 0) co_return base::Result<>();
   AuditGrowth growth = std::exchange(unwritten_, {});
   std::deque<Placed> placed = std::exchange(unsynced_, {});
   const SignedTreeHead head = head_;
-  // Nothing may come between taking the records and this: it also ends when the caller was
-  // cancelled.
+  // Nothing may come between taking the records and this, which also ends when the caller is
+  // cancelled meanwhile.
   auto written = co_await pool_.run([&] { return files_->append(growth, head); });
   if (written) {
     written_head_ = head;

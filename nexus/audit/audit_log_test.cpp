@@ -151,6 +151,29 @@ TEST_F(AuditLogTest, ConcurrentWritesGetReceiptsInTheOrderOfTheirRevisions) {
   });
 }
 
+TEST_F(AuditLogTest, AReaderThatIsCancelledTakesNoRecordAlong) {
+  AuditLog::Limits limits;
+  limits.sync_after = std::chrono::hours(1);
+  live(
+      [](AuditLog& audit, StateStore&) -> base::Task<> {
+        EXPECT_TRUE(co_await audit.record(entry("ana", "update", "deployment/web")));
+        base::TaskScope first(co_await base::asio::this_coro::executor), second(first.executor());
+        const auto list = [](AuditLog& log, std::function<void()> then) -> base::Task<> {
+          (void)co_await log.list({});
+          then();
+        };
+        // The second waits until the first is done, and is cancelled in the same turn.
+        first.spawn(list(audit, [&] { second.cancel(); }));
+        second.spawn(list(audit, [] {}));
+        EXPECT_TRUE(co_await audit.record(entry("bob", "delete", "deployment/web")));
+        co_await first.join();
+        co_await second.join();
+        EXPECT_EQ((co_await audit.list({}))->size(), 2u);
+        EXPECT_TRUE(co_await audit.verify_all());
+      },
+      limits);
+}
+
 TEST_F(AuditLogTest, ListsByEveryFilterNewestFirst) {
   live([](AuditLog& audit, StateStore&) -> base::Task<> {
     co_await audit.record(entry("ana", "create", "deployment/web"));
