@@ -62,8 +62,9 @@ Layer config_layer() {
               {choice("encryption_algorithm", {{"chacha20-poly1305", {}}}, "chacha20-poly1305",
                       "Seals secrets at rest."),
                choice("signature_algorithm", {{"ed25519", {}}}, "ed25519", "Signs receipts."),
-               choice("key_derivation", {{"argon2", {"argon2id"}}}, "argon2",
-                      "Makes the sealing key from a passphrase.")}},
+               unbuilt(choice("key_derivation", {{"argon2", {"argon2id"}}}, "argon2",
+                              "Makes the sealing key from a passphrase."),
+                       "sealing with a passphrase")}},
       Section{
           "storage",
           "State on disk.",

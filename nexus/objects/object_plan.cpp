@@ -15,8 +15,9 @@ base::Result<std::optional<Revision>> wanted_revision(const Json& json) {
   const auto* text = found->get_ptr<const std::string*>();
   Revision revision = 0;
   if (text != nullptr && text->empty()) return std::optional<Revision>();
-  if (text == nullptr || std::from_chars(text->data(), text->data() + text->size(), revision).ptr !=
-                             text->data() + text->size()) {
+  const char* end = text == nullptr ? nullptr : text->data() + text->size();
+  if (text == nullptr || std::from_chars(text->data(), end, revision).ptr != end ||
+      (revision == 0 && *text != "0")) {  // too large for a revision leaves it at 0
     return base::fail(
         base::Errc::InvalidArgument,
         fmt::format("metadata.resourceVersion is {}; must be a number as text", found->dump()));

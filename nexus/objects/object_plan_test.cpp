@@ -104,8 +104,10 @@ TEST(ObjectPlan, AConflictNamesBothRevisionsAndWhoWroteLast) {
   EXPECT_TRUE(plan(Verb::Update, json, stored(deployment())));
   json["metadata"]["uid"] = "uid-of-an-older-one";
   EXPECT_EQ(plan(Verb::Update, json, stored(deployment())).error().code, Errc::Conflict);
-  json["metadata"]["resourceVersion"] = "five";
-  EXPECT_EQ(plan(Verb::Update, json, stored(deployment())).error().code, Errc::InvalidArgument);
+  for (const char* no_revision : {"five", "5 ", "-1", "99999999999999999999"}) {
+    json["metadata"]["resourceVersion"] = no_revision;
+    EXPECT_EQ(plan(Verb::Update, json, stored(deployment())).error().code, Errc::InvalidArgument);
+  }
   json["metadata"]["resourceVersion"] = 5;
   EXPECT_EQ(plan(Verb::Update, json, stored(deployment())).error().code, Errc::InvalidArgument);
 }

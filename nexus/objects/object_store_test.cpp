@@ -314,10 +314,8 @@ TEST_F(ObjectStoreTest, KeysRotateAndAWrongKeyIsNamed) {
                     testing::AllOf(
                         HasSubstr("/objects/Secret/default/a cannot be opened: sealed with key "),
                         HasSubstr("old.keys holds key ")));
-        EXPECT_THAT(
-            opened.error().hints,
-            ElementsAre(
-                "bring back the key file or the passphrase that this state was written with"));
+        EXPECT_THAT(opened.error().hints,
+                    ElementsAre("bring back the key file that this state was written with"));
         co_await test_.close();
       },
       [](std::exception_ptr thrown) {
@@ -340,23 +338,6 @@ TEST(SecretKeysTest, TheFileIsPrivateAndDamageIsNamed) {
   std::filesystem::permissions(path, std::filesystem::perms(0600));
   std::filesystem::resize_file(path, 30);
   EXPECT_EQ(SecretKeys::from_file(path, rng).error().code, Errc::DataLoss);
-}
-
-TEST(SecretKeysTest, APassphraseGivesTheSameKeyAgainAndAnotherOneDoesNot) {
-  TemporaryFolder folder;
-  base::SeededRng rng(1);
-  const auto salt = folder.path() / "salt";
-  auto keys = SecretKeys::from_passphrase("correct horse", salt, rng);
-  ASSERT_TRUE(keys);
-  const auto sealed = keys->seal(base::as_bytes("x"), "context", rng);
-  EXPECT_TRUE(SecretKeys::from_passphrase("correct horse", salt, rng)
-                  ->open(keys->current(), sealed, "context"));
-  EXPECT_EQ(SecretKeys::from_passphrase("battery staple", salt, rng)
-                ->open(keys->current(), sealed, "context")
-                .error()
-                .code,
-            Errc::FailedPrecondition);
-  EXPECT_EQ(keys->rotate(rng).error().code, Errc::Unsupported);
 }
 
 TEST_F(ObjectStoreTest, AFullDiskChangesNothing) {

@@ -12,7 +12,6 @@ namespace nexus {
 namespace {
 
 constexpr std::string_view kHeader = "hypermesh secret keys 1\n";
-constexpr std::size_t kSaltBytes = 16;
 constexpr std::size_t kFileBytesMax = 64 * 1024;
 
 // Empty: there is no such file. One that others can read is refused.
@@ -109,28 +108,6 @@ base::Result<SecretKeys> SecretKeys::from_file(const std::filesystem::path& path
   return keys;
 }
 
-base::Result<SecretKeys> SecretKeys::from_passphrase(std::string_view passphrase,
-                                                     const std::filesystem::path& salt_path,
-                                                     base::Rng& rng) {
-  TRY(auto salt, read_private_file(salt_path));
-  if (!salt) {
-    base::Bytes fresh(kSaltBytes);
-    rng.fill(fresh);
-    salt = std::string(base::as_text(fresh));
-    TRY_DO(make_parent(salt_path));
-    TRY_DO(write_private_file(salt_path, *salt));
-  }
-  if (salt->size() != kSaltBytes) {
-    return base::fail(base::Errc::DataLoss,
-                      fmt::format("{} has {} bytes; a salt has {}", salt_path.string(),
-                                  salt->size(), kSaltBytes));
-  }
-  TRY(auto key, base::derive_key(passphrase, base::as_bytes(*salt), base::kSealKeyBytes));
-  SecretKeys keys;
-  keys.add(std::move(key));
-  return keys;
-}
-
 void SecretKeys::add(base::SecretBytes bytes) {
   // The id tells keys apart and gives nothing away: it is the start of a hash under a name of its
   // own.
@@ -152,11 +129,6 @@ base::Result<> SecretKeys::save() const {
 }
 
 base::Result<> SecretKeys::rotate(base::Rng& rng) {
-  if (path_.empty()) {
-    return base::fail(
-        base::Errc::Unsupported,
-        "a key that comes from a passphrase is not rotated; move to a key file first");
-  }
   add(random_key(rng));
   auto saved = save();
   if (!saved) keys_.pop_back();
@@ -172,13 +144,12 @@ base::Result<base::Bytes> SecretKeys::open(const SecretKeyId& id, base::BytesVie
                                            std::string_view context) const {
   const auto key = std::ranges::find(keys_, id, &Key::id);
   if (key == keys_.end()) {
-    const std::string from = path_.empty() ? "the passphrase gives" : path_.string() + " holds";
-    auto error = base::make_error(base::Errc::FailedPrecondition,
-                                  fmt::format("sealed with key {}; {} key {}", base::to_hex(id),
-                                              from, base::to_hex(keys_.back().id)));
+    auto error =
+        base::make_error(base::Errc::FailedPrecondition,
+                         fmt::format("sealed with key {}; {} holds key {}", base::to_hex(id),
+                                     path_.string(), base::to_hex(keys_.back().id)));
     return std::unexpected(base::with_hint(
-        std::move(error),
-        "bring back the key file or the passphrase that this state was written with"));
+        std::move(error), "bring back the key file that this state was written with"));
   }
   return base::open_sealed(key->bytes.view(), sealed, base::as_bytes(context));
 }

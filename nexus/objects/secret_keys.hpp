@@ -16,17 +16,11 @@ class SecretKeys {
   /// without the file. Errors: Forbidden (others may read the file), DataLoss (damaged),
   /// ResourceExhausted.
   static base::Result<SecretKeys> from_file(const std::filesystem::path& path, base::Rng& rng);
-  /// Argon2id over a random salt kept in `salt_path`. Costs 64 MiB and a moment, once.
-  /// A wrong passphrase shows when the first Secret is opened.
-  static base::Result<SecretKeys> from_passphrase(std::string_view passphrase,
-                                                  const std::filesystem::path& salt_path,
-                                                  base::Rng& rng);
   SecretKeys(SecretKeys&&) noexcept = default;
   SecretKeys& operator=(SecretKeys&&) noexcept = default;
 
   /// Adds a fresh key to the file and seals with it from now on. Objects keep their seal until they
-  /// are resealed. Errors: Unsupported (the key comes from a passphrase), and those of writing a
-  /// file.
+  /// are resealed. Errors: those of writing a file.
   base::Result<> rotate(base::Rng& rng);
   const SecretKeyId& current() const { return keys_.back().id; }
 
@@ -46,7 +40,7 @@ class SecretKeys {
   void add(base::SecretBytes bytes);
   base::Result<> save() const;
 
-  std::filesystem::path path_;  // empty: from a passphrase
+  std::filesystem::path path_;
   std::vector<Key> keys_;
 };
 

@@ -209,8 +209,7 @@ base::Task<> StateObjectStore::follow(std::unique_ptr<Watch> state) {
     applied_.notify();
     if (done) continue;
     failed_ = done.error();
-    if (failed_->code != base::Errc::Unavailable)
-      needs_.log.error("the object store stops", {{"error", *failed_}});
+    needs_.log.error("the object store stops", {{"error", *failed_}});
     for (Cursor* cursor : cursors_) cursor->end(*failed_);
     co_return;
   }

@@ -79,9 +79,6 @@ class StateObjectStore final : public ObjectStore {
   base::Result<ObjectPtr> decode(const std::string& key, std::string_view value,
                                  Revision revision) const;
   base::Result<ObjectPtr> take_prepared(const WatchEvent& event);
-  std::string encode(const std::string& key, const std::string& kind, const Json& json,
-                     const std::string& writer);
-
   base::Result<Change> plan(const ObjectWrite& write, const std::string& writer);
   base::Task<base::Result<TransactionResult>> run(const Actor& actor,
                                                   std::vector<ObjectWrite> writes,

@@ -158,10 +158,8 @@ base::Result<std::unique_ptr<rocksdb::DB>> open_database(const std::filesystem::
   auto error = error_of(status, "open the state in " + folder.string());
   if (status.ToString().find("lock") != std::string::npos)
     error.code = base::Errc::FailedPrecondition;
-  if (error.code == base::Errc::DataLoss) {
-    error = base::with_hint(std::move(error),
-                            "keep a copy of the folder; restore a backup with hm backup restore");
-  }
+  if (error.code == base::Errc::DataLoss)
+    error = base::with_hint(std::move(error), "keep this folder, and put your copy of it back");
   return std::unexpected(std::move(error));
 }
 
