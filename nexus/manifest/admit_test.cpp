@@ -382,12 +382,33 @@ spec: {template: {spec: {restartPolicy: Never, containers: [{name: c, image: i}]
       "{apiVersion: v1, kind: Service, metadata: {name: s}, spec: {selector: {a: b}, clusterIP: "
       "10.0.0.1, ports: [{port: 1}]}}");
   Json moved = service;
+  // An empty address is none, and the one that the server gave stays.
+  Json empty = service;
+  empty["spec"]["clusterIP"] = "";
+  AdmitOptions over;
+  over.existing = &service;
+  const Admission kept = admit(empty, over);
+  EXPECT_TRUE(kept.accepted());
+  EXPECT_EQ(at(kept.object, "/spec/clusterIP"), service["spec"]["clusterIP"]);
   moved["spec"]["clusterIP"] = "10.0.0.2";
   EXPECT_THAT(update_problems(service, moved), HasSubstr("spec.clusterIP must not change"));
   Json external = yaml(
       "{apiVersion: v1, kind: Service, metadata: {name: s}, spec: {type: ExternalName, "
       "externalName: a.b}}");
   EXPECT_EQ(update_problems(service, external), "");
+}
+
+TEST(Updates, AContainerThatIsNoneIsRefusedAndNothingElseHappens) {
+  const Json pod = admitted(
+      "{apiVersion: v1, kind: Pod, metadata: {name: p}, spec: {containers: [{name: c, image: "
+      "i}]}}");
+  AdmitOptions over;
+  over.existing = &pod;
+  for (const Json& wrong : {Json("text"), Json::array({5}), Json::array({"c"})}) {
+    Json changed = pod;
+    changed["spec"]["containers"] = wrong;
+    EXPECT_FALSE(admit(changed, over).accepted()) << wrong;
+  }
 }
 
 TEST(Updates, OnlyServerKindsThatExistCanBeChanged) {

@@ -122,6 +122,8 @@ void default_secret(Json& object) {
 
 void apply_early_defaults(const KindInfo& kind, Json& object) {
   Json* spec = object_member(object, "spec");
+  // An empty address asks for one, as if there was none.
+  if (kind.kind == "Service" && spec && is_text(*spec, "clusterIP", "")) spec->erase("clusterIP");
   if (kind.kind != "Job" || !spec) return;
   // Neither given: one pod. Only completions given: one at a time. Only parallelism: a work queue.
   if (!member(*spec, "completions") && !member(*spec, "parallelism")) (*spec)["completions"] = 1;

@@ -56,7 +56,7 @@ std::string reason_of(const std::exception& problem) {
   return end == std::string::npos ? text : text.substr(end + 2);
 }
 
-/// One operation; `copied` counts what copies have added so far.
+/// One operation; `copied` counts what copies and moves have carried so far.
 base::Result<> apply_operation(Json& document, const Json& operation, std::size_t& copied) {
   if (!operation.is_object() || !operation.contains("op") || !operation.contains("path")) {
     return base::fail(Errc::InvalidArgument, "an operation needs op and path");
@@ -70,7 +70,8 @@ base::Result<> apply_operation(Json& document, const Json& operation, std::size_
       const Json& source = std::as_const(document).at(
           Json::json_pointer(std::string(text_member(operation, "from"))));
       depth += depth_of(source);
-      if (op == "copy") copied += bytes_of(source);
+      // What is moved is copied on its way.
+      copied += bytes_of(source);
     } else if (operation.contains("value")) {
       depth += depth_of(operation["value"]);
     }

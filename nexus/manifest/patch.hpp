@@ -17,7 +17,7 @@ namespace nexus::manifest {
 using Json = nlohmann::json;
 
 inline constexpr std::size_t kPatchOperationsMax = 10'000;   ///< Of one JSON patch.
-inline constexpr std::size_t kPatchCopyBytesMax = 3u << 20;  ///< That "copy" may add.
+inline constexpr std::size_t kPatchCopyBytesMax = 3u << 20;  ///< That "copy" and "move" may carry.
 inline constexpr std::size_t kPatchDepthMax = 100;           ///< Of the result.
 
 /// RFC 7386: members replace, null removes, lists are replaced.

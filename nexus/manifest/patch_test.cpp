@@ -89,6 +89,13 @@ TEST(JsonPatch, CopiesAreBounded) {
             base::Errc::ResourceExhausted);
   Json wide = Json::array();
   for (int i = 0; i < 64; ++i) wide.push_back({{"op", "copy"}, {"from", "/l"}, {"path", "/l/-"}});
+  Json moving = Json::array();
+  for (int i = 0; i < 64; ++i) {
+    moving.push_back({{"op", "move"}, {"from", "/a"}, {"path", "/b"}});
+    moving.push_back({{"op", "move"}, {"from", "/b"}, {"path", "/a"}});
+  }
+  const Json large = {{"a", std::string(1u << 20, 'x')}};
+  EXPECT_EQ(json_patch(large, moving).error().code, base::Errc::ResourceExhausted);
   EXPECT_EQ(json_patch(Json::parse(R"({"l":[1]})"), wide).error().code,
             base::Errc::ResourceExhausted);
 }
@@ -202,6 +209,17 @@ TEST(ApplyMerge, AMapThatIsNotWrittenAnyMoreKeepsWhatOthersSet) {
   const Json wanted = yaml("{metadata: {name: web}}");
   EXPECT_EQ(apply_merge(last, wanted, current, *find_kind("deployment"))->dump(),
             R"({"metadata":{"labels":{"theirs":"t"},"name":"web"},"spec":{"paused":true}})");
+}
+
+TEST(ApplyMerge, OnePortOverTwoProtocolsStaysTwoPorts) {
+  const Json wanted = yaml(
+      "{spec: {type: NodePort, ports: [{name: dns, port: 53, protocol: UDP}, {name: dns-tcp, port: "
+      "53}]}}");
+  Json current = wanted;
+  current["spec"]["ports"][0]["nodePort"] = 30001;
+  current["spec"]["ports"][1]["nodePort"] = 30002;
+  current["spec"]["ports"][1]["protocol"] = "TCP";
+  EXPECT_EQ(*apply_merge(wanted, wanted, current, *find_kind("service")), current);
 }
 
 TEST(ApplyMerge, AppliedTwiceIsAppliedOnce) {

@@ -134,7 +134,7 @@ void check_secret(const View& object, Report& report) {
       require_key(data, "username", type, report);
   } else if (type == "kubernetes.io/service-account-token") {
     report.unsupported(object["type"], "kubernetes.io/service-account-token is not supported",
-                       {"make a token with: hm auth token"});
+                       {"a token of the API is a line of the node's token file"});
   }
 }
 

@@ -54,6 +54,7 @@ void check_pod(const View& before, const View& after, Report& report) {
     for (const char* key : {"containers", "initContainers"}) {
       if (!spec->contains(key)) continue;
       for (Json& container : (*spec)[key]) {
+        if (!container.is_object()) continue;  // Of a wrong type, as has been reported.
         container.erase("image");
         container.erase("resources");
       }

@@ -59,7 +59,7 @@ constexpr Field kNodeSpecFields[] = {
     text("podCIDR", "First range of its pods' addresses."),
     list("podCIDRs", Type::String, "Ranges of its pods' addresses.").merged(),
     text("providerID", "Name at a cloud provider."),
-    list("taints", kTaint, "What keeps pods away.").refused("use hm cordon", "[]"),
+    list("taints", kTaint, "What keeps pods away.").refused("set spec.unschedulable", "[]"),
     any("configSource", "Not used any more.").refused("remove it"),
     text("externalID", "Not used any more.").refused("remove it"),
 };

@@ -119,7 +119,7 @@ constexpr Field kTcpSocketFields[] = {
 };
 constinit const ObjectType kTcpSocket{"io.k8s.api.core.v1.TCPSocketAction",
                                       "Connects; an open connection is success.", kTcpSocketFields};
-constexpr Field kSleepFields[] = {int64("seconds", "How long.").required().at_least(0)};
+constexpr Field kSleepFields[] = {int64("seconds", "How long.").required().between(0, 2147483647)};
 constinit const ObjectType kSleep{"io.k8s.api.core.v1.SleepAction", "Waits.", kSleepFields};
 
 constexpr Field kProbeFields[] = {

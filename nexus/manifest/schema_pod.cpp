@@ -54,7 +54,7 @@ constexpr Field kPodSpecFields[] = {
         .one_of(kRestartPolicies)
         .or_else(R"("Always")"),
     int64("terminationGracePeriodSeconds", "Time between the stop signal and the end.")
-        .at_least(0)
+        .between(0, 2147483647)
         .or_else("30"),
     int64("activeDeadlineSeconds", "The pod is ended and has failed after this time.")
         .between(1, 2147483647),

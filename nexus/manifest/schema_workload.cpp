@@ -112,7 +112,7 @@ constexpr Field kJobSpecFields[] = {
         .immutable(),
     int32("parallelism", "Pods that run at once.").at_least(0).or_else("1"),
     int32("backoffLimit", "Failed pods before the Job has failed.").at_least(0).or_else("6"),
-    int64("activeDeadlineSeconds", "The Job has failed after this time.").at_least(1),
+    int64("activeDeadlineSeconds", "The Job has failed after this time.").between(1, 2147483647),
     int32("ttlSecondsAfterFinished", "It is deleted this long after its end.").at_least(0),
     flag("suspend", "No pods run.").or_else("false"),
     object("template", kPodTemplateSpec, "Pods to be made.").required().immutable(),

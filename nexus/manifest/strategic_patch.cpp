@@ -273,10 +273,29 @@ class ApplyMerge {
     current = wanted;
   }
 
+  /// What tells the elements of a list apart, each of which has its key. One port may be open over
+  /// several protocols.
+  static Json identity(const Json& element, const Field& field) {
+    const Json& key = element[std::string(field.merge_key)];
+    if (field.name != "ports") return key;
+    const auto protocol = element.find("protocol");
+    return Json::array({key, protocol == element.end() ? Json("TCP") : *protocol});
+  }
+
+  static Index index_of(const Json& list, const Field& field) {
+    Index index;
+    if (!list.is_array()) return index;
+    for (std::size_t i = 0; i < list.size(); ++i) {
+      if (list[i].is_object() && list[i].contains(field.merge_key))
+        index.emplace(identity(list[i], field), i);
+    }
+    return index;
+  }
+
   void merge_list(const Json& before, const Json& wanted, Json& current, const Field& field) {
     const std::string key(field.merge_key);
-    const Index in_current = index_by(current, key), in_before = index_by(before, key),
-                in_wanted = index_by(wanted, key);
+    const Index in_current = index_of(current, field), in_before = index_of(before, field),
+                in_wanted = index_of(wanted, field);
     Json merged = Json::array();
     for (const Json& element : wanted) {
       const bool keyed = element.is_object() && element.contains(key);
@@ -284,16 +303,16 @@ class ApplyMerge {
         merged.push_back(element);
         continue;
       }
-      const Json* now = find_by(in_current, current, element[key]);
-      const Json* was = find_by(in_before, before, element[key]);
+      const Json* now = find_by(in_current, current, identity(element, field));
+      const Json* was = find_by(in_before, before, identity(element, field));
       Json one = now ? *now : Json::object();
       merge_object(was ? *was : kNull, element, one, field.object);
       merged.push_back(std::move(one));
     }
     for (const Json& element : current) {
       if (!element.is_object() || !element.contains(key)) continue;
-      if (!in_before.contains(element[key]) && !in_wanted.contains(element[key]))
-        merged.push_back(element);
+      const Json id = identity(element, field);
+      if (!in_before.contains(id) && !in_wanted.contains(id)) merged.push_back(element);
     }
     current = std::move(merged);
   }
