@@ -294,6 +294,7 @@ class AsioDnsServer final : public DnsServer {
     } else if (!answered.alias.empty()) {
       co_await follow_alias(answered.alias, question, reply, limit);
     }
+    if (stopping_) co_return;  // The socket is closed, and its number may be another one's.
     sendto(from.socket, reply.data(), reply.size(), MSG_DONTWAIT,
            reinterpret_cast<const sockaddr*>(&from.address), from.address_bytes);
     resolution_.observe(std::chrono::duration<double>(clock_.now() - start).count());

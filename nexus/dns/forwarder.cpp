@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <base/async/timeout.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ip/udp.hpp>
@@ -91,10 +92,16 @@ base::Task<Result<Bytes>> Forwarder::ask_server(const Server& server, const Byte
       failed) {
     co_return std::unexpected(base::from_system_error(failed, server.address));
   }
-  Bytes answer(kTcpBytesMax);
+  socket.non_blocking(true, error);
   for (;;) {
-    auto [failed, count] = co_await socket.async_receive(asio::buffer(answer), base::use_result);
-    if (failed) co_return std::unexpected(base::from_system_error(failed, server.address));
+    // A question that waits costs no buffer: there may be many.
+    if (auto [failed] = co_await socket.async_wait(udp::socket::wait_read, base::use_result);
+        failed)
+      co_return std::unexpected(base::from_system_error(failed, server.address));
+    Bytes answer(std::clamp(socket.available(error), kHeaderBytes, kTcpBytesMax));
+    const std::size_t count = socket.receive(asio::buffer(answer), 0, error);
+    if (error == asio::error::would_block) continue;
+    if (error) co_return std::unexpected(base::from_system_error(error, server.address));
     if (count < kHeaderBytes || (answer[0] << 8 | answer[1]) != id || (answer[2] & 0x80) == 0)
       continue;
     answer.resize(count);

@@ -69,7 +69,6 @@ class Zone {
   /// The apex that `key` belongs to; null when it is not ours.
   const std::string* apex_of(std::string_view key) const;
   const RecordSet& soa(std::string_view apex) const;
-  std::size_t name_count() const { return names_.size(); }
   std::size_t skipped() const { return skipped_; }
   std::vector<std::pair<std::string, std::vector<RecordSet>>> sorted() const;
 
