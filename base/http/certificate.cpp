@@ -151,7 +151,9 @@ Result<CertificateFacts> read_certificate(std::string_view pem) {
                                    static_cast<std::size_t>(ASN1_STRING_length(value)));
     } else if (name->type == GEN_IPADD) {
       std::array<char, INET6_ADDRSTRLEN> text{};
-      const int family = ASN1_STRING_length(value) == 4 ? AF_INET : AF_INET6;
+      const int bytes = ASN1_STRING_length(value);
+      if (bytes != 4 && bytes != 16) continue;
+      const int family = bytes == 4 ? AF_INET : AF_INET6;
       if (inet_ntop(family, ASN1_STRING_get0_data(value), text.data(), text.size()) != nullptr) {
         facts.addresses.emplace_back(text.data());
       }

@@ -34,7 +34,7 @@ void append_json_string(std::string& out, std::string_view text) {
         out += "\\t";
         break;
       default:
-        if (static_cast<unsigned char>(c) < 0x20) {
+        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
           out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
         } else {
           out += c;
@@ -45,7 +45,11 @@ void append_json_string(std::string& out, std::string_view text) {
 }
 
 bool needs_quotes(std::string_view value) {
-  return value.empty() || value.find_first_of(" \"\n\t=") != value.npos;
+  // Control characters too: an escape sequence from outside must not reach a terminal.
+  return std::ranges::any_of(
+             value,
+             [](unsigned char c) { return c <= ' ' || c == 0x7f || c == '"' || c == '='; }) ||
+         value.empty();
 }
 
 // The whole line is ours already; spdlog gives the thread-safe hand-over.
