@@ -272,6 +272,10 @@ TEST(EventLog, CountsRepetitionsAndForgetsTheOldest) {
   EXPECT_EQ(seen[0].note.reason, "A");
   EXPECT_TRUE(log.list(t0 + 2h).empty());
   EXPECT_TRUE(log.list(t0 + 5s, "other").empty());
+  // Whoever watches goes on after the last event that a log before this one gave out.
+  EventLog next(3, 1h);
+  next.record(note("E"), "node", t0 + 6s);
+  EXPECT_GT(next.sequence(), log.sequence());
 }
 
 }  // namespace
