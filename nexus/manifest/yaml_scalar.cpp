@@ -66,9 +66,10 @@ std::optional<json> read_integer(std::string_view text) {
     text.remove_prefix(mark == 'x' || mark == 'b' || mark == 'o' ? 2 : 1);
   }
   std::uint64_t magnitude = 0;
-  const char* end = text.data() + text.size();
-  const auto [rest, problem] = std::from_chars(text.data(), end, magnitude, base);
-  if (text.empty() || problem != std::errc() || rest != end) return std::nullopt;
+  const auto [rest, problem] =
+      std::from_chars(text.data(), text.data() + text.size(), magnitude, base);
+  if (text.empty() || problem != std::errc() || rest != text.data() + text.size())
+    return std::nullopt;
   if (!negative) {
     if (magnitude <= INT64_MAX) return json(static_cast<std::int64_t>(magnitude));
     return json(magnitude);
