@@ -7,9 +7,11 @@ namespace {
 
 // What any program may do, by subject.
 constexpr std::string_view kFiles =
-    "access chdir chmod chown chown32 close close_range copy_file_range creat dup dup2 dup3 "
+    "access cachestat chdir chmod chown chown32 close close_range copy_file_range creat dup dup2 "
+    "dup3 "
     "faccessat faccessat2 "
-    "fadvise64 fadvise64_64 fallocate fanotify_mark fchdir fchmod fchmodat fchown fchown32 "
+    "fadvise64 fadvise64_64 fallocate fanotify_mark fchdir fchmod fchmodat fchmodat2 fchown "
+    "fchown32 "
     "fchownat fcntl fcntl64 "
     "fdatasync flock fstat fstat64 fstatat64 fstatfs fstatfs64 fsync ftruncate ftruncate64 "
     "futimesat getcwd getdents "
@@ -24,12 +26,12 @@ constexpr std::string_view kFiles =
     "syncfs tee truncate truncate64 umask unlink unlinkat utime utimensat utimensat_time64 utimes "
     "vmsplice write writev";
 constexpr std::string_view kAttributes =
-    "fgetxattr flistxattr fremovexattr fsetxattr getxattr lgetxattr listxattr llistxattr "
-    "lremovexattr lsetxattr "
-    "removexattr setxattr";
+    "fgetxattr flistxattr fremovexattr fsetxattr getxattr getxattrat lgetxattr listxattr "
+    "listxattrat llistxattr lremovexattr lsetxattr "
+    "removexattr removexattrat setxattr setxattrat";
 constexpr std::string_view kMemory =
-    "brk madvise membarrier memfd_create memfd_secret mincore mlock mlock2 mlockall mmap mmap2 "
-    "mprotect mremap msync "
+    "brk madvise map_shadow_stack membarrier memfd_create memfd_secret mincore mlock mlock2 "
+    "mlockall mmap mmap2 mprotect mremap mseal msync "
     "munlock munlockall munmap pkey_alloc pkey_free pkey_mprotect process_mrelease "
     "remap_file_pages";
 constexpr std::string_view kProcesses =
@@ -59,7 +61,8 @@ constexpr std::string_view kSignals =
 constexpr std::string_view kWaiting =
     "_newselect epoll_create epoll_create1 epoll_ctl epoll_ctl_old epoll_pwait epoll_pwait2 "
     "epoll_wait epoll_wait_old "
-    "eventfd eventfd2 futex futex_time64 futex_waitv io_cancel io_destroy io_getevents "
+    "eventfd eventfd2 futex futex_requeue futex_time64 futex_wait futex_waitv futex_wake io_cancel "
+    "io_destroy io_getevents "
     "io_pgetevents "
     "io_pgetevents_time64 io_setup io_submit poll ppoll ppoll_time64 pselect6 pselect6_time64 "
     "select";

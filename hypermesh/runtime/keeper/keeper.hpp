@@ -131,6 +131,7 @@ class Keeper {
 
   // Pods.
   base::Result<> make_sandbox(Pod& pod);
+  Job<base::Result<>> give_volumes_to_group(const Pod& pod);
   base::Result<> write_pod_files(const Pod& pod);
   base::Result<> drop_sandbox(Pod& pod);
   Job<base::Result<>> clear_pod(Pod& pod);
@@ -164,9 +165,10 @@ class Keeper {
   base::Result<Container*> find_container(const nexus::ContainerId& id);
   base::Result<Container*> find_running(const nexus::ContainerId& id);
   std::uint64_t open_session(ConnectionId connection, pid_t pid);
-  /// The encoded reply of `body`, which runs in a copy of this process with the descriptors `kept`.
-  Job<base::Result<base::Bytes>> ask_copy(std::function<Reply()> body, std::vector<int> kept,
-                                          base::Duration limit);
+  /// The reply of `body`, which runs in a copy of this process with the descriptors `kept`. Errors:
+  /// those that it answers, TimedOut.
+  Job<base::Result<Reply>> ask_copy(std::function<Reply()> body, std::vector<int> kept,
+                                    base::Duration limit);
   /// Runs `body` in a copy of this process. Errors: Internal when it answers other than 0.
   Job<base::Result<>> run_in_copy(std::function<int()> body, std::string what);
 

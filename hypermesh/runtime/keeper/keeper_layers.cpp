@@ -17,18 +17,21 @@ constexpr std::size_t kOutcomeBytesMax = 4u << 20;
 /// Unpacking is bound by the processor; more at once only takes turns.
 constexpr std::size_t kLayersAtOnceMax = 2;
 
-base::Error as_error(base::BytesView bytes) {
-  const auto failed = decode_reply(bytes);
-  if (failed) {
-    if (const auto* f = std::get_if<Failed>(&*failed)) return f->error;
-  }
-  return base::make_error(Errc::Internal, "the layer's helper answered nothing that makes sense");
+base::Error nonsense() {
+  return base::make_error(Errc::Internal, "a helper answered nothing that makes sense");
+}
+
+template <class T>
+base::Result<T> as(base::Result<Reply> reply) {
+  if (!reply) return std::unexpected(std::move(reply).error());
+  if (auto* wanted = std::get_if<T>(&*reply)) return std::move(*wanted);
+  return std::unexpected(nonsense());
 }
 
 }  // namespace
 
-Job<base::Result<base::Bytes>> Keeper::ask_copy(std::function<Reply()> body, std::vector<int> kept,
-                                                base::Duration limit) {
+Job<base::Result<Reply>> Keeper::ask_copy(std::function<Reply()> body, std::vector<int> kept,
+                                          base::Duration limit) {
   CO_TRY(Pipe pipe, make_pipe());
   kept.push_back(pipe.write.get());
   CO_TRY(const pid_t child, start_copy(std::move(kept), [&] {
@@ -56,11 +59,15 @@ Job<base::Result<base::Bytes>> Keeper::ask_copy(std::function<Reply()> body, std
                                            std::max(end - clock_.now(), base::Duration::zero()))) {
       ::kill(child, SIGKILL);
       (void)co_await loop_.exit_of(child, std::chrono::seconds(10));
-      co_return base::fail(Errc::TimedOut, "work on a layer took too long and was ended");
+      co_return base::fail(Errc::TimedOut, "a helper took too long and was ended");
     }
   }
   (void)co_await loop_.exit_of(child, std::chrono::seconds(10));
-  co_return bytes;
+  auto reply = decode_reply(bytes);
+  if (!reply) co_return std::unexpected(nonsense());
+  if (auto* failed = std::get_if<Failed>(&*reply))
+    co_return std::unexpected(std::move(failed->error));
+  co_return reply;
 }
 
 Job<base::Result<LayerReply>> Keeper::install_layer(InstallLayer request, UniqueFd blob) {
@@ -78,7 +85,7 @@ Job<base::Result<LayerReply>> Keeper::install_layer(InstallLayer request, Unique
     co_await layers_changed_.wait();
   }
   layers_being_made_.insert(request.diff_id);
-  auto bytes = co_await ask_copy(
+  auto reply = co_await ask_copy(
       [&]() -> Reply {
         auto record = layers_->install(blob.get(), diff_id, parents);
         if (!record) return Failed{std::move(record).error()};
@@ -87,12 +94,7 @@ Job<base::Result<LayerReply>> Keeper::install_layer(InstallLayer request, Unique
       {layers_->descriptor(), blob.get()}, UnpackLimits{}.time_max + std::chrono::seconds(60));
   layers_being_made_.erase(request.diff_id);
   layers_changed_.notify();
-  if (!bytes) co_return std::unexpected(std::move(bytes).error());
-  auto reply = decode_reply(*bytes);
-  if (reply) {
-    if (auto* layer = std::get_if<LayerReply>(&*reply)) co_return std::move(*layer);
-  }
-  co_return std::unexpected(as_error(*bytes));
+  co_return as<LayerReply>(std::move(reply));
 }
 
 base::Result<LayersReply> Keeper::list_layers() {
@@ -111,7 +113,7 @@ Job<base::Result<BytesFreed>> Keeper::remove_layer(RemoveLayer request) {
   while (layers_being_removed_.contains(request.id) || !layers_being_made_.empty())
     co_await layers_changed_.wait();
   layers_being_removed_.insert(request.id);
-  auto bytes = co_await ask_copy(
+  auto reply = co_await ask_copy(
       [&]() -> Reply {
         auto freed = layers_->remove(LayerId{digest});
         if (!freed) return Failed{std::move(freed).error()};
@@ -120,12 +122,7 @@ Job<base::Result<BytesFreed>> Keeper::remove_layer(RemoveLayer request) {
       {layers_->descriptor()}, std::chrono::minutes(10));
   layers_being_removed_.erase(request.id);
   layers_changed_.notify();
-  if (!bytes) co_return std::unexpected(std::move(bytes).error());
-  auto reply = decode_reply(*bytes);
-  if (reply) {
-    if (const auto* freed = std::get_if<BytesFreed>(&*reply)) co_return *freed;
-  }
-  co_return std::unexpected(as_error(*bytes));
+  co_return as<BytesFreed>(std::move(reply));
 }
 
 }  // namespace hypermesh::keeper

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <csignal>
 
 #include "runtime/core/pod_files.hpp"
@@ -12,6 +13,8 @@ using base::Errc;
 
 constexpr std::uint64_t kSharedMemoryBytesMax = 64u << 20;  // of /dev/shm, as everywhere
 constexpr mode_t kSharedMemoryMode = 01777;
+/// For millions of files on a slow disk. What was done by then need not be done again.
+constexpr auto kFsGroupLimit = std::chrono::minutes(30);
 
 /// Content of files is written and then forgotten: it may be secret, and it may be large.
 void forget_content(nexus::PodSpec& spec) {
@@ -75,7 +78,8 @@ Job<base::Result<nexus::PodStatus>> Keeper::create_pod(CreatePod request) {
   pod->busy = true;
   pod->record.boot_id = boot_id_;
   pod->record.spec = std::move(request.spec);
-  const auto made = make_sandbox(*pod);
+  auto made = make_sandbox(*pod);
+  if (made) made = co_await give_volumes_to_group(*pod);
   forget_content(pod->record.spec);
   if (!made) {
     (void)drop_sandbox(*pod);
@@ -115,6 +119,24 @@ base::Result<> Keeper::make_sandbox(Pod& pod) {
   TRY_DO(mount_tmpfs(shm, kSharedMemoryBytesMax, kSharedMemoryMode, place.root, true));
   TRY_DO(prepare_volumes(place, spec.volumes));
   return write_pod_files(pod);
+}
+
+// In a copy: a volume may hold any number of files.
+Job<base::Result<>> Keeper::give_volumes_to_group(const Pod& pod) {
+  const VolumePlace place = volume_place(pod);
+  const auto& volumes = pod.record.spec.volumes;
+  const bool wanted = place.fs_group && std::ranges::any_of(volumes, [](const auto& volume) {
+                        return std::holds_alternative<nexus::NamedVolume>(volume.source);
+                      });
+  if (!wanted) co_return base::Result<>{};
+  CO_TRY_DO(co_await ask_copy(
+      [&]() -> Reply {
+        auto given = give_to_fs_group(place, volumes);
+        if (!given) return Failed{std::move(given).error()};
+        return Done{};
+      },
+      {}, kFsGroupLimit));
+  co_return base::Result<>{};
 }
 
 base::Result<> Keeper::write_pod_files(const Pod& pod) {

@@ -90,7 +90,6 @@ base::Result<> prepare_named(const VolumePlace& place, const std::string& folder
 }
 
 base::Result<> apply_fs_group(const VolumePlace& place, const std::string& folder) {
-  if (!place.fs_group) return {};
   const gid_t group = place.disk_root + *place.fs_group;
   const UniqueFd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
   struct stat status{};
@@ -152,10 +151,7 @@ bool is_in_memory(const nexus::Volume& volume) {
 base::Result<> prepare_volume(const VolumePlace& place, const nexus::Volume& volume) {
   const std::string folder = folder_of(place, volume);
   if (const auto* host = std::get_if<HostPathVolume>(&volume.source)) return check_host_path(*host);
-  if (std::holds_alternative<NamedVolume>(volume.source)) {
-    TRY_DO(prepare_named(place, folder));
-    return apply_fs_group(place, folder);
-  }
+  if (std::holds_alternative<NamedVolume>(volume.source)) return prepare_named(place, folder);
   const auto* empty = std::get_if<EmptyDirVolume>(&volume.source);
   const bool is_files = std::holds_alternative<FilesVolume>(volume.source);
   const mode_t mode = is_files ? 0755 : mode_of(place);
@@ -302,6 +298,18 @@ base::Result<> prepare_volumes(const VolumePlace& place,
     if (!prepared)
       return std::unexpected(
           base::wrap(std::move(prepared).error(), fmt::format("volume {}", volume.name)));
+  }
+  return {};
+}
+
+base::Result<> give_to_fs_group(const VolumePlace& place,
+                                const std::vector<nexus::Volume>& volumes) {
+  for (const auto& volume : volumes) {
+    if (!place.fs_group || !std::holds_alternative<NamedVolume>(volume.source)) continue;
+    auto given = apply_fs_group(place, folder_of(place, volume));
+    if (!given)
+      return std::unexpected(
+          base::wrap(std::move(given).error(), fmt::format("volume {}", volume.name)));
   }
   return {};
 }

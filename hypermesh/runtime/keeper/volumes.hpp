@@ -27,6 +27,10 @@ struct VolumePlace {
 /// Makes what is missing. Errors: NotFound, FailedPrecondition (a host path of the wrong kind),
 /// ResourceExhausted.
 base::Result<> prepare_volumes(const VolumePlace& place, const std::vector<nexus::Volume>& volumes);
+/// Gives the named ones to the pod's fsGroup, if it has one, with all that is in them. Takes as
+/// long as there are files; what was given already takes none.
+base::Result<> give_to_fs_group(const VolumePlace& place,
+                                const std::vector<nexus::Volume>& volumes);
 /// Unmounts what prepare_volumes mounted. Named volumes and folders stay.
 void release_volumes(const std::string& pod_folder, const std::vector<nexus::Volume>& volumes);
 
