@@ -16,8 +16,7 @@ namespace hypermesh {
 /// the keeper.
 ///
 /// The keeper, not this object, is the record of what runs: it can be made anew at any time. All
-/// references are borrowed and outlive it; so do the sessions, readers and streams that it hands
-/// out outlive neither.
+/// references are borrowed and outlive it, and the sessions, readers and streams that it hands out.
 class ContainerRuntime final : public Runtime {
  public:
   ContainerRuntime(KeeperClient& keeper, ImageService& images, base::BlockingPool& pool,
@@ -29,8 +28,6 @@ class ContainerRuntime final : public Runtime {
   base::Task<base::Result<>> adopt();
   /// Called after the keeper was started anew: it knows no table of services.
   void on_new_keeper(std::function<void()> call) { new_keeper_ = std::move(call); }
-  /// Ends what this object does in the background; before stop() of the client.
-  KeeperClient& keeper() { return keeper_; }
 
   base::Task<base::Result<nexus::ImageStatus>> pull_image(
       std::string reference, nexus::PullPolicy policy,

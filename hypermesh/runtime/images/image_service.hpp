@@ -19,7 +19,6 @@
 #include <vector>
 
 #include "runtime/images/auth_config.hpp"
-#include "runtime/images/fd.hpp"
 #include "runtime/images/image_config.hpp"
 #include "runtime/images/image_store.hpp"
 #include "runtime/images/layer_unpacker.hpp"
@@ -98,12 +97,8 @@ class ImageService {
   /// may be empty.
   base::Task<base::Result<std::vector<std::string>>> import_path(std::string path,
                                                                  std::string reference);
-  /// The same from an open file or pipe; `name` stands for its file name.
-  base::Task<base::Result<std::vector<std::string>>> import_file(Fd file, std::string name,
-                                                                 std::string reference);
   /// An OCI layout archive. Errors: NotFound, AlreadyExists, ResourceExhausted.
   base::Task<base::Result<>> export_path(std::string reference, std::string path);
-  base::Task<base::Result<>> export_file(std::string reference, Fd file);
   /// {"reference","resolved","id","references","platform","bytes","layers","manifest","config"} as
   /// one JSON text.
   base::Task<base::Result<std::string>> inspect(std::string reference);

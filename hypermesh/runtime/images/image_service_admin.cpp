@@ -43,19 +43,6 @@ base::Task<base::Result<std::vector<std::string>>> ImageService::import_path(
   co_return co_await keep_imported(std::move(records));
 }
 
-base::Task<base::Result<std::vector<std::string>>> ImageService::import_file(
-    Fd file, std::string name, std::string reference) {
-  CO_TRY_DO(co_await load_layers());
-  Running running(*this, reference.empty() ? name : reference);
-  BlobPins pins(*store_);
-  const ImportRequest request{
-      .reference = std::move(reference), .platform = options_.platform, .now = clock_.wall()};
-  CO_TRY(auto records, co_await pool_.run([&] {
-    return import_archive(*store_, pins, file.get(), name, request, *stopping_);
-  }));
-  co_return co_await keep_imported(std::move(records));
-}
-
 // Unpacks at once, so that a hostile image fails here and not when a container is to start.
 base::Task<base::Result<std::vector<std::string>>> ImageService::keep_imported(
     std::vector<ImageRecord> records) {
@@ -84,14 +71,6 @@ base::Task<base::Result<>> ImageService::export_path(std::string reference, std:
   BlobPins pins(*store_);
   for (const auto& blob : record.blobs()) pins.add(blob);
   co_return co_await pool_.run([&] { return export_to_file(*store_, record, path, *stopping_); });
-}
-
-base::Task<base::Result<>> ImageService::export_file(std::string reference, Fd file) {
-  CO_TRY(const ImageRecord record, record_of_text(reference));
-  BlobPins pins(*store_);
-  for (const auto& blob : record.blobs()) pins.add(blob);
-  co_return co_await pool_.run(
-      [&] { return export_archive(*store_, record, file.get(), *stopping_); });
 }
 
 base::Task<base::Result<std::string>> ImageService::inspect(std::string reference) {

@@ -386,8 +386,7 @@ TEST_F(ImageServiceTest, ImportsAndExports) {
   ASSERT_TRUE(found);
   EXPECT_EQ(found->resolved, pulled->resolved);
   EXPECT_EQ(found->layers, pulled->layers);
-  Fd file(::open((scratch_ / "out.tar").c_str(), O_RDONLY | O_CLOEXEC));
-  const auto renamed = run(service_->import_file(std::move(file), "out.tar", "demo:1"));
+  const auto renamed = run(service_->import_path(scratch_ / "out.tar", "demo:1"));
   ASSERT_TRUE(renamed);
   EXPECT_EQ(*renamed, std::vector<std::string>{"docker.io/library/demo:1"});
   ASSERT_TRUE(pull("1", PullPolicy::Never));

@@ -39,8 +39,6 @@ class Cgroups {
   virtual std::vector<pid_t> processes(const std::string& path) = 0;
   /// SIGKILL to everything in the group and below, also to what forks meanwhile.
   virtual void kill(const std::string& path) = 0;
-  /// Groups right below.
-  virtual std::vector<std::string> children(const std::string& path) = 0;
   /// Removes the group and those below it. Not an error when there is none. Errors:
   /// FailedPrecondition (a process is left in it: kill, then try again).
   virtual base::Result<> remove(const std::string& path) = 0;

@@ -212,17 +212,6 @@ void CgroupsV1::kill(const std::string& path) {
   }
 }
 
-std::vector<std::string> CgroupsV1::children(const std::string& path) {
-  std::vector<std::string> names;
-  for (const auto& hierarchy : all_) {
-    for (const auto& folder : folders_in(hierarchy.mount_point + path)) {
-      std::string name = folder.substr(folder.rfind('/') + 1);
-      if (std::ranges::find(names, name) == names.end()) names.push_back(std::move(name));
-    }
-  }
-  return names;
-}
-
 base::Result<> CgroupsV1::remove(const std::string& path) {
   for (const auto& hierarchy : all_) TRY_DO(remove_groups(hierarchy.mount_point + path));
   return {};

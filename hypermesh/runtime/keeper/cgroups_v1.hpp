@@ -23,7 +23,6 @@ class CgroupsV1 final : public Cgroups {
   base::Result<UniqueFd> watch_oom(const std::string& path) override;
   std::vector<pid_t> processes(const std::string& path) override;
   void kill(const std::string& path) override;
-  std::vector<std::string> children(const std::string& path) override;
   base::Result<> remove(const std::string& path) override;
 
  private:

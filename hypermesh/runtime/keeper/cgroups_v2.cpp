@@ -144,10 +144,6 @@ void CgroupsV2::kill(const std::string& path) {
   }
 }
 
-std::vector<std::string> CgroupsV2::children(const std::string& path) {
-  return folder_names(mount_point_ + path);
-}
-
 base::Result<> CgroupsV2::remove(const std::string& path) {
   return remove_groups(mount_point_ + path);
 }

@@ -9,7 +9,8 @@
 
 namespace hypermesh::keeper {
 
-/// What pods need of the node's network. Calls block for some milliseconds at most.
+/// What pods need of the node's network. Calls block, for some milliseconds; those about services
+/// as long as nft takes, which is given up after 30 s.
 ///
 /// Implementations: DatapathNetwork; NoNetwork (tests: pods have their loopback only).
 class NodeNetwork {
