@@ -25,7 +25,7 @@ struct FoundPod {
 };
 
 base::Result<> write_pod(const Places& places, const PodRecord& record);
-/// Errors: DataLoss, and of the system. A record that is not there is left out;
+/// Errors: DataLoss, and of the system. A record that is not there is left out.
 base::Result<AttemptFacts> read_attempt(const Path& attempt);
 /// Makes the attempt's folder and its first record, and takes its lock, to be given to a
 /// supervisor. Errors: FailedPrecondition (a supervisor lives).

@@ -22,7 +22,8 @@ Result<> provide(const HostPathVolume& volume) {
     std::filesystem::create_directories(volume.path, failed);
     if (failed) return base::fail_errno(failed.value(), fmt::format("hostPath {}", volume.path));
   } else if (volume.type == Type::FileOrCreate) {
-    const UniqueFd made(::open(volume.path.c_str(), O_RDONLY | O_CREAT | O_CLOEXEC, 0644));
+    const UniqueFd made(
+        ::open(volume.path.c_str(), O_RDONLY | O_CREAT | O_NONBLOCK | O_CLOEXEC, 0644));
     if (!made) return base::fail_errno(errno, fmt::format("hostPath {}", volume.path));
   }
   const auto status = std::filesystem::status(volume.path, failed);

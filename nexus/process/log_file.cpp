@@ -25,6 +25,7 @@ void LogFile::append(std::string_view records) {
     ::rename((attempt_ / kLogFile).c_str(), (attempt_ / kOlderLogFile).c_str());
     open();
   }
+  if (!file_) open();  // A full disk may have room again.
   while (!records.empty()) {
     const ssize_t count = ::write(file_.get(), records.data(), records.size());
     if (count < 0 && errno == EINTR) continue;

@@ -173,7 +173,8 @@ std::vector<LogRecord> LogScan::next_batch() {
 }
 
 bool LogScan::gone() const {
-  return !std::filesystem::exists(options_.folder);
+  std::error_code failed;
+  return !std::filesystem::exists(options_.folder, failed) && !failed;
 }
 
 }  // namespace nexus::process
