@@ -4,7 +4,9 @@
 //   GET /healthz  "ok", for probes
 //
 // Listens on [::]:8080 in both families. On SIGTERM it stops accepting, finishes what it has begun
-// and leaves.
+// and leaves: the signal arrives only while it waits for the next connection.
+
+#define _GNU_SOURCE
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -80,6 +82,12 @@ static void serve(int fd, const char* host, unsigned long answered) {
 }
 
 int main(void) {
+  sigset_t ending, none;
+  sigemptyset(&none);
+  sigemptyset(&ending);
+  sigaddset(&ending, SIGTERM);
+  sigaddset(&ending, SIGINT);
+  sigprocmask(SIG_BLOCK, &ending, NULL);
   const struct sigaction term = {.sa_handler = on_term};
   sigaction(SIGTERM, &term, NULL);
   sigaction(SIGINT, &term, NULL);
@@ -87,7 +95,7 @@ int main(void) {
   char host[256] = "unknown";
   gethostname(host, sizeof host - 1);
 
-  const int listener = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  const int listener = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   const int off = 0, on = 1;
   setsockopt(listener, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
   setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
@@ -104,7 +112,7 @@ int main(void) {
   unsigned long answered = 0;
   while (!stopping) {
     struct pollfd waiting = {.fd = listener, .events = POLLIN};
-    if (poll(&waiting, 1, -1) <= 0) continue;
+    if (ppoll(&waiting, 1, NULL, &none) <= 0) continue;
     const int fd = accept(listener, NULL, NULL);
     if (fd < 0) continue;
     serve(fd, host, ++answered);
