@@ -11,7 +11,9 @@ namespace nexus::orchestration {
 namespace {
 
 constexpr base::Duration kDriverRetry = std::chrono::seconds(1);
-constexpr base::Duration kWatchRetry = std::chrono::milliseconds(100);
+/// Doubles as long as no watch tells anything.
+constexpr base::Duration kWatchRetryFirst = std::chrono::milliseconds(100);
+constexpr base::Duration kWatchRetryMax = std::chrono::seconds(30);
 
 OrchestratorNeeds with_alarms(const OrchestratorNeeds& needs, Alarms& alarms) {
   return {.objects = needs.objects,
@@ -114,6 +116,7 @@ base::Task<> ClusterOrchestrator::take_over() {
 }
 
 base::Task<> ClusterOrchestrator::follow(Revision after) {
+  BackOff retry(kWatchRetryFirst, kWatchRetryMax);
   for (;;) {
     auto watch = co_await needs_.objects.watch("", {}, after);
     while (watch) {
@@ -122,6 +125,7 @@ base::Task<> ClusterOrchestrator::follow(Revision after) {
         watch = std::unexpected(std::move(events).error());
         break;
       }
+      retry.reset();
       for (const ObjectEvent& event : *events) {
         after = std::max(after, event.object->revision);
         on_event(event);
@@ -129,7 +133,7 @@ base::Task<> ClusterOrchestrator::follow(Revision after) {
     }
     needs_.log.warning("watch of objects ended, reading all of them", {{"error", watch.error()}});
     auto over = std::make_shared<base::Event>(scope_.executor());
-    needs_.alarms.call_at(needs_.clock.now() + kWatchRetry, [over] { over->notify(); });
+    needs_.alarms.call_at(needs_.clock.now() + retry.next(), [over] { over->notify(); });
     co_await over->wait();
     after = needs_.objects.revision();
     resynchronise();

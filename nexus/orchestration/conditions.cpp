@@ -29,11 +29,4 @@ void set_condition(Json& conditions, const Condition& condition, base::WallTime 
   *found = std::move(next);
 }
 
-void remove_condition(Json& conditions, std::string_view type) {
-  if (!conditions.is_array()) return;
-  const auto gone = std::ranges::remove_if(
-      conditions, [&](const Json& each) { return text(each, "type") == type; });
-  conditions.erase(gone.begin(), gone.end());
-}
-
 }  // namespace nexus::orchestration

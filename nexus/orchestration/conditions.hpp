@@ -17,6 +17,5 @@ struct Condition {
 /// lastUpdateTime, where `with_update_time`, when anything of it changes or `touch` is set.
 void set_condition(Json& conditions, const Condition& condition, base::WallTime now,
                    bool with_update_time, bool touch = false);
-void remove_condition(Json& conditions, std::string_view type);
 
 }  // namespace nexus::orchestration

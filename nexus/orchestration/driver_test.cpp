@@ -206,6 +206,22 @@ TEST_F(DriverTest, APodWhoseObjectCannotBeReadIsLeftRunning) {
   cluster_.advance(1min);
   EXPECT_EQ(cluster_.driver.running(), 1u);
   EXPECT_THAT(cluster_.reasons(kWeb), Contains("InvalidPod"));
+  cluster_.remove(kWeb);
+  EXPECT_TRUE(cluster_.get(kWeb).is_null());
+  EXPECT_THAT(cluster_.driver.pods, IsEmpty());
+}
+
+TEST_F(DriverTest, APodThatCannotBeReadAnyMoreCanBeDeletedWhileItRuns) {
+  cluster_.start();
+  cluster_.apply(kPod);
+  cluster_.edit(kWeb, [](Json& web) {
+    web["spec"]["containers"][0]["livenessProbe"] = {{"httpGet", {{"port", "nowhere"}}}};
+  });
+  EXPECT_EQ(cluster_.driver.running(), 1u);
+  cluster_.remove(kWeb);
+  cluster_.advance(10s);
+  EXPECT_TRUE(cluster_.get(kWeb).is_null());
+  EXPECT_THAT(cluster_.driver.pods, IsEmpty());
 }
 
 TEST_F(DriverTest, AnObjectThatIsRemovedByForceTakesItsPodAlong) {

@@ -8,7 +8,21 @@
 
 namespace nexus::orchestration {
 
+namespace {
+
+void shorten(std::string& message) {
+  if (message.size() <= kEventMessageBytesMax) return;
+  std::size_t end = kEventMessageBytesMax - 3;
+  // No character of UTF-8 is cut in two.
+  while (end > 0 && (static_cast<unsigned char>(message[end]) & 0xc0) == 0x80) --end;
+  message.resize(end);
+  message += "...";
+}
+
+}  // namespace
+
 void EventLog::record(EventNote note, std::string source, base::WallTime now) {
+  shorten(note.message);
   // Ahead of whatever a daemon before us gave out, so that a watch goes on after a restart.
   const auto micros = std::chrono::duration_cast<std::chrono::microseconds>(now.time_since_epoch());
   sequence_ = std::max(sequence_ + 1, static_cast<std::uint64_t>(micros.count()));

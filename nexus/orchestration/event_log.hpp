@@ -17,6 +17,8 @@ namespace nexus::orchestration {
 
 inline constexpr std::size_t kEventsMax = 2000;
 inline constexpr base::Duration kEventAgeMax = std::chrono::hours(1);
+/// Of a message; a longer one, such as that of a probe with a long command, is cut.
+inline constexpr std::size_t kEventMessageBytesMax = 1024;
 
 /// Something to tell about an object.
 struct EventNote {

@@ -57,6 +57,8 @@ void NodePods::desired(const ObjectPtr& object) {
                           .reason = "InvalidPod",
                           .message = pod.error().describe()},
                          "node", needs_.clock.wall());
+    if (meta.deletion && meta.finalizers.empty())
+      spawn_later(scope_, delete_unreadable(ref_to(*object), meta.uid));
     return;
   }
   const std::string uid = (*pod)->meta.uid;

@@ -70,6 +70,7 @@ class NodePods {
   base::Task<> write_status(std::string uid);
   void let_go(Worker& worker);
   base::Task<> delete_object(std::string uid);
+  base::Task<> delete_unreadable(ObjectRef ref, std::string uid);
   void note_files(Worker& worker);
   void refresh_files(Worker& worker);
   base::Task<> update_files(std::string uid);

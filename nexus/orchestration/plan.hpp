@@ -18,7 +18,6 @@ struct Plan {
   void plan_again_at(base::WallTime when) {
     if (!again || when < *again) again = when;
   }
-  bool nothing() const { return writes.empty() && events.empty(); }
 };
 
 }  // namespace nexus::orchestration

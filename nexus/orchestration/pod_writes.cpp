@@ -132,6 +132,21 @@ base::Task<> NodePods::delete_object(std::string uid) {
   });
 }
 
+/// No lifecycle is told of a pod that cannot be read, so none ends it: the object goes at once, and
+/// what runs is killed.
+base::Task<> NodePods::delete_unreadable(ObjectRef ref, std::string uid) {
+  auto removed = co_await needs_.objects.remove(actor_, ref, {.uid = uid, .revision = {}});
+  if (removed) {
+    if (!workers_.contains(uid)) co_await remove_stray(uid);
+    co_return;
+  }
+  if (removed.error().code == base::Errc::NotFound || removed.error().code == base::Errc::Conflict)
+    co_return;
+  needs_.log.warning("a pod's object not removed", {{"pod", ref.name}, {"error", removed.error()}});
+  needs_.alarms.call_at(needs_.clock.now() + kWriteRetry,
+                        [this, ref, uid] { spawn_later(scope_, delete_unreadable(ref, uid)); });
+}
+
 void NodePods::note_files(Worker& worker) {
   const auto volumes = resolve_volumes(calls_.config(*worker.life.pod(), {}));
   if (!volumes) return;

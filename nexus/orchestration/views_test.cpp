@@ -278,5 +278,14 @@ TEST(EventLog, CountsRepetitionsAndForgetsTheOldest) {
   EXPECT_GT(next.sequence(), log.sequence());
 }
 
+TEST(EventLog, ALongMessageIsCutBetweenCharacters) {
+  EventLog log;
+  std::string message(kEventMessageBytesMax - 4, 'x');
+  message += "\u00e9\u00e9\u00e9";  // the limit is within the first
+  log.record({.message = message}, "node", clock_time("2026-11-21T12:00:00Z"));
+  const std::string kept = log.list(clock_time("2026-11-21T12:00:00Z")).at(0).note.message;
+  EXPECT_EQ(kept, std::string(kEventMessageBytesMax - 4, 'x') + "...");
+}
+
 }  // namespace
 }  // namespace nexus::orchestration

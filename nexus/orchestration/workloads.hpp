@@ -14,7 +14,6 @@ inline constexpr std::string_view kRevisionHistoryAnnotation =
 inline constexpr std::string_view kDesiredReplicasAnnotation =
     "deployment.kubernetes.io/desired-replicas";
 inline constexpr std::string_view kMaxReplicasAnnotation = "deployment.kubernetes.io/max-replicas";
-inline constexpr std::string_view kRestartedAtAnnotation = "kubectl.kubernetes.io/restartedAt";
 /// On a ReplicaSet: time at which a rollout to it was complete. A failed rollout goes back to the
 /// highest revision that has it.
 inline constexpr std::string_view kCompletedAnnotation = "hypermesh.io/completed";
