@@ -8,6 +8,7 @@
 #include "api/event_feed.hpp"
 #include "api/exchange.hpp"
 #include "api/handlers.hpp"
+#include "api/spool_file.hpp"
 #include "audit/audit_log.hpp"
 
 namespace nexus::api {
@@ -150,6 +151,7 @@ struct ApiServer::State {
         serving(on),
         idle(on) {
     shared.event_feed = &feed;
+    SpoolFile::remove_leftovers(shared.backend.spool);
   }
 
   base::Task<> accept(base::http::Listener& listener);

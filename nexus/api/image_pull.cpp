@@ -67,7 +67,8 @@ std::string progress_line(const Exchange& exchange, const std::string& reference
          "\n";
 }
 
-std::string last_line(const base::Result<ImageStatus>& result, const std::string& trace_id) {
+std::string last_line(const base::Result<ImageStatus>& result, const std::string& receipt,
+                      const std::string& trace_id) {
   if (!result)
     return to_text({{"type", "Error"}, {"status", to_status(Refusal(result.error()), trace_id)}}) +
            "\n";
@@ -75,11 +76,13 @@ std::string last_line(const base::Result<ImageStatus>& result, const std::string
                   {"image",
                    {{"reference", result->reference},
                     {"resolved", result->resolved},
-                    {"bytes", result->bytes}}}}) +
+                    {"bytes", result->bytes}}},
+                  {"receipt", Json::parse(receipt)}}) +
          "\n";
 }
 
-base::Task<Reply<>> tell_progress(Exchange& exchange, Pull& pull, const std::string& reference) {
+base::Task<Reply<>> tell_progress(Exchange& exchange, Pull& pull, const std::string& reference,
+                                  const std::string& receipt) {
   std::string told;
   while (!pull.result) {
     co_await pull.ended.wait_for(exchange.shared.limits.pull_progress_interval);
@@ -88,7 +91,7 @@ base::Task<Reply<>> tell_progress(Exchange& exchange, Pull& pull, const std::str
     CO_TRY_DO(co_await exchange.write(line));
     told = std::move(line);
   }
-  CO_TRY_DO(co_await exchange.write(last_line(*pull.result, exchange.trace_id)));
+  CO_TRY_DO(co_await exchange.write(last_line(*pull.result, receipt, exchange.trace_id)));
   co_return co_await exchange.end_stream();
 }
 
@@ -98,7 +101,7 @@ base::Task<Reply<>> pull_image(Exchange& exchange) {
   CO_TRY(const Json body, co_await exchange.json_body());
   CO_TRY(PullRequest request, parse_pull(body));
   const std::string reference = request.reference;
-  CO_TRY_DO(co_await exchange.record("pull", "image/" + reference, ""));
+  CO_TRY(const std::string receipt, co_await exchange.record("pull", "image/" + reference, ""));
   exchange.connection.close_after_answer();
   CO_TRY_DO(co_await exchange.begin_stream("application/x-ndjson"));
   // A client that goes away ends the pull; what was fetched is kept for the next one.
@@ -107,8 +110,8 @@ base::Task<Reply<>> pull_image(Exchange& exchange) {
   base::TaskScope scope(executor);
   co_await base::asio::this_coro::throw_if_cancelled(false);
   scope.spawn(pull(exchange.backend().driver, std::move(request), state));
-  auto told =
-      co_await until_peer_gone(exchange.connection, tell_progress(exchange, state, reference));
+  auto told = co_await until_peer_gone(exchange.connection,
+                                       tell_progress(exchange, state, reference, receipt));
   scope.cancel();
   co_await scope.join();
   co_await base::asio::this_coro::throw_if_cancelled(true);

@@ -255,6 +255,7 @@ TEST_F(ApiTest, APullTellsItsProgressAndItsEnd) {
     EXPECT_EQ(lines.front()["bytesDone"], 5);
     EXPECT_EQ(lines.back()["type"], "Done");
     EXPECT_EQ(lines.back()["image"]["resolved"], "web:1@sha256:00");
+    EXPECT_GT(lines.back()["receipt"]["sequence"], 0);
     driver.error = base::make_error(base::Errc::NotFound, "no such image");
     const auto failed = co_await lines_of({{"reference", "absent"}, {"policy", "Always"}});
     EXPECT_EQ(failed.back()["type"], "Error");

@@ -29,7 +29,7 @@ Reply<> check_namespace(const Exchange& exchange) {
   if (found == nullptr) {
     Refusal refusal(base::with_hint(
         base::make_error(base::Errc::NotFound, fmt::format("namespace {} does not exist", name)),
-        "hm create namespace " + name));
+        "apply an object of kind Namespace with that name first"));
     refusal.resource = "namespaces";
     refusal.name = name;
     return std::unexpected(std::move(refusal));

@@ -13,6 +13,7 @@ namespace {
 constexpr std::uint8_t kPositionVersion = 1;
 constexpr std::size_t kCommandWordsMax = 1000;
 constexpr std::size_t kNameBytesMax = 253;
+constexpr std::chrono::seconds kAgeMax = std::chrono::hours(24) * 36'500;
 
 base::Result<ListPosition> read_position(std::string_view token) {
   TRY(const base::Bytes bytes, base::from_hex(token));
@@ -52,7 +53,8 @@ Reply<Propagation> parse_propagation(std::string_view text) {
       fmt::format("propagationPolicy=\"{}\": there are Background, Foreground and Orphan", text));
 }
 
-// Days, hours, minutes and seconds: "1h30m".
+// Days, hours, minutes and seconds: "1h30m". What is longer than a century is no age: the clock's
+// nanoseconds do not reach back so far.
 std::optional<std::chrono::seconds> parse_age(std::string_view text) {
   std::chrono::seconds total{0};
   if (text.empty()) return std::nullopt;
@@ -78,6 +80,7 @@ std::optional<std::chrono::seconds> parse_age(std::string_view text) {
       default:
         return std::nullopt;
     }
+    if (total > kAgeMax) return std::nullopt;
     text.remove_prefix(static_cast<std::size_t>(end + 1 - text.data()));
   }
   return total;

@@ -11,6 +11,7 @@ namespace nexus::api {
 namespace {
 
 constexpr std::size_t kReadBytes = 256 * 1024;
+constexpr std::string_view kNameBeginning = "archive-";
 
 base::Result<> write_all(int& fd, const std::filesystem::path& path, base::BytesView bytes) {
   if (fd < 0) fd = ::open(path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
@@ -44,7 +45,16 @@ base::Result<SpoolFile> SpoolFile::reserve(base::BlockingPool& pool,
   std::error_code code;
   std::filesystem::create_directories(folder, code);
   if (code) return base::fail_errno(code.value(), fmt::format("making {}", folder.string()));
-  return SpoolFile(pool, folder / fmt::format("archive-{:016x}.tar", rng.u64()));
+  return SpoolFile(pool, folder / fmt::format("{}{:016x}.tar", kNameBeginning, rng.u64()));
+}
+
+void SpoolFile::remove_leftovers(const std::filesystem::path& folder) {
+  std::error_code code;
+  for (auto entry = std::filesystem::directory_iterator(folder, code);
+       !code && entry != std::filesystem::directory_iterator(); entry.increment(code)) {
+    if (entry->path().filename().string().starts_with(kNameBeginning))
+      ::unlink(entry->path().c_str());
+  }
 }
 
 SpoolFile::SpoolFile(SpoolFile&& other) noexcept

@@ -14,6 +14,8 @@ class SpoolFile {
   /// writes it.
   static base::Result<SpoolFile> reserve(base::BlockingPool& pool,
                                          const std::filesystem::path& folder, base::Rng& rng);
+  /// Removes what an earlier server, which was killed, left in `folder`.
+  static void remove_leftovers(const std::filesystem::path& folder);
   SpoolFile(SpoolFile&& other) noexcept;
   SpoolFile& operator=(SpoolFile&&) = delete;
   ~SpoolFile();
