@@ -1,6 +1,7 @@
 #include <unistd.h>
 
 #include <base/time.hpp>
+#include <csignal>
 #include <string>
 #include <vector>
 
@@ -27,6 +28,8 @@ cli::Environment read_environment() {
 
 int main(int argc, char** argv) {
   const std::vector<std::string> words(argv + (argc > 0 ? 1 : 0), argv + argc);
+  // A change goes on to its end, whoever stops reading what it says: `hm deploy ... | head -1`.
+  std::signal(SIGPIPE, SIG_IGN);
   const cli::Environment environment = read_environment();
   const base::SystemClock clock;
   return cli::run_program(words, environment, {}, clock);

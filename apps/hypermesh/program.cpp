@@ -1,5 +1,7 @@
 #include "program.hpp"
 
+#include <fmt/format.h>
+
 #include <base/error_mapping.hpp>
 
 #include "command/help.hpp"
@@ -11,6 +13,7 @@ namespace cli {
 namespace {
 
 constexpr int kInterruptedExit = 130;  // 128 + SIGINT, as shells count
+constexpr int kPipeExit = 141;         // 128 + SIGPIPE
 
 // The form of errors is wanted before the words could be read: they may be what is wrong.
 bool wants_json(std::span<const std::string> words) {
@@ -41,6 +44,16 @@ bool asks_for_help(std::span<const std::string> words) {
     if (word == "--help" || word == "-h") return true;
   }
   return false;
+}
+
+// A mistake of ours must not leave the terminal as a command has set it.
+base::Result<int> run_command(const Command& command, Session& session,
+                              const Arguments& arguments) {
+  try {
+    return command.run(session, arguments);
+  } catch (const std::exception& thrown) {
+    return base::fail(base::Errc::Internal, fmt::format("hm {}: {}", command.path, thrown.what()));
+  }
 }
 
 }  // namespace
@@ -74,10 +87,20 @@ int run_program(std::span<const std::string> words, const Environment& environme
   Session session(console, environment, clock);
   if (const auto configured = session.configure(*arguments); !configured)
     return fail(console, words, configured.error(), {});
-  const auto exit = command.run(session, *arguments);
+  if (command.acts_at_once && session.dry_run() != DryRun::No) {
+    return fail(console, words,
+                base::make_error(base::Errc::InvalidArgument,
+                                 fmt::format("hm {} has no plan that --dry-run could stop after; "
+                                             "nothing was done",
+                                             command.path)),
+                {});
+  }
+  const auto exit = run_command(command, session, *arguments);
   console.board() = ProgressBoard();
   console.clear_progress();
   console.flush();
+  // `| head` has what it wanted.
+  if (!exit && exit.error().code == base::Errc::Cancelled && console.out_broken()) return kPipeExit;
   if (!exit) return fail(console, words, exit.error(), session.refusal_trace());
   return *exit;
 }

@@ -67,6 +67,8 @@ struct Command {
   bool takes_command = false;
   /// Not shown in lists: for scripts of our own.
   bool hidden = false;
+  /// Acts without showing a plan first: --dry-run is refused, not passed over.
+  bool acts_at_once = false;
   /// The exit code, or the error that decides it.
   base::Result<int> (*run)(Session& session, const Arguments& arguments) = nullptr;
 };

@@ -2,6 +2,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <fstream>
 
 #include "output/json_access.hpp"
@@ -395,7 +396,10 @@ TEST_F(Commands, ImagesArePulledWithTheirNameAtTheEnd) {
     } else {
       answer.text =
           Json{{"type", "Progress"}, {"bytesDone", 1}, {"bytesTotal", 2}}.dump() + "\n" +
-          Json{{"type", "Done"}, {"image", {{"resolved", "web@sha256:aa"}, {"bytes", 2}}}}.dump() +
+          Json{{"type", "Done"},
+               {"image", {{"resolved", "web@sha256:aa"}, {"bytes", 2}}},
+               {"receipt", {{"sequence", 7}, {"root", "bbbb"}, {"signatures", 1}, {"voters", 1}}}}
+              .dump() +
           "\n";
     }
     return answer;
@@ -403,10 +407,51 @@ TEST_F(Commands, ImagesArePulledWithTheirNameAtTheEnd) {
   const Ran ran = run({"image", "pull", "web:1"});
   EXPECT_EQ(ran.exit, 0) << ran.err;
   EXPECT_EQ(ran.out, "web@sha256:aa\n");
+  EXPECT_THAT(ran.err, HasSubstr("receipt 7  log bbbb…"));
   const Ran gone = run({"image", "pull", "gone"});
   EXPECT_EQ(gone.exit, 3);
   EXPECT_THAT(gone.err, HasSubstr("no image gone"));
   EXPECT_THAT(run({"image", "ls"}).out, HasSubstr("web:1"));
+}
+
+TEST_F(Commands, ADryRunDoesNothingWhateverTheCommand) {
+  deploy();
+  for (const auto& words : std::vector<std::vector<std::string>>{
+           {"image", "gc"}, {"image", "pull", "web:1"}, {"dev", "stop"}, {"context", "use", "x"}}) {
+    std::vector<std::string> dry = words;
+    dry.emplace_back("--dry-run");
+    const Ran ran = run(dry);
+    EXPECT_EQ(ran.exit, 2) << words.back();
+    EXPECT_THAT(ran.err, HasSubstr("nothing was done"));
+  }
+  EXPECT_EQ(run({"update", "web", "--pause", "--dry-run"}).exit, 0);
+  EXPECT_FALSE(flag_at(*node_.find("Deployment", "web"), {"spec", "paused"}));
+  EXPECT_EQ(run({"update", "web", "--pause"}).exit, 0);
+  EXPECT_TRUE(flag_at(*node_.find("Deployment", "web"), {"spec", "paused"}));
+}
+
+TEST_F(Commands, AnExportDoesNotReplaceADevice) {
+  node_.on_request([](const FakeRequest& request) -> std::optional<FakeAnswer> {
+    if (request.path.find("/images/export") == std::string::npos) return std::nullopt;
+    FakeAnswer answer;
+    answer.content_type = "application/x-tar";
+    answer.text = "archive";
+    return answer;
+  });
+  const std::string device = home_.path() + "/null";
+  std::filesystem::create_symlink("/dev/null", device);
+  const Ran ran = run({"image", "export", "web:1", device});
+  EXPECT_EQ(ran.exit, 0) << ran.err;
+  EXPECT_TRUE(std::filesystem::is_symlink(device));
+  EXPECT_EQ(run({"image", "export", "web:1", home_.path() + "/web.tar"}).exit, 0);
+  EXPECT_EQ(std::filesystem::file_size(home_.path() + "/web.tar"), 7u);
+}
+
+TEST_F(Commands, AFileThatIsNoConfigurationIsAProblemForProgramsToo) {
+  const std::string file = home_.file("broken.yaml", "dns: [\n");
+  const Ran ran = run({"config", "check", file, "-o", "json"});
+  EXPECT_EQ(ran.exit, 10);
+  EXPECT_EQ(Json::parse(ran.out).at("items").size(), 1u);
 }
 
 TEST_F(Commands, WaitReachesItsGoalOrTimesOut) {

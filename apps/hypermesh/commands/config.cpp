@@ -52,7 +52,16 @@ Result<int> check(Session& session, const Arguments& arguments) {
     // A text that is no configuration at all is one problem, told like the others.
     if (loaded.error().code != base::Errc::InvalidArgument)
       return std::unexpected(std::move(loaded).error());
-    session.console().out(loaded.error().message + "\n1 error\n");
+    if (!session.format().for_programs()) {
+      session.console().out(loaded.error().message + "\n1 error\n");
+      return kExitDifferences;
+    }
+    Json::array_t items;
+    items.push_back(
+        {{"place", ""}, {"key", ""}, {"message", loaded.error().message}, {"severity", "error"}});
+    Document document;
+    document.value = list_json("ConfigurationProblemList", std::move(items));
+    TRY_DO(session.show(document));
     return kExitDifferences;
   }
   Json::array_t items;

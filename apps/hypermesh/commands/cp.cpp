@@ -161,6 +161,7 @@ constinit const Command kCp = {
     .arguments = kArguments,
     .flags = kFlags,
     .examples = kExamples,
+    .acts_at_once = true,
     .run = run};
 
 }  // namespace cli

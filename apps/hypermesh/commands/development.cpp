@@ -245,6 +245,7 @@ constinit const Command kDevUp = {.path = "dev",
                                       "else in ~/.local/state/hypermesh/dev; logs go to\n"
                                       "files there. Needs root and no network.",
                                   .examples = kUpExamples,
+                                  .acts_at_once = true,
                                   .run = run_up};
 constinit const Command kDevStatus = {.path = "dev status",
                                       .summary = "the development node: state, process, addresses",
@@ -256,6 +257,7 @@ constinit const Command kDevStart = {.path = "dev start",
                                      .description = "",
                                      .arguments = kNode,
                                      .examples = kStartExamples,
+                                     .acts_at_once = true,
                                      .run = run_start};
 constinit const Command kDevStop = {.path = "dev stop",
                                     .summary = "stop the development node, with its containers",
@@ -263,6 +265,7 @@ constinit const Command kDevStop = {.path = "dev stop",
                                     .arguments = kNode,
                                     .flags = kStopFlags,
                                     .examples = kStopExamples,
+                                    .acts_at_once = true,
                                     .run = run_stop};
 constinit const Command kDevReset = {.path = "dev reset",
                                      .summary = "remove everything that hm dev made",

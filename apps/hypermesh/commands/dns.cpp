@@ -58,6 +58,9 @@ class Resolver {
 Result<Resolver> connect(Session& session) {
   TRY(Api * api, session.api());
   TRY(const Json node, api->get(own_path({"node"})));
+  if (text_at(node, {"dns"}).empty())
+    return base::fail(Errc::Unavailable, fmt::format("the name server of {} is not switched on",
+                                                     text_at(node, {"name"})));
   TRY(auto endpoint, base::config::parse_endpoint(text_at(node, {"dns"})));
   return Resolver(text_at(node, {"name"}), std::move(endpoint));
 }
@@ -127,6 +130,7 @@ Result<int> run_lookup(Session& session, const Arguments& arguments) {
   }
   Json::array_t items;
   Rcode code = Rcode::NxDomain;
+  bool missing = false;  // a zone of the node says that there is no such name
   std::string asked = name;
   for (const std::string& candidate : candidates(name, name_space)) {
     bool exists = false;
@@ -135,6 +139,7 @@ Result<int> run_lookup(Session& session, const Arguments& arguments) {
       code = response.rcode;
       asked = candidate;
       if (response.rcode == Rcode::NoError) exists = true;
+      if (response.rcode == Rcode::NxDomain) missing = true;
       for (const auto& record : response.answers) items.push_back(record_json(record));
     }
     if (exists) {
@@ -142,6 +147,8 @@ Result<int> run_lookup(Session& session, const Arguments& arguments) {
       break;
     }
   }
+  // The name as it stands is none of the node's own: it refuses that, if nobody is to be asked.
+  if (code == Rcode::Refused && missing) code = Rcode::NxDomain;
   if (code == Rcode::NxDomain) {
     return std::unexpected(base::with_hint(
         base::make_error(Errc::NotFound,

@@ -200,6 +200,7 @@ constinit const Command kExec = {
     .flags = kFlags,
     .examples = kExecExamples,
     .takes_command = true,
+    .acts_at_once = true,
     .run = run_exec};
 
 constinit const Command kAttach = {
@@ -209,6 +210,7 @@ constinit const Command kAttach = {
     .arguments = kArguments,
     .flags = kFlags,
     .examples = kAttachExamples,
+    .acts_at_once = true,
     .run = run_attach};
 
 }  // namespace cli

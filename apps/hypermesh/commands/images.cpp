@@ -1,6 +1,4 @@
 // image ls, pull, import, export, inspect, rm, gc.
-#include "commands/images.hpp"
-
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -66,6 +64,64 @@ Result<int> run_ls(Session& session, const Arguments&) {
   return session.show(document);
 }
 
+struct Pulled {
+  Json image;  ///< {"reference","resolved","bytes"}
+  std::optional<Receipt> receipt;
+};
+
+// Has the node fetch an image, with progress. `body`: {"reference","policy",...} of the API.
+Result<Pulled> pull_image(Session& session, Api& api, const Json& body) {
+  const std::string reference = text_at(body, {"reference"});
+  const auto start = session.clock().now();
+  Pulled pulled;
+  std::optional<base::Error> failed;
+  const auto on_line = [&](std::string_view line) -> Result<bool> {
+    const Json event = Json::parse(line, nullptr, false);
+    if (!event.is_object())
+      return base::fail(Errc::DataLoss, "the node's answer to a pull cannot be read");
+    const std::string type = text_at(event, {"type"});
+    if (type == "Done") {
+      pulled.image = at(event, {"image"});
+      if (const Json& receipt = at(event, {"receipt"}); number_at(receipt, {"sequence"}) > 0) {
+        pulled.receipt =
+            Receipt{.sequence = static_cast<std::uint64_t>(number_at(receipt, {"sequence"})),
+                    .root = text_at(receipt, {"root"}),
+                    .signatures = static_cast<std::uint32_t>(number_at(receipt, {"signatures"})),
+                    .signers = static_cast<std::uint32_t>(number_at(receipt, {"voters"}))};
+      }
+      return false;
+    }
+    if (type == "Error") {
+      failed = api.read_refusal(at(event, {"status"}));
+      return false;
+    }
+    const auto done = number_at(event, {"bytesDone"}), total = number_at(event, {"bytesTotal"});
+    session.console().board().update(
+        "image " + reference,
+        fmt::format("{} of {}   {}/{} layers", show_bytes(static_cast<std::uint64_t>(done)),
+                    show_bytes(static_cast<std::uint64_t>(total)), number_at(event, {"layersDone"}),
+                    number_at(event, {"layersTotal"})),
+        static_cast<std::size_t>(std::max<std::int64_t>(done, 0)),
+        static_cast<std::size_t>(std::max<std::int64_t>(total, 0)));
+    return true;
+  };
+  auto done = api.lines("POST", own_path({"images", "pull"}), body, on_line,
+                        session.timeout_given() ? std::optional(session.timeout()) : std::nullopt);
+  session.console().board().remove("image " + reference);
+  if (failed) return std::unexpected(*std::move(failed));
+  if (!done) return std::unexpected(std::move(done).error());
+  if (pulled.image.is_null())
+    return base::fail(
+        Errc::Unavailable,
+        fmt::format("image {}: the node ended the pull without an answer", reference));
+  session.console().say(
+      Outcome::Done,
+      fmt::format("image {}   {} in {}", reference,
+                  show_bytes(static_cast<std::uint64_t>(number_at(pulled.image, {"bytes"}))),
+                  show_took(session.clock().now() - start)));
+  return pulled;
+}
+
 Result<int> run_pull(Session& session, const Arguments& arguments) {
   TRY(Api * api, session.api());
   Json body = {{"reference", arguments.word(0)},
@@ -76,16 +132,22 @@ Result<int> run_pull(Session& session, const Arguments& arguments) {
     const std::string password = session.console().read_secret("password: ");
     body["password"] = password;
   }
-  TRY(const Json image, pull_image(session, *api, body));
+  TRY(const Pulled pulled, pull_image(session, *api, body));
+  const Json& image = pulled.image;
   if (session.format().for_programs()) {
     Document document;
     document.value = image;
+    document.value["receipt"] = receipt_json(pulled.receipt);
     document.value.emplace("apiVersion", kApiVersion);
     document.value.emplace("kind", "Image");
     document.names = {text_at(image, {"resolved"})};
     return session.show(document);
   }
-  session.console().out(text_at(image, {"resolved"}) + "\n");
+  // Standard output holds the name alone, for who captures it.
+  if (pulled.receipt && !session.console().quiet())
+    session.console().err(fit(session.console().err_look(), render_receipt(*pulled.receipt)) +
+                          "\n");
+  session.console().out(printable(text_at(image, {"resolved"})) + "\n");
   return 0;
 }
 
@@ -146,10 +208,13 @@ Result<int> run_export(Session& session, const Arguments& arguments) {
         Errc::InvalidArgument,
         "an archive is not written to a terminal; name a file or send it through a pipe");
   }
-  const std::string partial = file + ".partial";
-  const int fd = file == "-"
-                     ? session.console().out_fd()
-                     : open(partial.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+  // A pipe or a device is written to; only a file is replaced.
+  struct stat there{};
+  const bool special = file != "-" && stat(file.c_str(), &there) == 0 && !S_ISREG(there.st_mode);
+  const std::string partial = special ? file : file + ".partial";
+  const int fd = file == "-" ? session.console().out_fd()
+                 : special   ? open(file.c_str(), O_WRONLY | O_CLOEXEC)
+                           : open(partial.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
   if (fd < 0) return base::fail_errno(errno, fmt::format("cannot write {}", partial));
   std::uint64_t received = 0;
   auto done =
@@ -171,9 +236,12 @@ Result<int> run_export(Session& session, const Arguments& arguments) {
     TRY_DO(done);
     return 0;
   }
+  if (done && !special && fsync(fd) != 0) done = base::fail_errno(errno, "cannot write " + partial);
   close(fd);
   // The name appears only with the whole archive behind it.
-  if (!done || rename(partial.c_str(), file.c_str()) != 0) {
+  if (special) {
+    TRY_DO(done);
+  } else if (!done || rename(partial.c_str(), file.c_str()) != 0) {
     const int reason = errno;
     unlink(partial.c_str());
     if (!done) return std::unexpected(std::move(done).error());
@@ -257,6 +325,7 @@ Result<int> run_gc(Session& session, const Arguments&) {
         fmt::format("{} freed: {} blobs, {} layers\n",
                     show_bytes(static_cast<std::uint64_t>(number_at(freed, {"bytesFreed"}))),
                     number_at(freed, {"blobsRemoved"}), number_at(freed, {"layersRemoved"})));
+    session.show_receipt(answer.receipt);
     return 0;
   }
   Document document;
@@ -289,51 +358,6 @@ constexpr Example kGcExamples[] = {{"hm image gc", ""}};
 
 }  // namespace
 
-Result<Json> pull_image(Session& session, Api& api, const Json& body) {
-  const std::string reference = text_at(body, {"reference"});
-  const auto start = session.clock().now();
-  Json image;
-  std::optional<base::Error> failed;
-  const auto on_line = [&](std::string_view line) -> Result<bool> {
-    const Json event = Json::parse(line, nullptr, false);
-    if (!event.is_object())
-      return base::fail(Errc::DataLoss, "the node's answer to a pull cannot be read");
-    const std::string type = text_at(event, {"type"});
-    if (type == "Done") {
-      image = at(event, {"image"});
-      return false;
-    }
-    if (type == "Error") {
-      failed = api.read_refusal(at(event, {"status"}));
-      return false;
-    }
-    const auto done = number_at(event, {"bytesDone"}), total = number_at(event, {"bytesTotal"});
-    session.console().board().update(
-        "image " + reference,
-        fmt::format("{} of {}   {}/{} layers", show_bytes(static_cast<std::uint64_t>(done)),
-                    show_bytes(static_cast<std::uint64_t>(total)), number_at(event, {"layersDone"}),
-                    number_at(event, {"layersTotal"})),
-        static_cast<std::size_t>(std::max<std::int64_t>(done, 0)),
-        static_cast<std::size_t>(std::max<std::int64_t>(total, 0)));
-    return true;
-  };
-  auto done = api.lines("POST", own_path({"images", "pull"}), body, on_line,
-                        session.timeout_given() ? std::optional(session.timeout()) : std::nullopt);
-  session.console().board().remove("image " + reference);
-  if (failed) return std::unexpected(*std::move(failed));
-  if (!done) return std::unexpected(std::move(done).error());
-  if (image.is_null())
-    return base::fail(
-        Errc::Unavailable,
-        fmt::format("image {}: the node ended the pull without an answer", reference));
-  session.console().say(
-      Outcome::Done,
-      fmt::format("image {}   {} in {}", reference,
-                  show_bytes(static_cast<std::uint64_t>(number_at(image, {"bytes"}))),
-                  show_took(session.clock().now() - start)));
-  return image;
-}
-
 constinit const Command kImageLs = {.path = "image ls",
                                     .summary = "images on the node",
                                     .description = "",
@@ -347,6 +371,7 @@ constinit const Command kImagePull = {.path = "image pull",
                                       .arguments = kReference,
                                       .flags = kPullFlags,
                                       .examples = kPullExamples,
+                                      .acts_at_once = true,
                                       .run = run_pull};
 constinit const Command kImageImport = {
     .path = "image import",
@@ -356,6 +381,7 @@ constinit const Command kImageImport = {
     .arguments = kImportArguments,
     .flags = kImportFlags,
     .examples = kImportExamples,
+    .acts_at_once = true,
     .run = run_import};
 constinit const Command kImageExport = {.path = "image export",
                                         .summary = "write an image as an OCI archive",
@@ -380,6 +406,7 @@ constinit const Command kImageGc = {.path = "image gc",
                                     .summary = "free what no image and no container needs",
                                     .description = "",
                                     .examples = kGcExamples,
+                                    .acts_at_once = true,
                                     .run = run_gc};
 
 }  // namespace cli

@@ -61,7 +61,7 @@ constexpr std::string_view kPlans = R"(Plans, confirmation, receipts
 
 Before something is replaced or removed the plan is shown and asked about. --yes goes on without asking. Where nobody can be
 asked (no terminal) and --yes is missing nothing is done, and the exit code is 2. --dry-run stops after the plan;
---dry-run=client does so without the node's check.
+--dry-run=client does so without the node's check. A command that acts without a plan refuses it.
 
    + made    ~ changed or replaced    - removed
 

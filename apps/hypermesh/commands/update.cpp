@@ -193,6 +193,10 @@ Result<int> run(Session& session, const Arguments& arguments) {
 
   for (const char* verb : {"pause", "resume"}) {
     if (!arguments.has(verb)) continue;
+    const Plan plan{
+        fmt::format("namespace {}", name_space), "", {{Mark::Change, object.text(), verb}}};
+    TRY(const bool go, session.decide(plan));
+    if (!go) return 0;
     TRY(const Answer answer,
         api->send("POST", own_path({"deployments", name_space, object.name, verb})));
     session.console().say(Outcome::Done, fmt::format("{} {}d", object.text(), verb));

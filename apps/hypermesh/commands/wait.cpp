@@ -108,12 +108,22 @@ Result<int> run(Session& session, const Arguments& arguments) {
   if (all.empty())
     return base::fail(Errc::NotFound, fmt::format("no {} to wait for in namespace {}",
                                                   objects.front().kind->plural, name_space));
+  std::optional<base::MonotonicTime> away;  // since the node does not answer
   for (const ObjectName& object : all) {
-    for (;;) {
-      TRY(const std::string version, list_version(*api, *object.kind, name_space));
-      const auto json = api->get(kind_path(*object.kind, name_space, object.name));
-      TRY(const bool reached, is_reached(goal, json));
-      if (reached) break;
+    for (std::string version;;) {
+      auto listed = list_version(*api, *object.kind, name_space);
+      auto reached =
+          listed ? is_reached(goal, api->get(kind_path(*object.kind, name_space, object.name)))
+                 : Result<bool>(std::unexpected(listed.error()));
+      if (reached && *reached) break;
+      if (reached) {
+        version = *std::move(listed);
+        away.reset();
+      } else {
+        if (!away) away = session.clock().now();
+        if (reached.error().code != Errc::Unavailable || session.clock().now() - *away > kAwayMax)
+          return std::unexpected(std::move(reached).error());
+      }
       const auto left = start + limit - session.clock().now();
       if (left <= base::Duration::zero()) {
         return std::unexpected(base::with_hint(

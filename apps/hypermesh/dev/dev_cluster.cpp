@@ -180,14 +180,6 @@ void unmount_below(const fs::path& folder) {
 
 }  // namespace
 
-fs::path default_home(std::string_view home_variable, std::string_view state_variable) {
-  const fs::path state =
-      state_variable.empty()
-          ? fs::path(home_variable.empty() ? "/root" : home_variable) / ".local/state"
-          : fs::path(state_variable);
-  return state / "hypermesh/dev";
-}
-
 Result<std::vector<DevNode>> dev_up(const DevOptions& given) {
   if (given.nodes != 1) {
     return std::unexpected(base::with_hint(

@@ -57,9 +57,6 @@ struct DevNode {
   std::filesystem::path api_socket;
 };
 
-/// ~/.local/state/hypermesh/dev, or below XDG_STATE_HOME.
-std::filesystem::path default_home(std::string_view home_variable, std::string_view state_variable);
-
 /// Starts what does not run and waits until every node is ready; what runs is left alone.
 /// Errors: Forbidden (not root), Unsupported (several nodes; a kernel without IPv6),
 /// FailedPrecondition (another hm dev is at work here), NotFound (a program is missing), and

@@ -26,7 +26,6 @@ class Table {
   /// `cells` has as many entries as there are heads.
   void row(std::vector<Cell> cells);
   bool empty() const { return rows_.empty(); }
-  std::size_t rows() const { return rows_.size(); }
 
   /// Every line ends with a newline. Without rows: the heads alone.
   std::string render(const Look& look, bool with_heads = true) const;

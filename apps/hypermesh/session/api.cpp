@@ -69,12 +69,6 @@ Api::Api(Loop& loop, Options options) : loop_(loop), options_(std::move(options)
 
 Api::~Api() = default;
 
-std::string Api::where() const {
-  const api_client::Endpoint& endpoint = client_->endpoint();
-  if (!endpoint.socket_path.empty()) return "unix:" + endpoint.socket_path;
-  return fmt::format("https://[{}]:{}", endpoint.address, endpoint.port);
-}
-
 base::Error Api::refusal(base::Error error) {
   const auto& failure = client_->failure();
   if (!failure || failure->error.message != error.message) return error;

@@ -105,8 +105,6 @@ class Api {
   base::Error refusal(base::Error error);
   /// A Status inside of a streamed answer, as the error that it stands for.
   base::Error read_refusal(const Json& status);
-  /// How the node is reached, for messages.
-  std::string where() const;
 
  private:
   template <class T>

@@ -72,6 +72,12 @@ la_ssize_t write_to_end(archive*, void* fd, const void* bytes, size_t size) {
 bool leads_out(const std::filesystem::path& root, const std::filesystem::path& link,
                const char* target) {
   if (target == nullptr || *target == '/') return true;
+  // After a name, which may be a link itself, ".." leads to nobody knows where.
+  bool below = false;
+  for (const std::filesystem::path& part : std::filesystem::path(target)) {
+    if (part == ".." && below) return true;
+    below = below || (part != ".." && part != "." && !part.empty());
+  }
   const auto end = (link.parent_path() / target).lexically_normal();
   const auto inside = end.lexically_relative(root);
   return inside.empty() || *inside.begin() == "..";

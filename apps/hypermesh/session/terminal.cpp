@@ -35,7 +35,7 @@ struct InputReader::Shared {
   ~Shared() { close(wake); }
   base::Channel<base::Bytes> pieces;  // Used on the executor only.
   int wake;
-  std::binary_semaphore taken{1};  // The thread reads on when its last piece was taken.
+  std::counting_semaphore<2> taken{1};  // The thread reads on when its last piece was taken.
   std::atomic<bool> ending = false;
 };
 
