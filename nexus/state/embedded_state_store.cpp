@@ -26,12 +26,19 @@ class EmbeddedStateStore::Cursor final : public Watch {
       } else if (position_ + 1 >= store_.first_recent()) {
         take_recent(events);
       } else {
-        CO_TRY(auto logged, co_await store_.pool_.run([backend = store_.backend_.get(),
-                                                       prefix = prefix_, after = position_] {
-          return read_logged_events(*backend, prefix, after);
-        }));
-        events = std::move(logged.events);
-        position_ = logged.up_to;
+        auto logged = co_await store_.pool_.run(
+            [backend = store_.backend_.get(), prefix = prefix_, after = position_] {
+              return read_logged_events(*backend, prefix, after);
+            });
+        // A disk that failed is opened anew by the next write. Nothing of the log is lost, and who
+        // watches cannot do without it.
+        if (!logged && logged.error().code == base::Errc::Unavailable) {
+          co_await base::sleep_for(kReadRetry);
+          continue;
+        }
+        if (!logged) co_return std::unexpected(std::move(logged).error());
+        events = std::move(logged->events);
+        position_ = logged->up_to;
       }
       if (!events.empty()) co_return events;
     }
@@ -54,6 +61,7 @@ class EmbeddedStateStore::Cursor final : public Watch {
 
  private:
   static constexpr std::size_t kEventsMax = 1000;  // of one answer; whole commits
+  static constexpr base::Duration kReadRetry = std::chrono::milliseconds(100);
 
   void take_recent(std::vector<WatchEvent>& events) {
     for (std::size_t i = position_ + 1 - store_.first_recent();

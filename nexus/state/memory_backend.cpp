@@ -4,9 +4,11 @@ namespace nexus {
 
 class MemoryBackend::MemoryView final : public View {
  public:
+  /// `map` is null: every read fails.
   explicit MemoryView(std::shared_ptr<const Map> map) : map_(std::move(map)) {}
 
   base::Result<std::optional<std::string>> get(std::string_view key) const override {
+    if (!map_) return gone();
     const auto found = map_->find(key);
     if (found == map_->end()) return std::optional<std::string>();
     return found->second;
@@ -14,6 +16,7 @@ class MemoryBackend::MemoryView final : public View {
 
   base::Result<Entries> scan(std::string_view from, std::string_view end, std::size_t entries_max,
                              std::size_t bytes_max) const override {
+    if (!map_) return gone();
     Entries entries;
     std::size_t bytes = 0;
     for (auto at = map_->lower_bound(from); at != map_->end(); ++at) {
@@ -27,6 +30,7 @@ class MemoryBackend::MemoryView final : public View {
 
   base::Result<std::optional<std::pair<std::string, std::string>>> last(
       std::string_view from, std::string_view end) const override {
+    if (!map_) return gone();
     auto at = end.empty() ? map_->end() : map_->lower_bound(end);
     if (at == map_->begin() || std::prev(at)->first < from)
       return std::optional<std::pair<std::string, std::string>>();
@@ -35,11 +39,18 @@ class MemoryBackend::MemoryView final : public View {
   }
 
  private:
+  static std::unexpected<base::Error> gone() {
+    return base::fail(base::Errc::Unavailable, "the disk is gone (a test says so)");
+  }
   std::shared_ptr<const Map> map_;
 };
 
 std::unique_ptr<StateBackend::View> MemoryBackend::view() const {
   const std::scoped_lock lock(mutex_);
+  if (failing_views_ > 0) {
+    --failing_views_;
+    return std::make_unique<MemoryView>(nullptr);
+  }
   return std::make_unique<MemoryView>(map_);
 }
 
@@ -67,6 +78,11 @@ base::Result<> MemoryBackend::write(const Batch& batch) {
 void MemoryBackend::set_full(bool full) {
   const std::scoped_lock lock(mutex_);
   full_ = full;
+}
+
+void MemoryBackend::fail_views(int count) {
+  const std::scoped_lock lock(mutex_);
+  failing_views_ = count;
 }
 
 void MemoryBackend::clear() {

@@ -16,6 +16,8 @@ class MemoryBackend final : public StateBackend {
 
   /// While true, writes fail as they do on a full disk.
   void set_full(bool full);
+  /// So many of the views that are made from now on fail, as those of a disk that is gone do.
+  void fail_views(int count);
   void clear();
 
  private:
@@ -26,6 +28,7 @@ class MemoryBackend final : public StateBackend {
   std::shared_ptr<const Map> map_ =
       std::make_shared<const Map>();  // Guarded by mutex_; replaced, never changed.
   bool full_ = false;                 // Guarded by mutex_.
+  mutable int failing_views_ = 0;     // Guarded by mutex_.
 };
 
 /// A MemoryBackend that outlives the store on it, as a disk outlives a process. `memory` is

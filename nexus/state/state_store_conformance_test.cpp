@@ -387,6 +387,20 @@ TEST_P(FullDisk, RefusesChangesNothingAndGoesOnWhenThereIsRoom) {
   });
 }
 
+TEST_P(FullDisk, AWatchOutlivesADiskThatIsAwayForAMoment) {
+  EmbeddedStateStore::Limits limits;
+  limits.recent_commits_max = 1;
+  with_store(
+      [this](StateStore& store) -> base::Task<> {
+        auto watch = (co_await store.watch("", 0)).value();
+        for (const char* key : {"a", "b", "c"}) co_await store.commit(put(key, "1"));
+        memory_.fail_views(2);  // all but the last are on the disk only
+        EXPECT_THAT(texts((co_await watch->next()).value()),
+                    ElementsAre("1 a=1", "2 b=1", "3 c=1"));
+      },
+      limits);
+}
+
 INSTANTIATE_TEST_SUITE_P(Backends, FullDisk, testing::Values(Parameters{"Memory", false}),
                          [](const auto& info) { return info.param.name; });
 
