@@ -1,7 +1,7 @@
 #pragma once
 
-// The address plan of a cluster (docs/ARCHITECTURE.md, Addresses). With P the cluster's /48 and Q
-// its IPv4 /16, for node i of 1 to 239:
+// The address plan of a cluster. With P the cluster's /48 and Q its IPv4 /16, for node i of 1 to
+// 239:
 //
 //   P:0::/64      Q.0.0/24      the machine's end of its link to a development node (::1, .1)
 //   P:i::/64      Q.i.0/24      node i: the node itself (::1, .1), its pods (::2, .2 and up)

@@ -201,7 +201,7 @@ TEST_F(KeeperVolumeTest, ASubPathIsMadeAndNeverLeavesItsVolume) {
     auto start = container({"/bin/ls", "/data"}, "main", 0, pod.uid);
     start.spec.mounts = {{"data", "/data", link, true}};
     const auto error = error_of(start);
-    EXPECT_EQ(error.code, base::Errc::AlreadyExists) << link << ": " << error.message;
+    EXPECT_EQ(error.code, base::Errc::NotFound) << link << ": " << error.message;
   }
 }
 

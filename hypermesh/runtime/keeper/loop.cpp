@@ -164,11 +164,12 @@ void Loop::run() {
     const int count = ::epoll_wait(epoll_.get(), events.data(), kEventsMax, next_timeout_ms());
     BASE_ASSERT(count >= 0 || errno == EINTR, "epoll_wait failed");
     for (int i = 0; i < count; ++i) {
-      if (events[i].data.u64 == kSignalWatch) {
+      const std::uint64_t watch = events[i].data.u64;  // copied: the kernel packs its events
+      if (watch == kSignalWatch) {
         read_signals();
         continue;
       }
-      const auto fd = fd_of_watch_.find(events[i].data.u64);
+      const auto fd = fd_of_watch_.find(watch);
       if (fd == fd_of_watch_.end()) continue;
       // The call may end its own watch.
       const auto ready = watches_.at(fd->second).ready;

@@ -229,10 +229,12 @@ base::Result<UniqueFd> open_sub_path(int volume_fd, const std::string& sub_path,
     auto next = open_in_root(volume_fd, done, O_PATH | O_DIRECTORY);
     if (!next) {
       const UniqueFd parent(::openat(at.get(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-      if (!parent || ::mkdirat(parent.get(), name.c_str(), 0755) != 0) {
+      const bool made = parent && ::mkdirat(parent.get(), name.c_str(), 0755) == 0;
+      // A container of another pod may have been faster; a link that leads nowhere stays one.
+      if (!made && errno != EEXIST)
         return base::fail_errno(errno, fmt::format("cannot make the subPath {}", sub_path));
-      }
-      if (::fchownat(parent.get(), name.c_str(), owner.uid, owner.gid, AT_SYMLINK_NOFOLLOW) != 0) {
+      if (made &&
+          ::fchownat(parent.get(), name.c_str(), owner.uid, owner.gid, AT_SYMLINK_NOFOLLOW) != 0) {
         return base::fail_errno(errno,
                                 fmt::format("cannot give the subPath {} to the pod", sub_path));
       }
