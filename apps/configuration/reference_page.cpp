@@ -21,6 +21,7 @@ Durations take `ns us ms s m h d`, sizes `KB MB GB TB` (1024-based). A word in a
 `transport: quic`, `discovery: enabled`. `all_features: true` switches on whatever nobody switched.
 
 Environment variables override files: `NEXUS_DNS__TTL=10s` is `nexus.dns.ttl`; keys that all layers share begin with `HYPERMESH_`.
+A variable of this form that names no key is refused like an unknown key in a file.
 
 `hm config check FILE...` names every mistake with file, line and key. `hm config show --effective --origin -o json FILE...` tells what a
 file means and where each value comes from. A key whose part is not in this build is accepted, marked below, and named by

@@ -123,6 +123,44 @@ TEST(Config, TheEnvironmentOverridesTheFile) {
               ElementsAre(HasSubstr("env LOW_WIRE__CONNECTIONS_MAX")));
 }
 
+TEST(Config, AVariableThatIsMeantForUsAndNamesNoKeyIsRefused) {
+  EXPECT_THAT(
+      lines(load(layers(), {},
+                 {{"LOW_CHUNK__MIN_SIZE", "4096"},
+                  {"LOW_MODES", "alone"},
+                  {"LOW_WIRE_BIND", "[::]:1"},
+                  {"LOW_WIRE__CONNECTION_MAX", "5"},
+                  {"LOW_XY__Z", "1"}})),
+      ElementsAre(
+          "env LOW_CHUNK__MIN_SIZE  low.chunk.min_size  unknown key; did you mean "
+          "LOW_CHUNKS__MIN_SIZE?  error",
+          "env LOW_MODES  low.modes  unknown key; did you mean LOW_MODE?  error",
+          "env LOW_WIRE_BIND  low.wire_bind  unknown key; did you mean LOW_WIRE__BIND?  error",
+          "env LOW_WIRE__CONNECTION_MAX  low.wire.connection_max  unknown key; did you mean "
+          "LOW_WIRE__CONNECTIONS_MAX?  error",
+          HasSubstr("env LOW_XY__Z  low.xy.z  unknown key")));
+}
+
+TEST(Config, OtherVariablesWithALayersPrefixAreNoneOfOurs) {
+  EXPECT_TRUE(load(layers(), {},
+                   {{"LOW_SERVICE_HOST", "10.0.0.1"},
+                    {"LOW_PORT_80_TCP", "tcp://10.0.0.1:80"},
+                    {"LOW_HOME", "/srv"},
+                    {"LOWER_WIRE__BIND", "x"},
+                    {"LOW", "x"},
+                    {"PATH", "/bin"}})
+                  .ok());
+}
+
+TEST(Config, WhatAllLayersShareKnowsNothingOfALayerOfThatName) {
+  Layer shared;
+  shared.keys = {text("data_directory", "", "Where.")};
+  const std::vector layers{shared};
+  EXPECT_TRUE(load(layers, {}, {{"HYPERMESH_STORAGE__FSYNC", "true"}}).ok());
+  EXPECT_THAT(lines(load(layers, {}, {{"HYPERMESH_DATA_DIRECTRY", "/srv"}})),
+              ElementsAre(HasSubstr("did you mean HYPERMESH_DATA_DIRECTORY?")));
+}
+
 TEST(Config, AllFeaturesSwitchesOnWhatNobodySwitched) {
   Layer layer;
   layer.name = "low";

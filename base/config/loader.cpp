@@ -10,6 +10,9 @@
 namespace base::config {
 namespace {
 
+// A longer name of an environment variable is no slip of the hand.
+constexpr std::size_t kVariableBytesMax = 256;
+
 std::string quoted(const Value& value) {
   switch (value.kind) {
     case Value::Kind::Map:
@@ -168,23 +171,17 @@ class Loader {
 
   void environment(const Environment& variables) {
     for (const auto& [name, text] : variables) {
-      for (const Layer& layer : layers_) {
-        const std::string prefix = upper(layer.name.empty() ? "hypermesh" : layer.name) + "_";
-        if (!name.starts_with(prefix)) continue;
-        for (auto& [path, entry] : loaded_.effective.entries_) {
-          if (entry.layer != &layer) continue;
-          const std::string wanted = prefix +
-                                     (entry.section ? upper(entry.section->name) + "__" : "") +
-                                     upper(entry.key->name);
-          if (name != wanted) continue;
-          Value value;
-          value.text = text;
-          value.kind = Value::Kind::Text;
-          value.origin = {"env " + name, 0};
-          if (entry.key->kind == KeyKind::TextList) value = split(value);
-          assign(path, entry, value);
-        }
+      Value value;
+      value.text = text;
+      value.kind = Value::Kind::Text;
+      value.origin = {"env " + name, 0};
+      bool known = false;
+      for (auto& [path, entry] : loaded_.effective.entries_) {
+        if (name != variable_of(entry)) continue;
+        known = true;
+        assign(path, entry, entry.key->kind == KeyKind::TextList ? split(value) : value);
       }
+      if (!known) unknown_variable(name);
     }
   }
 
@@ -234,6 +231,54 @@ class Loader {
   static std::string upper(std::string text) {
     for (char& c : text) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
     return text;
+  }
+
+  static std::string prefix_of(const Layer& layer) {
+    return upper(layer.name.empty() ? "hypermesh" : layer.name) + "_";
+  }
+
+  static std::string variable_of(const Effective::Entry& entry) {
+    return prefix_of(*entry.layer) + (entry.section ? upper(entry.section->name) + "__" : "") +
+           upper(entry.key->name);
+  }
+
+  // "LOW_WIRE__BIND" is "low.wire.bind".
+  static std::string path_of(std::string_view variable) {
+    std::string path;
+    for (std::size_t i = 0; i < variable.size(); ++i) {
+      const bool two = variable.substr(i, 2) == "__";
+      const bool dot = two || (variable[i] == '_' && path.find('.') == path.npos);
+      path += dot ? '.' : static_cast<char>(std::tolower(static_cast<unsigned char>(variable[i])));
+      if (two) ++i;
+    }
+    return path;
+  }
+
+  // The prefixes are shared with variables that are no settings (HYPERMESH_OCI_RUNTIME, or
+  // NEXUS_SERVICE_HOST in a container). Meant for us is what has the form of a section's key, and
+  // what is but a slip away from a key. The prefix of what all layers share belongs to a layer of
+  // that name, which need not be in this build: of its sections nothing is known then.
+  void unknown_variable(const std::string& name) {
+    bool ours = false;
+    bool slip = false;
+    std::vector<std::string> names;
+    for (const Layer& layer : layers_) {
+      const std::string prefix = prefix_of(layer);
+      if (name.starts_with(prefix) && !layer.name.empty())
+        ours = ours || name.find("__", prefix.size()) != name.npos;
+    }
+    for (const auto& [path, entry] : loaded_.effective.entries_) {
+      const std::string prefix = prefix_of(*entry.layer);
+      if (!name.starts_with(prefix)) continue;
+      names.push_back(variable_of(entry));
+      const std::size_t edits = std::max<std::size_t>(1, (name.size() - prefix.size()) / 5);
+      slip = slip || (name.size() <= kVariableBytesMax &&
+                      edit_distance(name, names.back()) <= std::min<std::size_t>(edits, 2));
+    }
+    if (!ours && !slip) return;
+    std::string message = "unknown key";
+    if (const auto near = nearest(name, names)) message += fmt::format("; did you mean {}?", *near);
+    problem({"env " + name, 0}, path_of(name), std::move(message));
   }
 
   static Value split(const Value& value) {

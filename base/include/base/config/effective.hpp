@@ -82,8 +82,9 @@ struct Loaded {
 };
 
 /// Merges `documents` over the defaults of `layers`, then the environment
-/// (STOQ_TRANSPORT__MAX_CONNECTIONS). A document holds sections of any layer at its top, or layers
-/// by name. `layers` outlive the answer.
+/// (STOQ_TRANSPORT__MAX_CONNECTIONS). A variable of that form that names no key is a problem, as is
+/// a slip in the name of a layer's own key; others with a layer's prefix are left alone. A document
+/// holds sections of any layer at its top, or layers by name. `layers` outlive the answer.
 Loaded load(const std::vector<Layer>& layers, const std::vector<Value>& documents,
             const Environment& environment);
 
