@@ -76,7 +76,7 @@ class TarBuilder {
   void header(const TarEntry& entry) {
     char block[512] = {};
     const auto put = [&](std::size_t at, std::size_t room, const std::string& text) {
-      std::memcpy(block + at, text.data(), std::min(room, text.size()));
+      text.copy(block + at, room);
     };
     put(0, 100, entry.name);
     put(100, 8, fmt::format("{:07o}", entry.mode));
