@@ -71,6 +71,9 @@ struct Backend {
   /// Addresses for a Service that is about to be stored; `previous` is null for a new one. Called
   /// without a suspension before the write. Empty: a controller allots them afterwards.
   std::function<base::Result<>(Json& service, const Json* previous)> allot{};
+  /// Called once for each call of `allot`, whatever it answered: the write has ended, or (`ended`
+  /// false) nobody waits for its end.
+  std::function<void(const ObjectRef& ref, bool ended)> settle{};
   /// The objects of a kind that is computed and not stored (Endpoints, EndpointSlice), of one
   /// namespace or of all. Empty: there are none.
   std::function<std::vector<Json>(std::string_view kind,

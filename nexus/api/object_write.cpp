@@ -47,19 +47,46 @@ std::string revision_in(const Json& object) {
                                                                     : std::string();
 }
 
+/// Addresses that a Service has for a write: what is not stored is free when that has ended.
+class Allotment {
+ public:
+  Allotment(Backend& backend, const ObjectRef& ref) : backend_(backend), ref_(ref) {}
+  ~Allotment() {
+    if (taken_ && backend_.settle) backend_.settle(ref_, ended_);
+  }
+  Allotment(const Allotment&) = delete;
+  Allotment& operator=(const Allotment&) = delete;
+
+  base::Result<> take(Json& object, const Json* previous) {
+    if (ref_.kind != "Service" || !backend_.allot) return {};
+    taken_ = true;
+    auto allotted = backend_.allot(object, previous);
+    ended_ = !allotted;
+    return allotted;
+  }
+  /// The write is over. A caller that is cancelled while it waits never gets here.
+  void ended() { ended_ = true; }
+
+ private:
+  Backend& backend_;
+  const ObjectRef& ref_;
+  bool taken_ = false, ended_ = false;
+};
+
 /// Stores what was admitted; an object that waited only for this write to go, goes.
 base::Task<Reply<Written>> store_change(const Exchange& exchange, Json object,
                                         const Json& existing) {
   Backend& backend = exchange.backend();
   const manifest::KindInfo& kind = *exchange.route.kind;
-  if (kind.kind == "Service" && backend.allot) CO_TRY_DO(backend.allot(object, &existing));
+  const ObjectRef ref{std::string(kind.kind), exchange.route.name_space, exchange.route.name};
+  Allotment allotment(backend, ref);
+  CO_TRY_DO(allotment.take(object, &existing));
   const bool goes = goes_with_its_last_finalizer(kind, object);
   auto written = co_await backend.objects.update(exchange.actor(), std::move(object));
+  allotment.ended();
   if (!written) co_return std::unexpected(about(exchange, std::move(written).error()));
   if (goes) {
-    auto removed = co_await backend.objects.remove(
-        exchange.actor(), {std::string(kind.kind), exchange.route.name_space, exchange.route.name},
-        {});
+    auto removed = co_await backend.objects.remove(exchange.actor(), ref, {});
     if (!removed && removed.error().code != base::Errc::NotFound)
       co_return std::unexpected(about(exchange, std::move(removed).error()));
   }
@@ -165,9 +192,10 @@ base::Task<Reply<>> create_object(Exchange& exchange) {
       co_return refuse(base::Errc::AlreadyExists, fmt::format("{} exists", to_string(ref)));
     co_return co_await answer_written(exchange, 201, admitted.object, Written{}, admitted.warnings);
   }
-  if (ref.kind == "Service" && exchange.backend().allot)
-    CO_TRY_DO(exchange.backend().allot(admitted.object, nullptr));
+  Allotment allotment(exchange.backend(), ref);
+  CO_TRY_DO(allotment.take(admitted.object, nullptr));
   auto written = co_await objects.create(exchange.actor(), std::move(admitted.object));
+  allotment.ended();
   if (!written) {
     Refusal refusal = about(exchange, std::move(written).error());
     refusal.name = name;

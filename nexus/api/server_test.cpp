@@ -310,6 +310,26 @@ TEST_F(ApiTest, AnObjectGoesWithItsLastFinalizer) {
   });
 }
 
+TEST_F(ApiTest, AServiceThatIsNotStoredTakesNoAddress) {
+  run([this](api_client::Client& client) -> base::Task<> {
+    const std::string path = "/api/v1/namespaces/prod/services";
+    Json web = {{"apiVersion", "v1"},
+                {"kind", "Service"},
+                {"metadata", {{"name", "web"}}},
+                {"spec", {{"ports", {{{"port", 80}}}}}}};
+    EXPECT_EQ((co_await ask(client, "POST", path, web)).first, 201);
+    EXPECT_EQ(allocator.used(), 1u);
+    for (const char* address : {"10.0.240.7", "10.0.240.8"}) {
+      web["spec"]["clusterIP"] = address;
+      EXPECT_EQ((co_await ask(client, "POST", path, web)).first, 409);
+    }
+    EXPECT_EQ(allocator.used(), 1u);
+    web["metadata"]["name"] = "other";
+    EXPECT_EQ((co_await ask(client, "POST", path, web)).first, 201);
+    EXPECT_EQ(allocator.used(), 2u);
+  });
+}
+
 TEST_F(ApiTest, RolesHoldAndDenialsAreRecorded) {
   run([&](Client& admin) -> Task<> {
     Client view(executor(), config("view")), edit(executor(), config("edit"));

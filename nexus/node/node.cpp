@@ -175,6 +175,8 @@ class ComposedNode final : public Node {
             [this](Json& service, const Json* previous) {
               return orchestrator_->service_addresses().assign(service, previous);
             },
+        .settle = [this](const ObjectRef& ref,
+                         bool ended) { orchestrator_->settle_addresses(ref, ended); },
         .computed =
             [this](std::string_view kind, const std::optional<std::string>& name_space) {
               return kind == "Endpoints" ? orchestrator_->endpoints(name_space)

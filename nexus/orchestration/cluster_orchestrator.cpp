@@ -277,10 +277,22 @@ base::Task<base::Result<>> ClusterOrchestrator::replace(std::string user, Json o
 base::Task<base::Result<>> ClusterOrchestrator::deploy(std::string user, std::string manifest) {
   Json object = Json::parse(manifest, nullptr, /*allow_exceptions=*/false);
   CO_TRY(const ObjectRef ref, ref_of(object));
-  if (ref.kind == "Service") {
-    const ObjectPtr before = view_.find(ref);
-    CO_TRY_DO(services_.assign(object, before == nullptr ? nullptr : &before->json));
-  }
+  if (ref.kind != "Service") co_return co_await store(std::move(user), ref, std::move(object));
+  const ObjectPtr before = view_.find(ref);
+  auto done = services_.assign(object, before == nullptr ? nullptr : &before->json);
+  if (done) done = co_await store(std::move(user), ref, std::move(object));
+  settle_addresses(ref, /*ended=*/true);
+  co_return done;
+}
+
+void ClusterOrchestrator::settle_addresses(const ObjectRef& ref, bool ended) {
+  if (!ended) return services_.lose_sight(ref);
+  const ObjectPtr stored = view_.find(ref);
+  services_.settle(ref, stored == nullptr ? nullptr : &stored->json);
+}
+
+base::Task<base::Result<>> ClusterOrchestrator::store(std::string user, ObjectRef ref,
+                                                      Json object) {
   if (view_.find(ref) != nullptr) co_return co_await replace(std::move(user), std::move(object));
   CO_TRY_DO(co_await needs_.objects.create(actor_of(std::move(user)), std::move(object)));
   co_return base::Result<>();

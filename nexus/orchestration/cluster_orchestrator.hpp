@@ -32,6 +32,8 @@ class ClusterOrchestrator final : public Orchestrator {
   bool ready() const { return pods_.started(); }
   /// Addresses for a service before it is stored: the `allot` of the API server.
   ServiceAddresses& service_addresses() { return services_; }
+  /// A write of a service that addresses were assigned to has ended, or was given up.
+  void settle_addresses(const ObjectRef& ref, bool ended);
   /// Pods of a namespace that have not finished, with what is true of them now, for Endpoints
   /// objects.
   std::vector<EndpointPod> endpoint_pods(const std::string& name_space) const;
@@ -62,6 +64,7 @@ class ClusterOrchestrator final : public Orchestrator {
   Actor actor_of(std::string user) const;
   base::Result<ObjectPtr> find(const WorkloadId& id) const;
   base::Task<base::Result<>> replace(std::string user, Json object);
+  base::Task<base::Result<>> store(std::string user, ObjectRef ref, Json object);
 
   OwnedAlarms alarms_;
   OrchestratorNeeds needs_;

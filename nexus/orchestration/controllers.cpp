@@ -59,7 +59,10 @@ void Controllers::resynchronise() {
 void Controllers::changed(const ObjectPtr& object) {
   owners_.put(*object);
   const ObjectRef ref = ref_to(*object);
-  if (ref.kind == "Service") services_.observe(object->json);
+  // As it is now: an older state would free what a newer one was given.
+  if (ref.kind == "Service") {
+    if (const ObjectPtr now = view_.find(ref)) services_.observe(now->json);
+  }
   const bool owned = !items(at(object->json, "metadata"), "ownerReferences").empty();
   if (has_planner(ref.kind) || owned || is_marked(*object)) mark(ref);
   mark_counting(*object);
@@ -211,7 +214,10 @@ Plan Controllers::plan_service(const Object& object) {
   Plan plan;
   if (ServiceAddresses::is_complete(object.json)) return plan;
   Json json = object.json;
-  if (auto assigned = services_.assign(json, nullptr); !assigned) {
+  const auto assigned = services_.assign(json, nullptr);
+  // It is stored and has no address yet: it keeps what was drawn for it until it says otherwise.
+  services_.settle(ref_to(object), &object.json);
+  if (!assigned) {
     const Metadata meta = read_metadata(object.json);
     plan.events.push_back({.about = ref_to(object),
                            .about_uid = meta.uid,

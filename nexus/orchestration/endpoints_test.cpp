@@ -155,11 +155,57 @@ TEST(ServiceAddresses, ATakenAddressNamesItsOwnerAndAFreedOneCanBeTaken) {
   const auto refused = addresses.assign(thief, nullptr);
   ASSERT_FALSE(refused);
   EXPECT_THAT(refused.error().message, testing::HasSubstr("belongs to service default/web"));
+  addresses.settle({"Service", "default", "web"}, &web);
   addresses.forget(web);
   EXPECT_TRUE(addresses.assign(thief, nullptr));
   EXPECT_FALSE(addresses.assign(
       *std::make_unique<Json>(plain_service("far", R"({"clusterIP":"192.0.2.1","ports":[]})")),
       nullptr));
+}
+
+TEST(ServiceAddresses, WhatIsNotStoredIsFreeAgain) {
+  const ObjectRef ref{"Service", "default", "web"};
+  SequentialAddresses allocator;
+  ServiceAddresses addresses(allocator);
+  Json web = plain_service("web", R"({"type":"NodePort","ports":[{"port":80}]})");
+  ASSERT_TRUE(addresses.assign(web, nullptr));
+  addresses.settle(ref, &web);
+  for (const char* address : {"10.0.240.7", "10.0.240.8", "fd00:ffff::9"}) {
+    Json again =
+        plain_service("web", R"({"type":"NodePort","ports":[{"port":80,"nodePort":31000}]})");
+    again["spec"]["clusterIP"] = address;
+    ASSERT_TRUE(addresses.assign(again, nullptr));
+    addresses.settle(ref, &web);  // AlreadyExists
+    EXPECT_EQ(allocator.used(), 1u) << address;
+  }
+  Json other = plain_service(
+      "other",
+      R"({"type":"NodePort","clusterIP":"10.0.240.7","ports":[{"port":80,"nodePort":31000}]})");
+  EXPECT_TRUE(addresses.assign(other, nullptr));
+  EXPECT_EQ(allocator.used(), 2u);
+  addresses.settle({"Service", "default", "other"}, nullptr);
+  EXPECT_EQ(allocator.used(), 1u);
+}
+
+TEST(ServiceAddresses, NothingIsFreedWhileAnotherWriteIsUnderWay) {
+  const ObjectRef ref{"Service", "default", "web"};
+  SequentialAddresses allocator;
+  ServiceAddresses addresses(allocator);
+  Json first = plain_service("web", R"({"clusterIP":"10.0.240.7","ports":[{"port":80}]})");
+  Json second = plain_service("web", R"({"clusterIP":"10.0.240.8","ports":[{"port":80}]})");
+  ASSERT_TRUE(addresses.assign(first, nullptr));
+  ASSERT_TRUE(addresses.assign(second, nullptr));
+  addresses.settle(ref, nullptr);
+  addresses.forget(second);
+  EXPECT_EQ(allocator.used(), 2u);
+  addresses.settle(ref, &first);
+  EXPECT_EQ(allocator.used(), 1u);
+  // A write that nobody waits for frees nothing by itself; what is stored does.
+  ASSERT_TRUE(addresses.assign(second, nullptr));
+  addresses.lose_sight(ref);
+  EXPECT_EQ(allocator.used(), 2u);
+  addresses.observe(first);
+  EXPECT_EQ(allocator.used(), 1u);
 }
 
 TEST(ServiceAddresses, WhatIsStoredIsReservedAfterARestart) {

@@ -17,6 +17,10 @@ std::string owner_name(const Json& service) {
   return fmt::format("{}/{}", text(meta, "namespace"), text(meta, "name"));
 }
 
+std::string owner_name(const ObjectRef& ref) {
+  return fmt::format("{}/{}", ref.name_space, ref.name);
+}
+
 bool needs_ports(const Service& service) {
   return service.type == Service::Type::NodePort || service.type == Service::Type::LoadBalancer;
 }
@@ -70,6 +74,7 @@ bool ServiceAddresses::is_complete(const Json& json) {
 
 base::Result<> ServiceAddresses::assign(Json& service, const Json* previous) {
   const std::string owner = owner_name(service);
+  ++writes_[owner];
   Json& spec = service["spec"];
   const Service::Type type = read_service(service).type;
   if (type == Service::Type::ExternalName) {
@@ -95,11 +100,7 @@ base::Result<> ServiceAddresses::assign_addresses(Json& service, const std::stri
     if (held == held_.end() || held->second.addresses.empty()) {
       TRY(const AddressAllocator::Pair pair, allocator_.allocate());
       if (pair == AddressAllocator::Pair{}) return make_headless(spec, read);
-      for (const std::string& address : {pair.v6, pair.v4}) {
-        if (address.empty()) continue;
-        held_[owner].addresses.insert(address);
-        address_owner_[address] = owner;
-      }
+      hold(pair, owner);
     }
     std::vector<std::string> addresses(held_[owner].addresses.begin(),
                                        held_[owner].addresses.end());
@@ -136,13 +137,22 @@ base::Result<> ServiceAddresses::assign_addresses(Json& service, const std::stri
   return {};
 }
 
+/// Both addresses of the pair are the owner's, whether it names them or not.
+void ServiceAddresses::hold(const AddressAllocator::Pair& pair, const std::string& owner) {
+  for (const std::string& address : {pair.v6, pair.v4}) {
+    if (address.empty()) continue;
+    held_[owner].addresses.insert(address);
+    taken_[address] = {owner, pair};
+  }
+}
+
 base::Result<> ServiceAddresses::take(const std::string& address, const std::string& owner) {
-  const auto taken = address_owner_.find(address);
-  if (taken != address_owner_.end()) {
-    if (taken->second == owner) return {};
+  const auto taken = taken_.find(address);
+  if (taken != taken_.end()) {
+    if (taken->second.owner == owner) return {};
     return base::fail(
         base::Errc::InvalidArgument,
-        fmt::format("spec.clusterIP {} belongs to service {}", address, taken->second));
+        fmt::format("spec.clusterIP {} belongs to service {}", address, taken->second.owner));
   }
   auto pair = allocator_.reserve(address);
   if (!pair) {
@@ -150,12 +160,7 @@ base::Result<> ServiceAddresses::take(const std::string& address, const std::str
     if (error.code == base::Errc::AlreadyExists) error.code = base::Errc::InvalidArgument;
     return std::unexpected(base::wrap(std::move(error), "spec.clusterIP " + address));
   }
-  // Both addresses of the pair are the owner's, whether it names them or not.
-  for (const std::string& each : {pair->v6, pair->v4}) {
-    if (each.empty()) continue;
-    held_[owner].addresses.insert(each);
-    address_owner_[each] = owner;
-  }
+  hold(*pair, owner);
   return {};
 }
 
@@ -204,9 +209,11 @@ void ServiceAddresses::observe(const Json& service) {
     // An address outside the range is the author's own business: it is served, and never handed
     // out.
     (void)take(address, owner);
-  }
-  if (const auto held = held_.find(owner); held != held_.end() && !read.addresses.empty()) {
-    keep.addresses = held->second.addresses;
+    const auto taken = taken_.find(address);
+    if (taken == taken_.end() || taken->second.owner != owner) continue;
+    for (const std::string& each : {taken->second.pair.v6, taken->second.pair.v4}) {
+      if (!each.empty()) keep.addresses.insert(each);
+    }
   }
   for (const ServicePortSpec& port : read.ports) {
     if (port.node_port == 0 || port_taken(port.node_port, owner)) continue;
@@ -223,12 +230,23 @@ void ServiceAddresses::forget(const Json& service) {
   release(owner_name(service), {});
 }
 
+void ServiceAddresses::settle(const ObjectRef& ref, const Json* stored) {
+  lose_sight(ref);
+  if (stored != nullptr) return observe(*stored);
+  release(owner_name(ref), {});
+}
+
+void ServiceAddresses::lose_sight(const ObjectRef& ref) {
+  const auto writes = writes_.find(owner_name(ref));
+  if (writes != writes_.end() && --writes->second == 0) writes_.erase(writes);
+}
+
 void ServiceAddresses::release(const std::string& owner, const Held& keep) {
   const auto held = held_.find(owner);
-  if (held == held_.end()) return;
+  if (held == held_.end() || writes_.contains(owner)) return;
   for (const std::string& address : held->second.addresses) {
     if (keep.addresses.contains(address)) continue;
-    address_owner_.erase(address);
+    taken_.erase(address);
     allocator_.release(address);
   }
   for (const std::uint16_t port : held->second.ports) {

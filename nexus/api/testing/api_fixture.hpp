@@ -15,6 +15,8 @@
 #include "objects/object.hpp"
 #include "objects/object_store_testing.hpp"
 #include "orchestration/event_log.hpp"
+#include "orchestration/service_addresses.hpp"
+#include "orchestration/testing/sequential_addresses.hpp"
 
 namespace nexus::api {
 
@@ -101,6 +103,13 @@ class ApiTest : public testing::Test {
         },
         .configuration =
             [] { return std::vector<ConfigItem>{{"nexus", "dns.ttl", "5", "default", ""}}; },
+        .allot = [this](Json& service,
+                        const Json* previous) { return addresses.assign(service, previous); },
+        .settle =
+            [this](const ObjectRef& ref, bool) {
+              const ObjectPtr stored = store.store().find(ref);
+              addresses.settle(ref, stored == nullptr ? nullptr : &stored->json);
+            },
         .computed =
             [](std::string_view kind, const std::optional<std::string>& name_space) {
               std::vector<Json> objects;
@@ -156,6 +165,8 @@ class ApiTest : public testing::Test {
   ScriptedDriver driver{blocking_.executor()};
   FakeImages images;
   orchestration::EventLog events;
+  orchestration::SequentialAddresses allocator;
+  orchestration::ServiceAddresses addresses{allocator};
   NodeInfo node{.name = "n1",
                 .state = "Ready",
                 .api = "[::1]:8443",

@@ -69,8 +69,9 @@ void TestCluster::apply(std::string_view manifests) {
   BASE_ASSERT(file.accepted(), file.problems.front().headline());
   for (const manifest::FileObject& each : file.objects) {
     Json object = each.object;
-    const ObjectPtr before = store.find(*ref_of(object));
-    if (each.kind->kind == "Service") {
+    const ObjectRef ref = *ref_of(object);
+    const ObjectPtr before = store.find(ref);
+    if (ref.kind == "Service") {
       const auto allotted = orchestrator_->service_addresses().assign(
           object, before == nullptr ? nullptr : &before->json);
       BASE_ASSERT(allotted.has_value(), "addresses for a service");
@@ -79,6 +80,7 @@ void TestCluster::apply(std::string_view manifests) {
         {.verb = before == nullptr ? ObjectWrite::Verb::Create : ObjectWrite::Verb::Update,
          .json = std::move(object)});
     BASE_ASSERT(written.has_value(), written ? "" : written.error().describe());
+    if (ref.kind == "Service") orchestrator_->settle_addresses(ref, /*ended=*/true);
   }
   settle();
 }
