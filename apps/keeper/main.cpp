@@ -67,6 +67,7 @@ KeeperOptions keeper_options(const CommandLine& line, const Place& place) {
   options.log_group = line.daemon_gid;
   options.id_base = line.id_base;
   options.oci_runtimes = line.oci_runtimes;
+  options.access = line.access;
   options.unpacker_path = beside("hypermesh-unpack");
   options.copier_path = beside("hypermesh-copy");
   options.spare_sandboxes = kSpareSandboxes;

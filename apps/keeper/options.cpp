@@ -24,6 +24,10 @@ const char* const kUsage =
     "  --run DIR           what need not outlive the machine (default: /run/hypermesh-keeper)\n"
     "  --socket PATH       where to listen (default: run/keeper.sock in the node's home)\n"
     "  --oci-runtime NAME  crun, runc or a path; may be given again (default: crun, then runc)\n"
+    "  --allow-host-users  pods may have the machine's users instead of their own\n"
+    "  --allow-privileged  with the machine's users, containers may be privileged: root of the "
+    "machine\n"
+    "  --allow-host-path DIR  hostPath volumes may lie in DIR; may be given again\n"
     "  --id-base N         first of 16,777,216 ids of users that belong to containers (default: "
     "1342177280)\n"
     "  --log-levels SPEC   debug, info, warning, error, or component=level,... (default: info)\n"
@@ -100,6 +104,10 @@ base::Result<CommandLine> parse_command_line(const std::vector<std::string>& arg
       line.isolate = true;
       continue;
     }
+    if (option == "--allow-host-users" || option == "--allow-privileged") {
+      (option == "--allow-host-users" ? line.access.host_users : line.access.privileged) = true;
+      continue;
+    }
     if (i + 1 >= arguments.size())
       return wrong(fmt::format("\"{}\" is unknown or lacks its value", option));
     const std::string& value = arguments[++i];
@@ -119,6 +127,10 @@ base::Result<CommandLine> parse_command_line(const std::vector<std::string>& arg
       line.socket = value;
     } else if (option == "--oci-runtime") {
       line.oci_runtimes.push_back(value);
+    } else if (option == "--allow-host-path") {
+      if (!value.starts_with('/'))
+        return wrong(fmt::format("{} is \"{}\"; must be an absolute path", option, value));
+      line.access.host_paths.push_back(value);
     } else if (option == "--id-base") {
       TRY(line.id_base, number(option, value));
     } else if (option == "--log-levels") {

@@ -7,6 +7,8 @@
 #include <string>
 #include <vector>
 
+#include "runtime/core/access_policy.hpp"
+
 namespace hypermesh::keeper {
 
 /// The command line of hypermesh-keeper.
@@ -19,6 +21,7 @@ struct CommandLine {
   gid_t daemon_gid = 0;
   std::filesystem::path state, run, socket;  ///< Empty: below the node's home.
   std::vector<std::string> oci_runtimes{"crun", "runc"};
+  AccessPolicy access;
   std::uint32_t id_base = 0x5000'0000;
   std::string log_levels = "info";
 };

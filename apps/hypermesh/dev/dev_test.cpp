@@ -164,6 +164,29 @@ TEST_F(DevTest, SettingsReachTheNodeAndTheRestOfTheEnvironmentDoesNot) {
   }
 }
 
+TEST_F(DevTest, TheKeeperIsToldWhatTheConfigurationAllows) {
+  const auto command_line = [](pid_t keeper) {
+    std::string text = read_text(fmt::format("/proc/{}/cmdline", keeper));
+    std::ranges::replace(text, '\0', ' ');
+    return text;
+  };
+  EXPECT_THAT(command_line(up().keeper_pid),
+              HasSubstr("--allow-host-users --allow-privileged --allow-host-path / "));
+  ASSERT_TRUE(dev_stop_all(options_, true));
+  std::ofstream(options_.home / "n1/hypermesh.yaml")
+      << "runtime: {allow_host_users: false, host_paths: [/srv, /opt/data]}\n";
+  options_.environment = {"HYPERMESH_RUNTIME__ALLOW_PRIVILEGED=false"};
+  const std::string text = command_line(up().keeper_pid);
+  EXPECT_THAT(text, HasSubstr(" --allow-host-path /srv --allow-host-path /opt/data "));
+  EXPECT_THAT(text, Not(HasSubstr("--allow-host-users")));
+  EXPECT_THAT(text, Not(HasSubstr("--allow-privileged")));
+  ASSERT_TRUE(dev_stop_all(options_, true));
+  std::ofstream(options_.home / "n1/hypermesh.yaml") << "runtime: {allow_host_users: perhaps}\n";
+  const auto refused = dev_up(options_);
+  ASSERT_FALSE(refused);
+  EXPECT_THAT(refused.error().describe(), HasSubstr("runtime.allow_host_users"));
+}
+
 TEST_F(DevTest, WhatRunsIsLeftAlone) {
   const DevNode first = up(), second = up();
   EXPECT_EQ(first.pid, second.pid);

@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <datapath/node_isolation.hpp>
 
+#include "configuration/configuration.hpp"
 #include "dev/cgroups.hpp"
 #include "dev/files.hpp"
 #include "dev/readiness.hpp"
@@ -122,16 +123,44 @@ base::Result<> await_start(const RunningProcess& process, const char* name, cons
   }
 }
 
+/// Settings as the node's daemon reads them.
+base::Result<base::config::Loaded> configuration_of_node(const DevOptions& options,
+                                                         const NodeFiles& files) {
+  base::config::Environment environment;
+  for (const std::string& entry : environment_of_node(options, files)) {
+    const std::size_t equals = entry.find('=');
+    environment[entry.substr(0, equals)] = entry.substr(equals + 1);
+  }
+  TRY(auto loaded, apps::load_configuration(apps::configuration_files(files.home), environment));
+  TRY_DO(base::config::require_valid(loaded));
+  return loaded;
+}
+
+/// What the keeper may do for the daemon is root's to say, on its command line. The folder with the
+/// configuration belongs to root; the daemon cannot change it.
+base::Result<std::vector<std::string>> keeper_arguments(const DevOptions& options,
+                                                        const NodeFiles& files, uid_t daemon) {
+  TRY(const auto loaded, configuration_of_node(options, files));
+  const auto& config = loaded.effective;
+  std::vector<std::string> arguments{"--node-home", files.home.string(), "--isolate",
+                                     "--daemon-uid", std::to_string(daemon)};
+  if (config.flag("hypermesh.runtime.allow_host_users")) arguments.push_back("--allow-host-users");
+  if (config.flag("hypermesh.runtime.allow_privileged")) arguments.push_back("--allow-privileged");
+  for (const std::string& folder : config.list("hypermesh.runtime.host_paths"))
+    arguments.insert(arguments.end(), {"--allow-host-path", folder});
+  return arguments;
+}
+
 base::Result<RunningProcess> start_keeper(const DevOptions& options, const NodeFiles& files,
                                           const Deadline& deadline) {
   // Without its keeper a node is lost: what it left would only be in the way.
   TRY_DO(end_nodes(options, {files}));
   TRY(const fs::path program, find_program(options.keeper, kKeeperProgram));
   const auto [uid, gid] = daemon_user();
+  TRY(std::vector<std::string> arguments, keeper_arguments(options, files, uid));
   const std::uintmax_t log_start = begin_log(files.keeper_log());
   TRY(RunningProcess keeper, launch({.program = program,
-                                     .arguments = {"--node-home", files.home.string(), "--isolate",
-                                                   "--daemon-uid", std::to_string(uid)},
+                                     .arguments = std::move(arguments),
                                      .environment = environment_of_node(options, files),
                                      .log = files.keeper_log(),
                                      .pid_file = files.keeper_pid()}));

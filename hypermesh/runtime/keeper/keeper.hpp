@@ -3,8 +3,9 @@
 // The keeper: parent of every container of a node, and the only part of the product that needs
 // root.
 //
-// It does what it is asked for and decides nothing: no restarts, no order, no policy. What it does
-// it writes down, so that its successor knows what there was (records.hpp):
+// It does what it is asked for, within what root allows (access_policy.hpp), and decides nothing
+// else: no restarts, no order. What it does it writes down, so that its successor knows what there
+// was (records.hpp):
 //
 //   <state>/pods/<uid>/                              record; hosts, resolv.conf, hostname, shm,
 //                                                    volumes
@@ -26,6 +27,7 @@
 #include <string>
 #include <vector>
 
+#include "runtime/core/access_policy.hpp"
 #include "runtime/core/keeper_protocol.hpp"
 #include "runtime/core/records.hpp"
 #include "runtime/images/layer_store.hpp"
@@ -48,6 +50,7 @@ struct KeeperOptions {
   std::vector<std::string> oci_runtimes{"crun", "runc"};
   std::string unpacker_path;  ///< The program hypermesh-unpack.
   std::string copier_path;    ///< The program hypermesh-copy.
+  AccessPolicy access;
   LogLimits logs;
   /// Sandboxes that are kept ready for pods to come.
   unsigned spare_sandboxes = 0;

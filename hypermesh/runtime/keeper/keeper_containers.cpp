@@ -115,6 +115,7 @@ Job<base::Result<nexus::ContainerStatus>> Keeper::start_container(StartContainer
                          fmt::format("pod {} has no sandbox", pod->record.spec.name)),
         "create the pod again"));
   }
+  CO_TRY_DO(check_access(options_.access, pod->record.spec.host_users, request.spec.security));
   for (auto old = pod->containers.find(id.name); old != pod->containers.end();
        old = pod->containers.find(id.name)) {
     const auto container = old->second;

@@ -49,10 +49,12 @@ VolumePlace Keeper::volume_place(const Pod& pod) const {
           options_.state_folder + "/volumes",
           {root, root},
           options_.id_base,
-          pod.record.spec.fs_group};
+          pod.record.spec.fs_group,
+          options_.access.host_paths};
 }
 
 Job<base::Result<nexus::PodStatus>> Keeper::create_pod(CreatePod request) {
+  CO_TRY_DO(check_access(options_.access, request.spec));
   const std::string uid = request.spec.uid;
   // The same pod may be on its way in or out.
   for (;;) {

@@ -258,6 +258,37 @@ TEST_F(KeeperTest, PrivilegeNeedsTheMachinesUsersAndThenHasThem) {
   EXPECT_THAT(log_of("main", 0, "pod-2"), HasSubstr("Seccomp:\t0"));
 }
 
+TEST_F(KeeperTest, WhatRulesTheMachineIsRootsToAllow) {
+  options_.access = {};
+  open_keeper();
+  auto pod = pod_spec("pod-2");
+  pod.host_users = true;
+  const base::Error users = error_of(CreatePod{pod});
+  EXPECT_EQ(users.code, base::Errc::Forbidden);
+  EXPECT_THAT(users.hints, ::testing::Contains(HasSubstr("--allow-host-users")));
+  options_.access.host_users = true;
+  open_keeper();
+  ask_for<nexus::PodStatus>(CreatePod{pod});
+  auto start = container({"/bin/true"}, "main", 0, "pod-2");
+  start.spec.security.privileged = true;
+  const base::Error privileged = error_of(start);
+  EXPECT_EQ(privileged.code, base::Errc::Forbidden);
+  EXPECT_THAT(privileged.hints, ::testing::Contains(HasSubstr("--allow-privileged")));
+  start.spec.security = {};
+  start.spec.security.capabilities_add = {"SYS_MODULE"};
+  EXPECT_THAT(error_of(start).message, HasSubstr("CAP_SYS_MODULE"));
+  start.spec.security = {};
+  start.spec.security.seccomp_unconfined = true;
+  EXPECT_EQ(error_of(start).code, base::Errc::Forbidden);
+  start.spec.security = {};
+  ask_for<nexus::ContainerStatus>(start);
+  // In a user namespace of its own a container has them over itself only.
+  ask_for<nexus::PodStatus>(CreatePod{pod_spec("pod-3")});
+  start = container({"/bin/true"}, "main", 0, "pod-3");
+  start.spec.security.capabilities_add = {"SYS_ADMIN"};
+  ask_for<nexus::ContainerStatus>(start);
+}
+
 TEST_F(KeeperTest, APodWithTheMachinesUsersStillMakesNoDevices) {
   auto pod = pod_spec("pod-2");
   pod.host_users = true;

@@ -183,6 +183,51 @@ TEST_F(KeeperVolumeTest, KindsOfHostPathsAreHeldTo) {
   EXPECT_TRUE(fs::is_regular_file(scratch_ + "/made-file"));
 }
 
+// What a daemon that was taken over would try.
+TEST_F(KeeperVolumeTest, HostPathsLeadOnlyWhereRootAllows) {
+  using Type = nexus::HostPathVolume::Type;
+  fs::create_directories(scratch_ + "/allowed/real");
+  fs::create_directories(scratch_ + "/allowed-not");
+  fs::create_symlink(scratch_ + "/allowed/real", scratch_ + "/way-in");
+  fs::create_symlink(scratch_ + "/allowed-not", scratch_ + "/allowed/way-out");
+  options_.access.host_paths = {scratch_ + "/allowed"};
+  open_keeper();
+  const auto attempt = [&](const std::string& path, Type type) -> std::string {
+    auto pod = pod_spec();
+    pod.volumes = {{"host", nexus::HostPathVolume{path, type}}};
+    Answer answer = ask(CreatePod{pod});
+    const auto* failed = std::get_if<Failed>(&answer.reply);
+    if (!failed) ask_for<Done>(RemovePod{"pod-1"});
+    return failed ? failed->error.describe() : "made";
+  };
+  EXPECT_EQ(attempt(scratch_ + "/allowed", Type::Directory), "made");
+  EXPECT_EQ(attempt(scratch_ + "/way-in", Type::Directory), "made");
+  EXPECT_EQ(attempt(scratch_ + "/allowed/real/", Type::Any), "made");
+  EXPECT_EQ(attempt(scratch_ + "/allowed/new/deep", Type::DirectoryOrCreate), "made");
+  EXPECT_THAT(attempt("/", Type::Any), HasSubstr("allows: " + scratch_ + "/allowed"));
+  EXPECT_THAT(attempt(scratch_ + "/allowed-not", Type::Any), HasSubstr("is in no folder"));
+  EXPECT_THAT(attempt(scratch_ + "/allowed/way-out", Type::Any),
+              HasSubstr("which leads to " + scratch_ + "/allowed-not"));
+  for (const Type type : {Type::DirectoryOrCreate, Type::FileOrCreate})
+    EXPECT_THAT(attempt(scratch_ + "/allowed/way-out/made", type), HasSubstr("is in no folder"));
+  EXPECT_TRUE(fs::is_empty(scratch_ + "/allowed-not"));
+  // A link set after the pod was made.
+  auto pod = pod_spec();
+  pod.volumes = {{"host", nexus::HostPathVolume{scratch_ + "/allowed/real", Type::Directory}}};
+  ask_for<nexus::PodStatus>(CreatePod{pod});
+  fs::remove(scratch_ + "/allowed/real");
+  fs::create_symlink("/", scratch_ + "/allowed/real");
+  auto start = script("ls /host");
+  start.spec.mounts = {{"host", "/host", "", false}};
+  const base::Error late = error_of(start);
+  EXPECT_EQ(late.code, base::Errc::Forbidden) << late.describe();
+  ask_for<Done>(RemovePod{"pod-1"});
+
+  options_.access.host_paths = {};
+  open_keeper();
+  EXPECT_THAT(attempt(scratch_ + "/allowed", Type::Any), HasSubstr("allows none"));
+}
+
 TEST_F(KeeperVolumeTest, ASubPathIsMadeAndNeverLeavesItsVolume) {
   const std::vector<nexus::Volume> volumes{{"data", nexus::NamedVolume{"default/sub"}}};
   EXPECT_EQ(

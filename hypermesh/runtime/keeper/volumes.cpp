@@ -7,9 +7,13 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <climits>
+#include <filesystem>
 #include <set>
 
+#include "runtime/core/access_policy.hpp"
 #include "runtime/core/request_checks.hpp"
 #include "runtime/core/user_lookup.hpp"
 
@@ -105,26 +109,76 @@ base::Result<> apply_fs_group(const VolumePlace& place, const std::string& folde
   return {};
 }
 
-base::Result<> check_host_path(const HostPathVolume& volume) {
+/// Where a descriptor's file is, without links.
+base::Result<std::string> real_path(int fd) {
+  std::array<char, PATH_MAX> text;
+  const ssize_t length =
+      ::readlink(fmt::format("/proc/self/fd/{}", fd).c_str(), text.data(), text.size());
+  if (length < 0) return base::fail_errno(errno, "cannot tell where a hostPath leads");
+  return std::string(text.data(), static_cast<std::size_t>(length));
+}
+
+/// A hostPath as far as it exists, and what is missing of it.
+struct HostPath {
+  UniqueFd fd;
+  std::vector<std::string> missing;
+};
+
+// The daemon and containers may set links at any moment, so what was opened is held to what is
+// allowed, not its name.
+base::Result<HostPath> open_host_path(const VolumePlace& place, const std::string& path) {
+  std::vector<std::string> folders;
+  for (const auto& folder : place.host_paths) {
+    const UniqueFd fd(::open(folder.c_str(), O_PATH | O_DIRECTORY | O_CLOEXEC));
+    if (!fd) continue;
+    TRY(std::string real, real_path(fd.get()));
+    folders.push_back(std::move(real));
+  }
+  HostPath found;
+  std::filesystem::path there(path);
+  if (!there.has_filename()) there = there.parent_path();
+  for (;;) {
+    found.fd.reset(::open(there.c_str(), O_PATH | O_CLOEXEC));
+    if (found.fd) break;
+    if (errno != ENOENT || there == there.root_path())
+      return base::fail_errno(errno, fmt::format("hostPath {}", path));
+    found.missing.insert(found.missing.begin(), there.filename().string());
+    there = there.parent_path();
+  }
+  TRY(std::string real, real_path(found.fd.get()));
+  for (const auto& name : found.missing) real += (real == "/" ? "" : "/") + name;
+  TRY_DO(check_host_path_access(folders, path, real));
+  return found;
+}
+
+/// Makes what is missing of a hostPath, where it was found to be missing.
+base::Result<> make_host_path(HostPath& host, bool folder, const std::string& path) {
+  for (std::size_t i = 0; i < host.missing.size(); ++i) {
+    const char* name = host.missing[i].c_str();
+    const bool is_folder = folder || i + 1 < host.missing.size();
+    if (is_folder && ::mkdirat(host.fd.get(), name, 0755) != 0 && errno != EEXIST)
+      return base::fail_errno(errno, fmt::format("cannot make hostPath {}", path));
+    UniqueFd next(is_folder
+                      ? ::openat(host.fd.get(), name, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+                      : ::openat(host.fd.get(), name,
+                                 O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0644));
+    if (!next) return base::fail_errno(errno, fmt::format("cannot make hostPath {}", path));
+    host.fd = std::move(next);
+  }
+  host.missing.clear();
+  return {};
+}
+
+base::Result<> check_host_path(const VolumePlace& place, const HostPathVolume& volume) {
   using Type = HostPathVolume::Type;
+  TRY(HostPath host, open_host_path(place, volume.path));
+  if (volume.type == Type::DirectoryOrCreate || volume.type == Type::FileOrCreate)
+    TRY_DO(make_host_path(host, volume.type == Type::DirectoryOrCreate, volume.path));
   struct stat status{};
-  bool exists = ::stat(volume.path.c_str(), &status) == 0;
-  if (!exists && volume.type == Type::DirectoryOrCreate) {
-    for (std::size_t end = volume.path.find('/', 1);; end = volume.path.find('/', end + 1)) {
-      if (::mkdir(volume.path.substr(0, end).c_str(), 0755) != 0 && errno != EEXIST) {
-        return base::fail_errno(errno, fmt::format("cannot make hostPath {}", volume.path));
-      }
-      if (end == volume.path.npos) break;
-    }
-    exists = ::stat(volume.path.c_str(), &status) == 0;
-  }
-  if (!exists && volume.type == Type::FileOrCreate) {
-    const UniqueFd file(::open(volume.path.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644));
-    if (!file) return base::fail_errno(errno, fmt::format("cannot make hostPath {}", volume.path));
-    exists = ::fstat(file.get(), &status) == 0;
-  }
-  if (!exists)
+  if (!host.missing.empty())
     return base::fail(Errc::NotFound, fmt::format("hostPath {} is not there", volume.path));
+  if (::fstat(host.fd.get(), &status) != 0)
+    return base::fail_errno(errno, fmt::format("hostPath {}", volume.path));
   const bool wants_folder =
       volume.type == Type::Directory || volume.type == Type::DirectoryOrCreate;
   const bool wants_file = volume.type == Type::File || volume.type == Type::FileOrCreate;
@@ -150,7 +204,8 @@ bool is_in_memory(const nexus::Volume& volume) {
 
 base::Result<> prepare_volume(const VolumePlace& place, const nexus::Volume& volume) {
   const std::string folder = folder_of(place, volume);
-  if (const auto* host = std::get_if<HostPathVolume>(&volume.source)) return check_host_path(*host);
+  if (const auto* host = std::get_if<HostPathVolume>(&volume.source))
+    return check_host_path(place, *host);
   if (std::holds_alternative<NamedVolume>(volume.source)) return prepare_named(place, folder);
   const auto* empty = std::get_if<EmptyDirVolume>(&volume.source);
   const bool is_files = std::holds_alternative<FilesVolume>(volume.source);
@@ -252,11 +307,15 @@ base::Result<OciMount> place_one(const VolumePlace& place, const nexus::Volume& 
   const auto* host = std::get_if<HostPathVolume>(&volume.source);
   const bool is_named = std::holds_alternative<NamedVolume>(volume.source);
   const bool is_files = std::holds_alternative<FilesVolume>(volume.source);
-  const std::string source = host ? host->path : folder_of(place, volume);
-  UniqueFd at(::open(source.c_str(), O_PATH | O_CLOEXEC));
-  if (!at) {
-    return base::fail_errno(
-        errno, host ? fmt::format("hostPath {}", source) : fmt::format("volume {}", volume.name));
+  UniqueFd at;
+  if (host) {
+    TRY(HostPath found, open_host_path(place, host->path));
+    if (!found.missing.empty())
+      return base::fail(Errc::NotFound, fmt::format("hostPath {} is not there", host->path));
+    at = std::move(found.fd);
+  } else {
+    at.reset(::open(folder_of(place, volume).c_str(), O_PATH | O_CLOEXEC));
+    if (!at) return base::fail_errno(errno, fmt::format("volume {}", volume.name));
   }
   const Owner owner = is_named ? Owner{place.disk_root, place.disk_root} : place.root;
   if (!mount.sub_path.empty()) {

@@ -22,10 +22,11 @@ struct VolumePlace {
   Owner root;                   ///< The pod's root as the machine sees it.
   std::uint32_t disk_root = 0;  ///< What stands for root in files of named volumes.
   std::optional<std::uint32_t> fs_group;
+  std::vector<std::string> host_paths;  ///< AccessPolicy::host_paths
 };
 
 /// Makes what is missing. Errors: NotFound, FailedPrecondition (a host path of the wrong kind),
-/// ResourceExhausted.
+/// Forbidden (a host path that is not allowed, wherever links lead), ResourceExhausted.
 base::Result<> prepare_volumes(const VolumePlace& place, const std::vector<nexus::Volume>& volumes);
 /// Gives the named ones to the pod's fsGroup, if it has one, with all that is in them. Takes as
 /// long as there are files; what was given already takes none.

@@ -53,6 +53,7 @@ void KeeperFixture::SetUp() {
   options_.cgroup = fmt::format("/hypermesh-test-{}", ::getpid());
   options_.unpacker_path = PROJECT_BINARY_DIR "/bin/hypermesh-unpack";
   options_.copier_path = PROJECT_BINARY_DIR "/bin/hypermesh-copy";
+  options_.access = {.host_users = true, .privileged = true, .host_paths = {scratch_}};
   ASSERT_TRUE(make_folder(options_.state_folder, 0711));
   open_files_ = count_open_files();
   open_keeper();
