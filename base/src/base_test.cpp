@@ -183,6 +183,31 @@ TEST(Log, LevelsAndFormats) {
   close(pipe_fds[1]);
 }
 
+TEST(Log, AJsonLineIsUtf8WhateverWasPutIn) {
+  int pipe_fds[2];
+  ASSERT_EQ(pipe(pipe_fds), 0);
+  const auto shown = [&](std::string value) {
+    LogSink sink(pipe_fds[1], LogSink::Format::Json);
+    Log(sink, "api").info("x", {{"v", std::move(value)}});
+    char buffer[512];
+    const ssize_t size = read(pipe_fds[0], buffer, sizeof buffer);
+    const std::string line(buffer, static_cast<std::size_t>(size));
+    const std::size_t at = line.find("\"v\":\"") + 5;
+    return line.substr(at, line.rfind('"') - at);
+  };
+  const std::string bad = "\xef\xbf\xbd";
+  EXPECT_EQ(shown("a\xff\xfe z"), "a" + bad + bad + " z");
+  EXPECT_EQ(shown("caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80"),
+            "caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x98\x80");
+  EXPECT_EQ(shown("cut \xe2\x82"), "cut " + bad + bad);
+  EXPECT_EQ(shown("\xc0\xaf"), bad + bad) << "overlong";
+  EXPECT_EQ(shown("\xed\xa0\x80"), bad + bad + bad) << "a surrogate";
+  EXPECT_EQ(shown("\xf4\x90\x80\x80"), bad + bad + bad + bad) << "above U+10FFFF";
+  EXPECT_EQ(shown("\xe2\"\x82"), bad + "\\\"" + bad);
+  close(pipe_fds[0]);
+  close(pipe_fds[1]);
+}
+
 TEST(Metrics, TheSameNameIsTheSameMetric) {
   auto metrics = make_prometheus_metrics();
   metrics->counter("nexus_test_total", "Tests.", {{"kind", "a"}}).add();

@@ -14,9 +14,32 @@ namespace {
 
 constexpr std::string_view kNames[] = {"debug", "info", "warning", "error", "off"};
 
+/// Bytes of the UTF-8 character that `text` begins with; 0 when it begins with none (RFC 3629).
+std::size_t utf8_length(std::string_view text) {
+  const auto byte = [text](std::size_t i) { return static_cast<unsigned char>(text[i]); };
+  const unsigned char lead = byte(0);
+  if (lead < 0x80) return 1;
+  const std::size_t length = lead < 0xc2   ? 0
+                             : lead < 0xe0 ? 2
+                             : lead < 0xf0 ? 3
+                             : lead < 0xf5 ? 4
+                                           : 0;
+  if (length == 0 || text.size() < length) return 0;
+  // The second byte's range keeps out overlong forms, surrogates and what is above U+10FFFF.
+  const unsigned char low = lead == 0xe0 ? 0xa0 : lead == 0xf0 ? 0x90 : 0x80;
+  const unsigned char high = lead == 0xed ? 0x9f : lead == 0xf4 ? 0x8f : 0xbf;
+  if (byte(1) < low || byte(1) > high) return 0;
+  for (std::size_t i = 2; i < length; ++i) {
+    if ((byte(i) & 0xc0) != 0x80) return 0;
+  }
+  return length;
+}
+
+// What is no UTF-8 is replaced: it may come from outside, and JSON is UTF-8 (RFC 8259 section 8.1).
 void append_json_string(std::string& out, std::string_view text) {
   out += '"';
-  for (const char c : text) {
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
     switch (c) {
       case '"':
         out += "\\\"";
@@ -36,8 +59,11 @@ void append_json_string(std::string& out, std::string_view text) {
       default:
         if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
           out += fmt::format("\\u{:04x}", static_cast<unsigned>(c));
+        } else if (const std::size_t bytes = utf8_length(text.substr(i)); bytes > 0) {
+          out += text.substr(i, bytes);
+          i += bytes - 1;
         } else {
-          out += c;
+          out += "\xef\xbf\xbd";  // U+FFFD
         }
     }
   }
