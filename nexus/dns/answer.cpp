@@ -88,6 +88,8 @@ const RecordSet* set_of(const std::vector<RecordSet>& sets, Type type) {
   return found == sets.end() ? nullptr : &*found;
 }
 
+constexpr std::uint8_t kRecursionAvailable = 0x80;  // In the header's fourth byte.
+
 class Responder {
  public:
   Responder(const Zone& zone, const Query& query, base::BytesView message, std::uint32_t rotation,
@@ -237,7 +239,7 @@ class Responder {
 }  // namespace
 
 Answer answer(const Zone& zone, base::BytesView message, bool over_tcp, std::uint32_t rotation,
-              std::span<std::uint8_t> out) {
+              std::span<std::uint8_t> out, bool forwards) {
   const ParsedQuery parsed = parse_query(message);
   if (!parsed.query) return {};
   const Query& query = *parsed.query;
@@ -259,6 +261,7 @@ Answer answer(const Zone& zone, base::BytesView message, bool over_tcp, std::uin
   result.alias = responder.take_alias();
   if (elsewhere) result.disposition = Disposition::Elsewhere;
   result.bytes = output.used();
+  if (forwards) out[3] |= kRecursionAvailable;
   return result;
 }
 

@@ -203,7 +203,8 @@ class AsioDnsServer final : public DnsServer {
       if (!question || question->empty()) co_return;
       const auto start = clock_.now();
       const auto zone = zone_.get();
-      const Answer answered = answer(*zone, *question, true, rotation_++, scratch_);
+      const Answer answered =
+          answer(*zone, *question, true, rotation_++, scratch_, forwarder_ != nullptr);
       if (answered.disposition == Disposition::Drop) co_return;
       // The scratch memory is everybody's until the next suspension; a connection keeps its answer.
       Bytes reply(2);
@@ -275,7 +276,8 @@ class AsioDnsServer final : public DnsServer {
   base::Task<> forward_udp(Bytes question, UdpPeer from) {
     const auto start = clock_.now();
     Bytes reply(kUdpBytesMax);
-    const Answer answered = answer(*zone_.get(), question, false, rotation_++, reply);
+    const Answer answered =
+        answer(*zone_.get(), question, false, rotation_++, reply, forwarder_ != nullptr);
     reply.resize(answered.bytes);
     if (answered.disposition == Disposition::Drop) co_return;
     const std::size_t limit = udp_limit(question);

@@ -135,6 +135,14 @@ TEST_F(DnsServerTest, OtherNamesAreForwardedAndFailuresSaidSo) {
   EXPECT_EQ(dig(server, "+short A www.org.example"), "192.0.2.7\n");  // From the cache.
   const auto& lonely = serve(example(), {"[::1]:1"});
   EXPECT_THAT(dig(lonely, "A www.org.example"), HasSubstr("status: SERVFAIL"));
+  // Recursion is offered exactly where there is somebody to ask (RA).
+  for (const char* transport : {"", "+tcp "}) {
+    const std::string ours = transport + std::string("A web.default.mesh");
+    EXPECT_THAT(dig(server, ours), HasSubstr("flags: qr aa rd ra;"));
+    EXPECT_THAT(dig(upstream, ours), HasSubstr("flags: qr rd;"));
+    EXPECT_THAT(dig(lonely, transport + std::string("A www.org.example")),
+                HasSubstr("flags: qr rd ra;"));
+  }
 }
 
 TEST_F(DnsServerTest, AnAliasComesWithWhatItLeadsTo) {

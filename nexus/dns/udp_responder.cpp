@@ -88,7 +88,8 @@ void UdpResponder::run() {
       const mmsghdr& message = batch->in_messages[slot];
       const base::BytesView question(batch->in[slot].data(), message.msg_len);
       auto& out = batch->out[ready];
-      const Answer answered = answer(*zone, question, false, rotation++, out);
+      const Answer answered =
+          answer(*zone, question, false, rotation++, out, static_cast<bool>(forward_));
       if (answered.disposition == Disposition::Drop) continue;
       if (forward_ && (answered.disposition == Disposition::Elsewhere || !answered.alias.empty())) {
         UdpPeer from{socket_, batch->peers[slot], message.msg_hdr.msg_namelen};
