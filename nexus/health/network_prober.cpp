@@ -5,6 +5,7 @@
 #include <base/async/timeout.hpp>
 #include <base/http/client_connection.hpp>
 #include <base/http/socket.hpp>
+#include <utility>
 
 #include "health/command_run.hpp"
 
@@ -69,16 +70,38 @@ std::string name_of(const Check& check) {
 
 }  // namespace
 
+/// One of the checks that run at once, until it ends or has had its time.
+class NetworkProber::Turn {
+ public:
+  explicit Turn(NetworkProber& prober) : prober_(prober), timer_(prober.executor_) {
+    ++prober_.running_;
+    timer_.expires_after(
+        std::chrono::duration_cast<base::asio::steady_timer::duration>(prober_.turn_));
+    // The handler may run when the turn is gone: it looks through `alive_` first.
+    timer_.async_wait([this, alive = std::weak_ptr(alive_)](const boost::system::error_code& off) {
+      if (!off && !alive.expired()) end();
+    });
+  }
+  ~Turn() { end(); }
+  Turn(const Turn&) = delete;
+  Turn& operator=(const Turn&) = delete;
+
+ private:
+  void end() {
+    if (std::exchange(ended_, true)) return;
+    --prober_.running_;
+    prober_.turn_over_.notify();
+  }
+
+  NetworkProber& prober_;
+  base::asio::steady_timer timer_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  bool ended_ = false;
+};
+
 base::Task<CheckResult> NetworkProber::run(Check check, base::Duration timeout) {
-  while (running_ >= checks_at_once_max_) co_await ended_.wait();
-  struct Running {
-    NetworkProber& self;
-    explicit Running(NetworkProber& prober) : self(prober) { ++self.running_; }
-    ~Running() {
-      --self.running_;
-      self.ended_.notify();
-    }
-  } running(*this);
+  while (running_ >= checks_at_once_max_) co_await turn_over_.wait();
+  const Turn turn(*this);
   const std::string name = name_of(check);
   auto answered = co_await base::with_timeout(ask(std::move(check)), timeout, name);
   if (answered) co_return CheckResult{.passed = true, .detail = {}};

@@ -203,11 +203,32 @@ TEST(NetworkProber, ACommandIsWellWhenItEndsWithZero) {
   });
 }
 
+TEST(NetworkProber, AsksOthersWhileChecksTakeLong) {
+  run([](base::Executor executor) -> base::Task<> {
+    Program program(executor, "127.0.0.1");
+    api::ScriptedDriver driver(executor);
+    NetworkProber prober(executor, driver, 2, 1ms);
+    base::TaskScope scope(executor);
+    for (int i = 0; i < 5; ++i) {
+      scope.spawn([](NetworkProber& with) -> base::Task<> {
+        (void)co_await with.run(CommandCheck{{"uid", "web"}, {"wait"}}, kLong);
+      }(prober));
+    }
+    co_await boost::asio::post(executor, boost::asio::use_awaitable);
+    const HttpCheck check{.hosts = {"127.0.0.1"}, .port = program.port(), .path = "/200"};
+    EXPECT_TRUE((co_await prober.run(check, kLong)).passed);
+    EXPECT_EQ(driver.sessions, 5);
+    scope.cancel();
+    co_await scope.join();
+    co_await program.finish();
+  });
+}
+
 TEST(NetworkProber, WaitsForItsTurnWhenManyAsk) {
   run([](base::Executor executor) -> base::Task<> {
     Program program(executor, "127.0.0.1");
     api::ScriptedDriver driver(executor);
-    NetworkProber prober(executor, driver, 3);
+    NetworkProber prober(executor, driver, 3, kLong);
     base::TaskScope scope(executor);
     std::size_t passed = 0;
     const HttpCheck check{.hosts = {"127.0.0.1"}, .port = program.port(), .path = "/200"};
