@@ -67,6 +67,19 @@ void NetlinkWriter::end() {
   std::memcpy(&bytes_[message_], &length, sizeof length);
 }
 
+base::Bytes NetlinkBatch::numbered(std::uint32_t first_sequence) const {
+  const base::BytesView view = writer_.bytes();
+  base::Bytes bytes(view.begin(), view.end());
+  for (std::size_t at = 0; at < bytes.size();) {
+    nlmsghdr header{};
+    std::memcpy(&header, &bytes[at], sizeof header);
+    header.nlmsg_seq = first_sequence++;
+    std::memcpy(&bytes[at], &header, sizeof header);
+    at += aligned(header.nlmsg_len);
+  }
+  return bytes;
+}
+
 base::Result<std::optional<NetlinkMessage>> NetlinkReader::next() {
   if (rest_.empty()) return std::nullopt;
   if (rest_.size() < sizeof(nlmsghdr)) {

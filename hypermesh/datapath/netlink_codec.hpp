@@ -70,6 +70,8 @@ class NetlinkBatch {
   }
   const std::string& what(std::size_t index) const { return what_[index]; }
   std::size_t size() const { return what_.size(); }
+  /// The messages, numbered from `first_sequence` on.
+  base::Bytes numbered(std::uint32_t first_sequence) const;
   base::BytesView bytes() const { return writer_.bytes(); }
 
  private:

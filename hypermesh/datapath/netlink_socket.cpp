@@ -50,7 +50,10 @@ base::Result<NetlinkSocket> NetlinkSocket::open_in(int netns, int protocol) {
   return open(protocol);
 }
 
-base::Result<> NetlinkSocket::write(base::BytesView bytes) {
+base::Result<std::uint32_t> NetlinkSocket::write(const NetlinkBatch& batch) {
+  const std::uint32_t first = next_sequence_;
+  next_sequence_ += static_cast<std::uint32_t>(batch.size());
+  const base::Bytes bytes = batch.numbered(first);
   sockaddr_nl kernel{};
   kernel.nl_family = AF_NETLINK;
   ssize_t sent;
@@ -59,7 +62,7 @@ base::Result<> NetlinkSocket::write(base::BytesView bytes) {
                     reinterpret_cast<const sockaddr*>(&kernel), sizeof kernel);
   } while (sent < 0 && errno == EINTR);
   if (sent < 0) return base::fail_errno(errno, "cannot send to the kernel's netlink");
-  return {};
+  return first;
 }
 
 base::Result<base::BytesView> NetlinkSocket::read() {
@@ -88,7 +91,7 @@ base::Result<base::BytesView> NetlinkSocket::read() {
 }
 
 base::Result<> NetlinkSocket::send(const NetlinkBatch& batch, const TakeMessage& take) {
-  TRY_DO(write(batch.bytes()));
+  TRY(const std::uint32_t first, write(batch));
   base::Result<> outcome;
   for (std::size_t answered = 0; answered < batch.size();) {
     TRY(const base::BytesView datagram, read());
@@ -96,14 +99,15 @@ base::Result<> NetlinkSocket::send(const NetlinkBatch& batch, const TakeMessage&
     for (;;) {
       TRY(const auto message, reader.next());
       if (!message) break;
+      if (message->sequence - first >= batch.size()) continue;  // of a request that was given up
       if (message->type != NLMSG_ERROR) {
         if (take && outcome) outcome = take(*message);
         continue;
       }
-      if (message->sequence != answered + 1) {
+      if (message->sequence - first != answered) {
         return base::fail(base::Errc::DataLoss,
-                          fmt::format("netlink: answer to message {}, {} awaited",
-                                      message->sequence, answered + 1));
+                          fmt::format("netlink: answer to message {} of {}, {} awaited",
+                                      message->sequence - first + 1, batch.size(), answered + 1));
       }
       TRY(const NetlinkAnswer answer, parse_answer(*message));
       if (answer.error_number != 0 && outcome) {
@@ -117,7 +121,7 @@ base::Result<> NetlinkSocket::send(const NetlinkBatch& batch, const TakeMessage&
 
 base::Result<> NetlinkSocket::dump(const NetlinkBatch& request, const TakeMessage& take) {
   BASE_ASSERT(request.size() == 1, "one dump at a time");
-  TRY_DO(write(request.bytes()));
+  TRY(const std::uint32_t sequence, write(request));
   bool interrupted = false;
   base::Result<> outcome;
   // Reads to the end even after an error, so that the next request finds the socket empty.
@@ -127,6 +131,7 @@ base::Result<> NetlinkSocket::dump(const NetlinkBatch& request, const TakeMessag
     for (;;) {
       TRY(const auto message, reader.next());
       if (!message) break;
+      if (message->sequence != sequence) continue;  // of a request that was given up
       interrupted = interrupted || (message->flags & NLM_F_DUMP_INTR) != 0;
       if (message->type == NLMSG_ERROR) {
         TRY(const NetlinkAnswer answer, parse_answer(*message));

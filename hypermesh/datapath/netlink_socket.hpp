@@ -33,10 +33,14 @@ class NetlinkSocket {
 
  private:
   explicit NetlinkSocket(UniqueFd fd) : fd_(std::move(fd)) {}
-  base::Result<> write(base::BytesView bytes);
+  /// Answers the sequence number of the batch's first message.
+  base::Result<std::uint32_t> write(const NetlinkBatch& batch);
   base::Result<base::BytesView> read();
 
   UniqueFd fd_;
+  /// Of the next message. Numbers of a socket do not repeat, so the answer to a request that was
+  /// given up is not taken for one to a later request.
+  std::uint32_t next_sequence_ = 1;
   base::Bytes buffer_;
 };
 

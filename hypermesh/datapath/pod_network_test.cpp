@@ -3,9 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <linux/netlink.h>
+#include <linux/rtnetlink.h>
 #include <poll.h>
 #include <sched.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <chrono>
 #include <filesystem>
@@ -219,6 +222,31 @@ TEST_F(NodeTest, ASocketOfTheMachineReachesItsLoopbackFromWithin) {
   EXPECT_FALSE(testing::ask_tcp(node_->netns(), loopback, 5000)) << "not by the node's own network";
   const auto inside = InNetworkNamespace::enter(node_->netns());
   EXPECT_EQ(testing::ask_tcp(machine_.get(), loopback, 5000), "registry to 127.0.0.1");
+}
+
+// An answer that came too late lies in the socket when the next request is made.
+TEST_F(NodeTest, ALateAnswerIsNotTakenForAnotherRequests) {
+  const int number = ::dup(STDIN_FILENO);
+  ::close(number);
+  auto socket = *NetlinkSocket::open(NETLINK_ROUTE);  // has that number now
+  const auto leave_an_answer = [&](std::uint32_t sequence) {
+    NetlinkBatch late;
+    NetlinkWriter& message = late.add("look for a link that there is not");
+    message.begin(RTM_GETLINK, NLM_F_REQUEST | NLM_F_ACK, ifinfomsg{});
+    message.text(IFLA_IFNAME, "hm-not-there");
+    message.end();
+    const base::Bytes bytes = late.numbered(sequence);
+    ASSERT_EQ(::send(number, bytes.data(), bytes.size(), 0), static_cast<ssize_t>(bytes.size()));
+  };
+  leave_an_answer(1'000'000);
+  const auto found = find_link(socket, "lo");
+  ASSERT_TRUE(found) << found.error().describe();
+  EXPECT_TRUE(*found);
+  leave_an_answer(1'000'000);
+  const auto all = list_links(socket);
+  ASSERT_TRUE(all) << all.error().describe();
+  EXPECT_FALSE(all->empty());
+  EXPECT_TRUE(*find_link(socket, "lo"));
 }
 
 TEST_F(NodeTest, ALinkOfSomebodyElseIsNotRemoved) {
