@@ -50,6 +50,9 @@ class ObjectWatch {
   /// The next events in the order of their revisions, at least one.
   /// Errors: FailedPrecondition (fell behind what is retained: list again and watch from there).
   virtual base::Task<base::Result<std::vector<ObjectEvent>>> next() = 0;
+  /// Every event up to this revision was handed out by `next`: a watch from here misses nothing. It
+  /// grows also while nothing happens to the kind. Asked while no `next` is under way.
+  virtual Revision position() const = 0;
 };
 
 /// Versioned objects with optimistic concurrency, an audit record for each write and a cache of

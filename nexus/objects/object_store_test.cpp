@@ -249,6 +249,33 @@ TEST_F(ObjectStoreTest, ARestartKeepsObjectsRevisionsAndWatches) {
   });
 }
 
+TEST_F(ObjectStoreTest, AWatchOfAQuietKindFollowsTheStore) {
+  Revision before = 0;
+  live([&](StateObjectStore& store) -> base::Task<> {
+    for (int i = 0; i < 5; ++i) co_await store.create(kAna, object("Pod", fmt::format("p{}", i)));
+    before = store.revision();
+  });
+  // After a restart the past is read from the log; there nothing of the kind is found either.
+  live([&](StateObjectStore& store) -> base::Task<> {
+    const auto executor = co_await base::asio::this_coro::executor;
+    auto watch = std::move(*co_await store.watch("ConfigMap", {}, 2));
+    EXPECT_EQ(watch->position(), 2u);
+    {
+      base::TaskScope scope(executor);
+      scope.spawn([](ObjectWatch& quiet) -> base::Task<> { (void)co_await quiet.next(); }(*watch));
+      while (watch->position() < before) co_await base::sleep_for(std::chrono::milliseconds(1));
+      scope.cancel();
+      co_await scope.join();
+    }
+    const auto made = co_await store.create(kAna, object("Pod", "later"));
+    EXPECT_EQ(watch->position(), made->object->revision);
+    const auto map = co_await store.create(kAna, object("ConfigMap", "c"));
+    EXPECT_LT(watch->position(), map->object->revision);
+    EXPECT_EQ((co_await take(*watch, 1)).size(), 1u);
+    EXPECT_EQ(watch->position(), map->object->revision);
+  });
+}
+
 TEST_F(ObjectStoreTest, SecretsAreSealedAtRestAndMoveNowhere) {
   live([this](StateObjectStore& store) -> base::Task<> {
     auto secret = object("Secret", "db");
@@ -334,7 +361,7 @@ TEST(SecretKeysTest, TheFileIsPrivateAndDamageIsNamed) {
             std::filesystem::perms::owner_read | std::filesystem::perms::owner_write);
   EXPECT_EQ(SecretKeys::from_file(path, rng)->current(), first->current());
   std::filesystem::permissions(path, std::filesystem::perms(0644));
-  EXPECT_EQ(SecretKeys::from_file(path, rng).error().code, Errc::Forbidden);
+  EXPECT_EQ(SecretKeys::from_file(path, rng).error().code, Errc::FailedPrecondition);
   std::filesystem::permissions(path, std::filesystem::perms(0600));
   std::filesystem::resize_file(path, 30);
   EXPECT_EQ(SecretKeys::from_file(path, rng).error().code, Errc::DataLoss);

@@ -88,6 +88,8 @@ class StateObjectStore::Cursor final : public ObjectWatch {
     for (;;) {
       if (ended_) co_return std::unexpected(*ended_);
       std::vector<ObjectEvent> events;
+      position_ = position();
+      if (position_ >= store_.recent_after_) past_.reset();
       if (position_ < store_.recent_after_) {
         CO_TRY(events, co_await read_past());
       } else {
@@ -102,6 +104,10 @@ class StateObjectStore::Cursor final : public ObjectWatch {
       }
       if (!events.empty()) co_return events;
     }
+  }
+
+  Revision position() const override {
+    return past_ ? std::max(position_, past_->position()) : position_;
   }
 
   void applied(const Applied& commit, Revision before) {
@@ -123,6 +129,8 @@ class StateObjectStore::Cursor final : public ObjectWatch {
       CO_TRY(past_, co_await store_.needs_.state.watch(prefix_, position_));
     }
     CO_TRY(const auto changes, co_await past_->next());
+    // Whoever stops waiting below has not got these: they are read again then.
+    std::unique_ptr<Watch> past = std::move(past_);
     // What a watch tells is in the cache already.
     while (!ended_ && store_.revision_ < changes.back().revision)
       co_await store_.applied_.wait_for(kCatchUpMax);
@@ -143,7 +151,7 @@ class StateObjectStore::Cursor final : public ObjectWatch {
       events.push_back(std::move(event));
     }
     position_ = changes.back().revision;
-    if (position_ >= store_.recent_after_) past_.reset();
+    if (position_ < store_.recent_after_) past_ = std::move(past);
     co_return events;
   }
 

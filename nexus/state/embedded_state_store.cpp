@@ -44,6 +44,8 @@ class EmbeddedStateStore::Cursor final : public Watch {
     }
   }
 
+  Revision position() const override { return position_; }
+
   // Those who wait for other keys follow without waking up, so that they never fall behind.
   void committed(const CommitEvents& commit) {
     const bool of_interest = std::ranges::any_of(

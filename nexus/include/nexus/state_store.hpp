@@ -53,6 +53,9 @@ class Watch {
   /// The next events in order, at least one. Events of one revision are never split over two calls.
   /// Errors: FailedPrecondition (fell behind what is retained: list again and watch from there).
   virtual base::Task<base::Result<std::vector<WatchEvent>>> next() = 0;
+  /// Everything up to this revision was handed out by `next`; it grows also while nothing happens
+  /// below the prefix. Asked while no `next` is under way.
+  virtual Revision position() const = 0;
 };
 
 /// Linearizable, durable key-value state with revisions: where the cluster's objects live.

@@ -23,6 +23,10 @@ class MemoryObjectStore::Cursor final : public ObjectWatch {
     position_ = store_.events_.size();
     co_return out;
   }
+  Revision position() const override {
+    if (position_ >= store_.events_.size()) return store_.revision_;
+    return position_ == 0 ? 0 : store_.events_[position_ - 1].object->revision;
+  }
 
  private:
   MemoryObjectStore& store_;
