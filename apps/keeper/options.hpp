@@ -19,7 +19,7 @@ struct CommandLine {
   bool isolate = false;  ///< Enter namespaces of the node's own (a development node).
   uid_t daemon_uid = 0;
   gid_t daemon_gid = 0;
-  std::filesystem::path state, run, socket;  ///< Empty: below the node's home.
+  std::filesystem::path state, run, socket;  ///< Empty: the defaults that kUsage names.
   std::vector<std::string> oci_runtimes{"crun", "runc"};
   AccessPolicy access;
   std::uint32_t id_base = 0x5000'0000;
