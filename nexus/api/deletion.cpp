@@ -68,6 +68,8 @@ Reply<DeletionPlan> plan_deletion(const manifest::KindInfo& kind, const Object& 
     return refuse(base::Errc::Forbidden, "the namespace default cannot be deleted");
   }
   if (kind.kind == "Pod") return plan_pod(object, options, now);
+  // Whoever took its last finalizer did not come to remove it, as when the power failed.
+  if (goes_with_its_last_finalizer(kind, object.json)) return RemoveNow{};
   const bool waits = kind.kind == "Namespace" || has_finalizers(object.json) ||
                      options.propagation != Propagation::Background;
   if (!waits) return RemoveNow{};

@@ -161,6 +161,21 @@ TEST(Deletion, OthersGoAtOnceUnlessSomebodyWaits) {
       std::holds_alternative<MarkForDeletion>(*plan_deletion(kind("Namespace"), plain, {}, kNow)));
 }
 
+TEST(Deletion, WhatLostItsLastFinalizerButStayedGoesWithTheNextDelete) {
+  const Object left = make({{"metadata",
+                             {{"name", "w"},
+                              {"uid", "u"},
+                              {"deletionTimestamp", "2026-11-21T11:00:00Z"},
+                              {"finalizers", Json::array()}}}});
+  for (const Propagation each :
+       {Propagation::Background, Propagation::Foreground, Propagation::Orphan}) {
+    EXPECT_TRUE(std::holds_alternative<RemoveNow>(
+        *plan_deletion(kind("Deployment"), left, {.propagation = each}, kNow)));
+  }
+  EXPECT_TRUE(
+      std::holds_alternative<AlreadyMarked>(*plan_deletion(kind("Namespace"), left, {}, kNow)));
+}
+
 TEST(Deletion, PreconditionsAndTheDefaultNamespaceHold) {
   const Object plain = make({{"metadata", {{"name", "default"}, {"uid", "u"}}}});
   EXPECT_EQ(
