@@ -52,6 +52,11 @@ bool ProbeSchedule::finish(bool passed, base::MonotonicTime now) {
   return verdict;
 }
 
+void ProbeSchedule::skip(base::MonotonicTime now) {
+  running_ = false;
+  due_ = std::max(tick_, now);
+}
+
 base::Duration spread(std::string_view name, base::Duration period) {
   std::uint64_t hash = 14695981039346656037ull;  // FNV-1a
   for (const char c : name) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211ull;

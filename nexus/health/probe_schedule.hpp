@@ -30,6 +30,9 @@ class ProbeSchedule {
   /// The check that runs has ended. True when the verdict changed, or when it is "unhealthy" anew:
   /// a container that is restarted for it fails once for each failure_threshold.
   bool finish(bool passed, base::MonotonicTime now);
+  /// The check that was begun could not be made: it counts neither way, and the next one comes with
+  /// the period.
+  void skip(base::MonotonicTime now);
   bool healthy() const { return healthy_; }
   /// Whether a failure of the last check counted.
   bool last_counted() const { return counted_; }

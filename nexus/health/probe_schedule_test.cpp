@@ -75,6 +75,18 @@ TEST(ProbeSchedule, NeedsTheThresholdOfSuccesses) {
   EXPECT_EQ(seen, (std::vector<base::Duration>{30s}));
 }
 
+TEST(ProbeSchedule, WhatCouldNotBeAskedCountsNeitherWay) {
+  for (const bool healthy : {true, false}) {
+    ProbeSchedule schedule(timing(), healthy, !healthy, at(0s), at(0s), 0s);
+    for (base::Duration t = 0s; t < 60s; t += 10s) {
+      ASSERT_EQ(schedule.next(), at(t));
+      schedule.begin(at(t));
+      schedule.skip(at(t));
+      EXPECT_EQ(schedule.healthy(), healthy);
+    }
+  }
+}
+
 TEST(Spread, IsStableAndBelowThePeriod) {
   EXPECT_EQ(spread("a", 10s), spread("a", 10s));
   EXPECT_NE(spread("a", 10s), spread("b", 10s));

@@ -67,6 +67,34 @@ TEST_F(DriverTest, AContainerThatIsNotAliveIsStartedAgain) {
   EXPECT_THAT(cluster_.reasons(kWeb), Contains("Unhealthy"));
 }
 
+TEST_F(DriverTest, AProbeOfAPortThatNobodyNamedLeavesThePodRunningAndUnready) {
+  cluster_.start();
+  cluster_.prober.answer = [&](const Check&) {
+    ADD_FAILURE() << "there is nothing to ask";
+    return CheckResult{true, ""};
+  };
+  cluster_.apply(R"(
+apiVersion: v1
+kind: Pod
+metadata: {name: web}
+spec:
+  containers:
+  - name: web
+    image: web:1
+    ports: [{containerPort: 8080, name: http}]
+    livenessProbe: {tcpSocket: {port: nowhere}, periodSeconds: 5, failureThreshold: 2}
+    readinessProbe: {httpGet: {path: /, port: nowhere}, periodSeconds: 5}
+)");
+  cluster_.advance(1min);
+  EXPECT_TRUE(runs(0));
+  EXPECT_EQ(text(*find_condition(at(cluster_.get(kWeb), "status"), "Ready"), "status"), "False");
+  std::vector<std::string> told;
+  for (const EventRecord& record : cluster_.events.about(kWeb, cluster_.time.wall()))
+    told.push_back(record.note.message);
+  EXPECT_THAT(
+      told, Contains("Readiness probe errored: no port of the container has the name \"nowhere\""));
+}
+
 TEST_F(DriverTest, AContainerThatKeepsEndingWaitsLongerAndLonger) {
   cluster_.start();
   cluster_.apply(kPod);
@@ -200,7 +228,7 @@ TEST_F(DriverTest, APodWhoseObjectCannotBeReadIsLeftRunning) {
   cluster_.apply(kPod);
   cluster_.crash();
   Json broken = cluster_.get(kWeb);
-  broken["spec"]["containers"][0]["livenessProbe"] = {{"httpGet", {{"port", "nowhere"}}}};
+  broken["spec"]["containers"][0]["livenessProbe"] = {{"httpGet", {{"port", true}}}};
   ASSERT_TRUE(cluster_.store.put({.verb = ObjectWrite::Verb::Update, .json = std::move(broken)}));
   cluster_.start();
   cluster_.advance(1min);
@@ -215,7 +243,7 @@ TEST_F(DriverTest, APodThatCannotBeReadAnyMoreCanBeDeletedWhileItRuns) {
   cluster_.start();
   cluster_.apply(kPod);
   cluster_.edit(kWeb, [](Json& web) {
-    web["spec"]["containers"][0]["livenessProbe"] = {{"httpGet", {{"port", "nowhere"}}}};
+    web["spec"]["containers"][0]["livenessProbe"] = {{"httpGet", {{"port", true}}}};
   });
   EXPECT_EQ(cluster_.driver.running(), 1u);
   cluster_.remove(kWeb);

@@ -14,19 +14,27 @@ namespace {
 
 using std::chrono::seconds;
 
-/// Port by number, or by name among the container's own.
-base::Result<std::uint16_t> read_port(const Json& parent, const std::vector<ContainerPort>& ports) {
+/// Port by number, or by name among the container's own. A name that none has keeps no pod from
+/// running, as in Kubernetes: what asks that port fails.
+template <class PortAction>
+base::Result<> read_port(const Json& parent, const std::vector<ContainerPort>& ports,
+                         PortAction& action) {
   const Json* port = find(parent, "port");
   if (port == nullptr) return base::fail(base::Errc::InvalidArgument, "a probe has no port");
-  if (port->is_number_integer()) return static_cast<std::uint16_t>(port->get<std::int64_t>());
-  if (port->is_string()) {
-    const auto& name = port->get_ref<const std::string&>();
-    const auto found = std::ranges::find(ports, name, &ContainerPort::name);
-    if (found != ports.end()) return found->port;
-    return base::fail(base::Errc::InvalidArgument,
-                      fmt::format("no port of the container has the name \"{}\"", name));
+  if (port->is_number_integer()) {
+    action.port = static_cast<std::uint16_t>(port->get<std::int64_t>());
+    return {};
   }
-  return base::fail(base::Errc::InvalidArgument, "a port is neither a number nor a name");
+  if (!port->is_string())
+    return base::fail(base::Errc::InvalidArgument, "a port is neither a number nor a name");
+  const auto& name = port->get_ref<const std::string&>();
+  const auto found = std::ranges::find(ports, name, &ContainerPort::name);
+  if (found != ports.end()) {
+    action.port = found->port;
+  } else {
+    action.missing_port = name;
+  }
+  return {};
 }
 
 /// Of a probe or a lifecycle hook; empty when `json` names no action.
@@ -34,7 +42,7 @@ base::Result<std::optional<Action>> read_action(const Json& json,
                                                 const std::vector<ContainerPort>& ports) {
   if (const Json* http = find(json, "httpGet")) {
     HttpAction action;
-    TRY(action.port, read_port(*http, ports));
+    TRY_DO(read_port(*http, ports, action));
     action.host = text(*http, "host");
     action.path = text(*http, "path", "/");
     action.tls = text(*http, "scheme") == "HTTPS";
@@ -45,7 +53,7 @@ base::Result<std::optional<Action>> read_action(const Json& json,
   }
   if (const Json* tcp = find(json, "tcpSocket")) {
     TcpAction action;
-    TRY(action.port, read_port(*tcp, ports));
+    TRY_DO(read_port(*tcp, ports, action));
     action.host = text(*tcp, "host");
     return Action(std::move(action));
   }
@@ -147,6 +155,15 @@ Requests sum(Requests a, const Requests& b) {
 }
 
 }  // namespace
+
+base::Result<> check_port_of(const Action& action) {
+  std::string_view missing;
+  if (const auto* http = std::get_if<HttpAction>(&action)) missing = http->missing_port;
+  if (const auto* tcp = std::get_if<TcpAction>(&action)) missing = tcp->missing_port;
+  if (missing.empty()) return {};
+  return base::fail(base::Errc::FailedPrecondition,
+                    fmt::format("no port of the container has the name \"{}\"", missing));
+}
 
 Protocol read_protocol(std::string_view text) {
   if (text == "UDP") return Protocol::Udp;

@@ -25,6 +25,7 @@ struct ContainerPort {
 struct HttpAction {
   std::string host;  ///< Empty: the pod.
   std::uint16_t port = 0;
+  std::string missing_port;  ///< Name that no port of the container has; then `port` is 0.
   std::string path = "/";
   bool tls = false;
   std::vector<std::pair<std::string, std::string>> headers;
@@ -32,6 +33,7 @@ struct HttpAction {
 struct TcpAction {
   std::string host;
   std::uint16_t port = 0;
+  std::string missing_port;  ///< As above.
 };
 struct ExecAction {
   std::vector<std::string> command;
@@ -40,6 +42,8 @@ struct SleepAction {
   std::int64_t seconds = 0;
 };
 using Action = std::variant<HttpAction, TcpAction, ExecAction, SleepAction>;
+/// Errors: FailedPrecondition (it asks a port by a name that no port has).
+base::Result<> check_port_of(const Action& action);
 
 struct Probe {
   Action action;
@@ -90,8 +94,7 @@ struct Pod {
   std::string qos_class() const;
 };
 
-/// `object` is of kind Pod. Errors: InvalidArgument (a quantity or a port name that cannot be
-/// read).
+/// `object` is of kind Pod. Errors: InvalidArgument (a quantity or a port that cannot be read).
 base::Result<std::shared_ptr<const Pod>> read_pod(ObjectPtr object);
 
 enum class PodPhase : std::uint8_t { Pending, Running, Succeeded, Failed, Unknown };

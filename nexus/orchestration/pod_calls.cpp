@@ -121,6 +121,7 @@ base::Task<base::Result<>> PodCalls::run_action(Action action, ContainerId conta
   if (const auto* exec = std::get_if<ExecAction>(&action)) {
     co_return co_await run_command(needs_.driver, std::move(container), exec->command);
   }
+  CO_TRY_DO(check_port_of(action));
   auto check = check_of(action, std::move(container), addresses);
   if (!check)
     co_return base::fail(base::Errc::Unsupported, "the hook is of a kind that is not served");
@@ -137,6 +138,10 @@ base::Task<PodEvent> PodCalls::check(std::shared_ptr<const Pod> pod,
   const Container* container = pod->container(effect.container);
   if (container == nullptr || !container->probe(effect.kind)) co_return done;
   const Probe& probe = *container->probe(effect.kind);
+  if (const auto port = check_port_of(probe.action); !port) {
+    done.result = {.passed = false, .detail = port.error().message, .asked = false};
+    co_return done;
+  }
   auto check = check_of(probe.action, {pod->meta.uid, effect.container}, addresses);
   if (check) done.result = co_await needs_.prober.run(*std::move(check), probe.timing.timeout);
   co_return done;

@@ -204,6 +204,11 @@ void PodLifecycle::on(pod_event::CheckDone& event) {
   if (run == nullptr || run->stage != Stage::Running || event.attempt != run->attempt) return;
   const auto probe = run->probes.find(event.kind);
   if (probe == run->probes.end()) return;
+  if (!event.result.asked) {
+    probe->second.skip(now_.mono);
+    return tell(true, "Unhealthy",
+                fmt::format("{} probe errored: {}", to_text(event.kind), event.result.detail));
+  }
   const bool verdict = probe->second.finish(event.result.passed, now_.mono);
   if (!event.result.passed && probe->second.last_counted()) {
     tell(true, "Unhealthy",

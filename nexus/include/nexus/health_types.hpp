@@ -39,6 +39,7 @@ using Check = std::variant<HttpCheck, TcpCheck, CommandCheck>;
 struct CheckResult {
   bool passed = false;
   std::string detail;  ///< Why not, for people: "GET /healthz: status 500".
+  bool asked = true;   ///< false: there was no way to ask; it says nothing of the workload.
 };
 
 /// When a check runs and how many answers make a verdict. Kubernetes' defaults.
