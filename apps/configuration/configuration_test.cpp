@@ -13,6 +13,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using testing::Contains;
+using testing::ElementsAre;
 using testing::HasSubstr;
 
 base::config::Loaded example(const std::string& name) {
@@ -57,6 +58,18 @@ TEST(Configuration, ThePageNamesEveryKey) {
   std::ifstream file(path);
   EXPECT_EQ(std::string(std::istreambuf_iterator<char>(file), {}), page)
       << "REWRITE=1 writes it anew";
+}
+
+TEST(Configuration, NoMorePodsThanANodeHasAddresses) {
+  const auto problems = [](const char* pods) {
+    std::vector<std::string> lines;
+    for (const auto& problem :
+         base::config::load(all_layers(), {}, {{"NEXUS_ORCHESTRATION__PODS_MAX", pods}}).problems)
+      lines.push_back(to_line(problem));
+    return lines;
+  };
+  EXPECT_THAT(problems("253"), testing::IsEmpty());
+  EXPECT_THAT(problems("254"), ElementsAre(HasSubstr("want at most 253")));
 }
 
 TEST(Configuration, AMissingFileIsNamed) {

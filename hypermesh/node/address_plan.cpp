@@ -1,6 +1,12 @@
 #include "node/address_plan.hpp"
 
+#include <nexus/placement.hpp>
+
 namespace hypermesh {
+
+// What the configuration of Nexus allows, the plan has addresses for.
+static_assert(nexus::kNodePodsMax == datapath::kPodIndexMax);
+
 namespace {
 
 nexus::AddressAllocator::Pair text(const datapath::ServiceAddresses& addresses) {

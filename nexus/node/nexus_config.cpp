@@ -1,5 +1,7 @@
 #include "node/nexus_config.hpp"
 
+#include <nexus/placement.hpp>
+
 namespace nexus {
 
 using namespace base::config;
@@ -41,7 +43,8 @@ Layer config_layer() {
               "Workloads.",
               "enabled",
               {flag("enabled", true, "Whether this node runs workloads."),
-               integer("pods_max", 110, 1, 10'000, "Pods placed on this node.")}},
+               integer("pods_max", 110, 1, kNodePodsMax,
+                       "Pods placed on this node, which has 253 addresses for them.")}},
   };
   return layer;
 }

@@ -8,6 +8,9 @@
 
 namespace nexus {
 
+/// Pods that a node has addresses for.
+inline constexpr std::uint16_t kNodePodsMax = 253;
+
 /// A node as placement sees it.
 struct NodeCapacity {
   std::string name;
