@@ -15,10 +15,4 @@ base::Result<TokenTable> open_token_file(const std::filesystem::path& path, base
 /// A new token: 256 bits of `rng`.
 std::string make_token(base::Rng& rng);
 
-/// Writes `content` to a new file beside `path`, syncs it and moves it over `path`.
-base::Result<> write_private_file(const std::filesystem::path& path, std::string_view content);
-/// The content of a file that only its owner may read. Empty optional: there is none.
-/// Errors: FailedPrecondition (its mode), ResourceExhausted (above 1 MiB).
-base::Result<std::optional<std::string>> read_private_file(const std::filesystem::path& path);
-
 }  // namespace nexus

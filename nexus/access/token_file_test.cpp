@@ -4,6 +4,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <base/file.hpp>
+
 namespace nexus {
 namespace {
 
@@ -25,7 +27,7 @@ TEST_F(TokenFile, IsMadeOnceForItsOwnerAlone) {
   struct stat info{};
   ASSERT_EQ(stat(path.c_str(), &info), 0);
   EXPECT_EQ(info.st_mode & 0777, 0600u);
-  const auto content = read_private_file(path);
+  const auto content = base::read_private_file(path, 1024);
   ASSERT_TRUE(content && *content);
   const std::string token = (*content)->substr(0, (*content)->find(' '));
   EXPECT_GE(token.size(), 50u);
@@ -37,7 +39,7 @@ TEST_F(TokenFile, IsMadeOnceForItsOwnerAlone) {
 
 TEST_F(TokenFile, IsRefusedWhenOthersCanReadIt) {
   const auto path = folder_ / "token";
-  ASSERT_TRUE(write_private_file(path, "x"));
+  ASSERT_TRUE(base::write_private_file(path, "x"));
   ASSERT_EQ(chmod(path.c_str(), 0644), 0);
   const auto table = open_token_file(path, rng_);
   ASSERT_FALSE(table);

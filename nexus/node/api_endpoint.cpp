@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <base/file.hpp>
 #include <base/http/certificate.hpp>
 #include <base/http/socket.hpp>
 
@@ -17,6 +18,7 @@ namespace {
 constexpr auto kCertificateLife = std::chrono::days(365);
 /// A daemon that starts with less than this left makes a new certificate.
 constexpr auto kCertificateLeft = std::chrono::days(120);
+constexpr std::size_t kPemBytesMax = 64 * 1024;
 /// Readable for those who may read the folder: the kernel names who connects.
 constexpr unsigned kSocketMode = 0666;
 
@@ -34,8 +36,8 @@ Result<base::http::TlsIdentity> open_certificate(const std::filesystem::path& fo
                                                  const std::vector<std::string>& addresses,
                                                  base::WallTime now) {
   const auto certificate_path = folder / "api.crt", key_path = folder / "api.key";
-  TRY(const auto certificate, read_private_file(certificate_path));
-  TRY(const auto key, read_private_file(key_path));
+  TRY(const auto certificate, base::read_private_file(certificate_path, kPemBytesMax));
+  TRY(const auto key, base::read_private_file(key_path, kPemBytesMax));
   if (certificate && key) {
     const auto facts = base::http::read_certificate(*certificate);
     if (facts && covers(*facts, addresses, now)) {
@@ -50,8 +52,8 @@ Result<base::http::TlsIdentity> open_certificate(const std::filesystem::path& fo
   request.not_after = now + kCertificateLife;
   TRY(const auto made, base::http::make_self_signed(request));
   // The key first: a certificate whose key is missing is made anew.
-  TRY_DO(write_private_file(key_path, made.key_pem));
-  TRY_DO(write_private_file(certificate_path, made.certificate_pem));
+  TRY_DO(base::write_private_file(key_path, made.key_pem));
+  TRY_DO(base::write_private_file(certificate_path, made.certificate_pem));
   return base::http::TlsIdentity::from_pem(made.certificate_pem, made.key_pem);
 }
 

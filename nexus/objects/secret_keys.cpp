@@ -1,66 +1,15 @@
 #include "objects/secret_keys.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
+#include <base/file.hpp>
 
 namespace nexus {
 namespace {
 
 constexpr std::string_view kHeader = "hypermesh secret keys 1\n";
 constexpr std::size_t kFileBytesMax = 64 * 1024;
-
-// Empty: there is no such file. One that others can read is refused.
-base::Result<std::optional<std::string>> read_private_file(const std::filesystem::path& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
-  if (fd < 0 && errno == ENOENT) return std::optional<std::string>();
-  if (fd < 0) return base::fail_errno(errno, "open " + path.string());
-  struct stat status{};
-  std::string text(kFileBytesMax, '\0');
-  const bool seen = ::fstat(fd, &status) == 0;
-  const auto count = ::read(fd, text.data(), text.size());
-  const int error_number = errno;
-  ::close(fd);
-  if (!seen || count < 0) return base::fail_errno(error_number, "read " + path.string());
-  if ((status.st_mode & 077) != 0) {
-    auto error = base::make_error(
-        base::Errc::Forbidden, fmt::format("{} holds keys and can be read by others (mode {:04o})",
-                                           path.string(), status.st_mode & 07777));
-    return std::unexpected(
-        base::with_hint(std::move(error), fmt::format("chmod 600 {}", path.string())));
-  }
-  text.resize(static_cast<std::size_t>(count));
-  return text;
-}
-
-// Whole or not at all: written aside, brought to disk, then named.
-base::Result<> write_private_file(const std::filesystem::path& path, std::string_view text) {
-  const std::string aside = path.string() + ".new";
-  const int fd = ::open(aside.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (fd < 0) return base::fail_errno(errno, "make " + aside);
-  const bool written = ::write(fd, text.data(), text.size()) == static_cast<ssize_t>(text.size()) &&
-                       ::fsync(fd) == 0;
-  const int error_number = errno == 0 ? ENOSPC : errno;
-  ::close(fd);
-  if (!written) {
-    ::unlink(aside.c_str());
-    return base::fail_errno(error_number, "write " + aside);
-  }
-  if (::rename(aside.c_str(), path.c_str()) != 0)
-    return base::fail_errno(errno, "name " + path.string());
-  const int folder = ::open(path.parent_path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (folder < 0) return base::fail_errno(errno, "open " + path.parent_path().string());
-  const bool synced = ::fsync(folder) == 0;
-  const int sync_error = errno;
-  ::close(folder);
-  if (!synced)
-    return base::fail_errno(sync_error, "bring " + path.parent_path().string() + " to disk");
-  return {};
-}
 
 base::Result<> make_parent(const std::filesystem::path& path) {
   std::error_code made;
@@ -80,7 +29,7 @@ base::SecretBytes random_key(base::Rng& rng) {
 base::Result<SecretKeys> SecretKeys::from_file(const std::filesystem::path& path, base::Rng& rng) {
   SecretKeys keys;
   keys.path_ = path;
-  TRY(auto text, read_private_file(path));
+  TRY(auto text, base::read_private_file(path, kFileBytesMax));
   if (!text) {
     TRY_DO(make_parent(path));
     keys.add(random_key(rng));
@@ -123,7 +72,7 @@ void SecretKeys::add(base::SecretBytes bytes) {
 base::Result<> SecretKeys::save() const {
   std::string text(kHeader);
   for (const Key& key : keys_) text += base::to_base64(key.bytes.view()) + "\n";
-  const auto written = write_private_file(path_, text);
+  const auto written = base::write_private_file(path_, text);
   base::wipe({reinterpret_cast<std::uint8_t*>(text.data()), text.size()});
   return written;
 }

@@ -13,7 +13,7 @@ class SecretKeys {
  public:
   /// Reads the key file, or makes it with one random key (mode 0600). It lies in the state folder
   /// by default: the state alone, in a backup or on a replica, is then of no use to who finds it
-  /// without the file. Errors: Forbidden (others may read the file), DataLoss (damaged),
+  /// without the file. Errors: FailedPrecondition (others may read the file), DataLoss (damaged),
   /// ResourceExhausted.
   static base::Result<SecretKeys> from_file(const std::filesystem::path& path, base::Rng& rng);
   SecretKeys(SecretKeys&&) noexcept = default;

@@ -8,7 +8,6 @@
 #include <chrono>
 #include <thread>
 
-#include "access/token_file.hpp"
 #include "process/launch.hpp"
 #include "process/log_scan.hpp"
 #include "process/proc_files.hpp"
@@ -83,7 +82,7 @@ Result<> write_pod(const Places& places, const PodRecord& record) {
   TRY_DO(make_folder(places.pod(record.uid)));
   TRY_DO(make_folder(places.work(record.uid)));
   TRY_DO(make_folder(places.containers(record.uid)));
-  return write_private_file(places.pod(record.uid) / kPodFile, encode(record));
+  return base::write_private_file(places.pod(record.uid) / kPodFile, encode(record));
 }
 
 Result<AttemptFacts> read_attempt(const Path& attempt) {
@@ -99,7 +98,7 @@ Result<AttemptFacts> read_attempt(const Path& attempt) {
 
 Result<UniqueFd> begin_attempt(const Path& attempt, const AttemptRecord& record) {
   TRY_DO(make_folder(attempt));
-  TRY_DO(write_private_file(attempt / kContainerFile, encode(record)));
+  TRY_DO(base::write_private_file(attempt / kContainerFile, encode(record)));
   UniqueFd lock(::open((attempt / kLockFile).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
   if (!lock) return base::fail_errno(errno, fmt::format("making {}", attempt.string()));
   if (::flock(lock.get(), LOCK_EX | LOCK_NB) != 0) {
@@ -115,7 +114,7 @@ Result<AttemptFacts> settle_attempt(const Path& folder, const ContainerId& id,
   if (facts.running && !facts.exit) {
     kill_marked(mark_of(id, attempt), false);
     facts.exit = lost_exit(now);
-    TRY_DO(write_private_file(folder / kExitFile, encode(*facts.exit)));
+    TRY_DO(base::write_private_file(folder / kExitFile, encode(*facts.exit)));
   }
   return facts;
 }

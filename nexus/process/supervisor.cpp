@@ -7,13 +7,13 @@
 #include <sys/wait.h>
 
 #include <array>
+#include <base/file.hpp>
 #include <base/time.hpp>
 #include <cerrno>
 #include <csignal>
 #include <memory>
 #include <utility>
 
-#include "access/token_file.hpp"
 #include "process/become.hpp"
 #include "process/log_file.hpp"
 #include "process/log_record.hpp"
@@ -66,7 +66,7 @@ class Supervisor {
     }
     const std::string record = encode(exit_);
     for (int i = 0; i < kRecordTriesMax; ++i) {
-      if (write_private_file(attempt_ / kExitFile, record)) return;
+      if (base::write_private_file(attempt_ / kExitFile, record)) return;
       ::sleep(1);
     }
   }
@@ -145,7 +145,7 @@ class Supervisor {
     TRY(record.supervisor, name_process(::getpid()));
     TRY(record.process, name_process(pid_));
     record.started = clock_.wall();
-    auto written = write_private_file(attempt_ / kRunningFile, encode(record));
+    auto written = base::write_private_file(attempt_ / kRunningFile, encode(record));
     return written;
   }
 
