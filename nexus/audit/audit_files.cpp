@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include "audit/verifier.hpp"
@@ -135,6 +136,21 @@ base::Result<> AuditFiles::resume(const AuditCheckpoint& checkpoint, const Audit
   return {};
 }
 
+base::Result<std::uint64_t> AuditFiles::put_lost_heads_aside(std::uint64_t records) {
+  const auto all = heads();
+  if (!all) return 0;  // `verify` says what is wrong with them
+  const auto first = std::ranges::find_if(
+      *all, [&](const SignedTreeHead& head) { return head.head.size > records; });
+  if (first == all->end()) return 0;
+  std::uint64_t highest = 0;
+  for (auto head = first; head != all->end(); ++head) highest = std::max(highest, head->head.size);
+  const auto kept = static_cast<std::uint64_t>(first - all->begin()) * kSignedTreeHeadBytes;
+  TRY_DO(keep_aside(heads_fd_, "audit.heads", kept, head_bytes_));
+  TRY_DO(cut(heads_fd_, kept, "audit.heads"));
+  head_bytes_ = kept;
+  return highest - records;
+}
+
 base::Result<> AuditFiles::keep_aside(int from_fd, std::string_view name, std::uint64_t from,
                                       std::uint64_t end) const {
   std::filesystem::path aside;
@@ -255,9 +271,12 @@ base::Result<> AuditFiles::verify(const TreeHead& expected, const base::PublicKe
     }
     TRY_DO(verify_tree_head(head));
     if (head.head.size > expected.size) {
-      return base::fail(base::Errc::NotVerified,
-                        fmt::format("a signed head covers {} audit records; the log has {}",
-                                    head.head.size, expected.size));
+      return std::unexpected(base::with_hint(
+          base::make_error(base::Errc::NotVerified,
+                           fmt::format("a signed head covers {} audit records; the log has {}",
+                                       head.head.size, expected.size)),
+          "records are gone; a start with storage.fsync off takes that for a loss of power, writes "
+          "it into the log and puts such heads aside"));
     }
     on_the_way.push_back(head.head);
   }

@@ -40,6 +40,10 @@ class AuditFiles {
   /// the log held beyond that or otherwise is kept aside and reported: nobody who wrote it was told
   /// that it counts.
   base::Result<> resume(const AuditCheckpoint& checkpoint, const AuditGrowth& growth);
+  /// After `resume` of a log of `records`, for a state that may have lost its end with the power:
+  /// puts signed heads beyond that aside, or they would speak against every record to come. How
+  /// many records they say were lost.
+  base::Result<std::uint64_t> put_lost_heads_aside(std::uint64_t records);
   /// Writes behind the end, and to disk.
   base::Result<> append(const AuditGrowth& growth, const SignedTreeHead& head);
 

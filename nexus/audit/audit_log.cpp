@@ -116,9 +116,33 @@ base::Task<base::Result<>> AuditLog::load() {
   CO_TRY_DO(co_await on_files([&](AuditFiles& files, const SignedTreeHead&) {
     return files.resume(checkpoint, unwritten_);
   }));
+  std::uint64_t lost = 0;
+  if (!limits_.state_synced) {
+    CO_TRY(lost, co_await on_files([&](AuditFiles& files, const SignedTreeHead&) {
+             return files.put_lost_heads_aside(chain_.records());
+           }));
+  }
   CO_TRY_DO(co_await flush());
   CO_TRY(auto outbox, co_await state_.watch(std::string(kOutboxPrefix), seen));
   follower_.spawn(follow(std::move(outbox)));
+  if (lost > 0) co_return co_await tell_of_lost(lost);
+  co_return base::Result<>();
+}
+
+base::Task<base::Result<>> AuditLog::tell_of_lost(std::uint64_t records) {
+  AuditEntry entry;
+  entry.time = clock_.wall();
+  entry.who = entry.role = "system";
+  entry.action = "lose";
+  entry.object = "audit";
+  entry.result = to_string(base::Errc::DataLoss);
+  entry.detail = fmt::format(
+      "{} records after record {} were signed and are lost with the writes they told of: the power "
+      "went while storage.fsync was off; their heads are kept in audit.heads.aside-*",
+      records, chain_.records());
+  log_.error("audit records were lost: the power went while storage.fsync was off",
+             {{"records", records}, {"after_record", chain_.records()}});
+  CO_TRY_DO(co_await record(std::move(entry)));
   co_return base::Result<>();
 }
 

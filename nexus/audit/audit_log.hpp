@@ -35,6 +35,7 @@ class AuditLog final {
     std::size_t unsynced_bytes_max = 64 * 1024;           ///< Then the files are written at once,
     base::Duration sync_after = std::chrono::seconds(1);  ///< else so long after the first record.
     std::size_t outbox_removed_max = 128;                 ///< By one commit.
+    bool state_synced = true;  ///< What the state has acknowledged outlives a loss of power.
   };
   struct Committed {
     Revision revision = 0;
@@ -85,6 +86,7 @@ class AuditLog final {
            StateStore& state, const base::SigningKey& key, const base::Clock& clock,
            base::Metrics& metrics, base::Log log, Limits limits);
   base::Task<base::Result<>> load();
+  base::Task<base::Result<>> tell_of_lost(std::uint64_t records);
   base::Result<> place(const std::string& key, std::string_view staged, Revision revision);
   void sign_head();
   base::Task<> follow(std::unique_ptr<Watch> outbox);

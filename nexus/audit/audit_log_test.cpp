@@ -325,6 +325,34 @@ TEST_F(AuditLogTest, AnEmptyStateBeginsANewLogAndKeepsTheOldOneAside) {
   EXPECT_EQ(content("audit.heads.aside-1"), old_heads);
 }
 
+TEST_F(AuditLogTest, WhatAStateWithoutFsyncLostIsToldAndHoldsNothingUp) {
+  write_some(3);
+  const auto before = memory_.view()->scan("", "", 1000, 1u << 20);
+  ASSERT_TRUE(before);
+  write_some(1);
+  write_some(1);
+  // The power goes: the files were on disk, the state was not.
+  memory_.clear();
+  StateBackend::Batch batch;
+  for (const auto& [key, value] : *before) batch.writes.emplace_back(key, value);
+  ASSERT_TRUE(memory_.write(batch));
+  EXPECT_THAT(verify(), HasSubstr("audit records; the log has 3"));
+  EXPECT_FALSE(std::filesystem::exists(file("audit.heads.aside-1")));
+  live(
+      [](AuditLog& audit, StateStore&) -> base::Task<> {
+        EXPECT_TRUE(co_await audit.verify_all());
+        const auto records = co_await audit.list({});
+        EXPECT_EQ(records->size(), 4u);
+        EXPECT_EQ(records->front().entry.action, "lose");
+        EXPECT_THAT(records->front().entry.detail,
+                    HasSubstr("2 records after record 3 were signed and are lost"));
+      },
+      {.state_synced = false});
+  EXPECT_FALSE(content("audit.heads.aside-1").empty());
+  write_some(3);
+  EXPECT_EQ(verify(), "");
+}
+
 TEST_F(AuditLogTest, AHeadOfAnotherSignerIsRefused) {
   write_some(2);
   const auto stranger = base::SigningKey::generate(rng_);

@@ -39,9 +39,10 @@ base::Task<Result<>> Storage::open_parts(NodeBasics basics, StorageOptions optio
                                             basics.clock, basics.metrics,
                                             basics.log.with_component("store")));
   }
-  CO_TRY(audit_, co_await AuditLog::open(basics.executor, basics.pool, folder / "audit", *state_,
-                                         key, basics.clock, basics.metrics,
-                                         basics.log.with_component("audit"), {}));
+  CO_TRY(audit_,
+         co_await AuditLog::open(basics.executor, basics.pool, folder / "audit", *state_, key,
+                                 basics.clock, basics.metrics, basics.log.with_component("audit"),
+                                 {.state_synced = options.fsync}));
   CO_TRY(objects_,
          co_await StateObjectStore::open(basics.executor,
                                          {*state_, *audit_, keys_, basics.clock, basics.rng,
