@@ -96,18 +96,46 @@ class Planner {
       const ObjectPtr dependent = view_.find(ref);
       if (dependent == nullptr) continue;
       const Metadata meta = read_metadata(dependent->json);
-      for (const OwnerReference& owner : meta.owners) {
-        blocked = blocked || (owner.uid == meta_.uid && owner.block_deletion);
-      }
+      blocked = blocked || (blocks(meta, meta_.uid) && !waits_for_this(meta));
       if (plan_.writes.size() >= kGarbageBurst || meta.deletion) continue;
       plan_.writes.push_back(foreground_deletion_of(*dependent, meta));
     }
     if (!blocked && plan_.writes.empty()) end(kForegroundFinalizer);
   }
 
+  static bool blocks(const Metadata& dependent, const std::string& owner_uid) {
+    return std::ranges::any_of(dependent.owners, [&](const OwnerReference& owner) {
+      return owner.uid == owner_uid && owner.block_deletion;
+    });
+  }
+
+  /// Whether a dependent goes in the foreground, too, and waits for this object in turn: of those
+  /// that own each other in a circle, one has to go first.
+  bool waits_for_this(const Metadata& dependent) const {
+    std::set<std::string> seen;
+    std::vector<Metadata> open{dependent};
+    while (!open.empty()) {
+      const Metadata owner = std::move(open.back());
+      open.pop_back();
+      const bool waits = owner.deletion && has(owner.finalizers, kForegroundFinalizer);
+      if (!waits || !seen.insert(owner.uid).second) continue;
+      for (const ObjectRef& ref : index_.dependents(owner.uid)) {
+        const ObjectPtr next = view_.find(ref);
+        // What owns nothing is in no circle.
+        if (next == nullptr || !index_.has_dependents(text(at(next->json, "metadata"), "uid")))
+          continue;
+        Metadata meta = read_metadata(next->json);
+        if (!blocks(meta, owner.uid)) continue;
+        if (meta.uid == meta_.uid) return true;
+        open.push_back(std::move(meta));
+      }
+    }
+    return false;
+  }
+
   /// What owns something itself waits for that as well.
   ObjectWrite foreground_deletion_of(const Object& dependent, const Metadata& meta) const {
-    if (index_.dependents(meta.uid).empty()) return *background_deletion_of(dependent, now_.wall);
+    if (!index_.has_dependents(meta.uid)) return *background_deletion_of(dependent, now_.wall);
     ObjectWrite write = *deletion_of(dependent, now_.wall, 0);
     Json& finalizers = write.json["metadata"]["finalizers"];
     if (!finalizers.is_array()) finalizers = Json::array();

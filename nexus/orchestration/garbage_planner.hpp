@@ -24,6 +24,9 @@ class OwnerIndex {
   void put(const Object& object);
   void erase(const Object& object);
   std::vector<ObjectRef> dependents(const std::string& owner_uid) const;
+  bool has_dependents(const std::string& owner_uid) const {
+    return dependents_.contains(owner_uid);
+  }
 
  private:
   std::map<ObjectRef, std::set<std::string>> owners_;

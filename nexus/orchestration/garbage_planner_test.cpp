@@ -61,6 +61,34 @@ TEST_F(GarbageTest, ForegroundWaitsForWhatBlocks) {
   EXPECT_TRUE(cluster_.pods().empty());
 }
 
+TEST_F(GarbageTest, ACircleOfOwnersGoesInTheForeground) {
+  for (const bool all_marked : {false, true}) {
+    const std::vector<std::string> names{"a", "b", "c"};
+    for (const std::string& name : names) {
+      cluster_.create({{"apiVersion", "v1"},
+                       {"kind", "ConfigMap"},
+                       {"metadata", {{"name", name}, {"namespace", "default"}}}});
+    }
+    for (std::size_t i = 0; i < names.size(); ++i) {
+      const std::string& owner = names[(i + 1) % names.size()];
+      Json json = cluster_.get("ConfigMap", names[i]);
+      json["metadata"]["ownerReferences"] =
+          Json::array({{{"apiVersion", "v1"},
+                        {"kind", "ConfigMap"},
+                        {"name", owner},
+                        {"uid", cluster_.get("ConfigMap", owner)["metadata"]["uid"]},
+                        {"blockOwnerDeletion", true}}});
+      cluster_.update(json);
+    }
+    for (const std::string& name : names) {
+      if (all_marked || name == "a") mark("ConfigMap", name, "foregroundDeletion");
+    }
+    for (int i = 0; i < 5; ++i) cluster_.collect();
+    for (const std::string& name : names)
+      EXPECT_TRUE(cluster_.get("ConfigMap", name).is_null()) << name << all_marked;
+  }
+}
+
 TEST_F(GarbageTest, OrphansStay) {
   deploy();
   mark("Deployment", "web", "orphan");
