@@ -8,6 +8,7 @@
 #include "orchestration/json_read.hpp"
 #include "orchestration/replica_set_planner.hpp"
 #include "orchestration/spawn_later.hpp"
+#include "state/limits.hpp"
 
 namespace nexus::orchestration {
 
@@ -20,6 +21,7 @@ constexpr std::size_t kPlansAtOnceMax = 16;
 static_assert(kJobWritesMax + kJobBurst + 1 <= kTransactionWritesMax);
 static_assert(kReplicaBurst + 1 <= kTransactionWritesMax);
 static_assert(kGarbageBurst + 1 <= kTransactionWritesMax);
+static_assert(Plan::kBytesMax + 3 * kObjectBytesMax <= kStateCommitBytesMax);
 
 bool has_planner(const std::string& kind) {
   return kind == "Deployment" || kind == "ReplicaSet" || kind == "Job" || kind == "Service";

@@ -84,8 +84,8 @@ class Planner {
     for (const ObjectRef& ref : index_.dependents(meta_.uid)) {
       const ObjectPtr dependent = view_.find(ref);
       if (dependent == nullptr) continue;
-      if (plan_.writes.size() >= kGarbageBurst) return;
-      plan_.writes.push_back(release_of(*dependent, meta_.uid));
+      if (plan_.full(kGarbageBurst)) return;
+      plan_.add(release_of(*dependent, meta_.uid));
     }
     if (plan_.writes.empty()) end(kOrphanFinalizer);
   }
@@ -97,8 +97,8 @@ class Planner {
       if (dependent == nullptr) continue;
       const Metadata meta = read_metadata(dependent->json);
       blocked = blocked || (blocks(meta, meta_.uid) && !waits_for_this(meta));
-      if (plan_.writes.size() >= kGarbageBurst || meta.deletion) continue;
-      plan_.writes.push_back(foreground_deletion_of(*dependent, meta));
+      if (plan_.full(kGarbageBurst) || meta.deletion) continue;
+      plan_.add(foreground_deletion_of(*dependent, meta));
     }
     if (!blocked && plan_.writes.empty()) end(kForegroundFinalizer);
   }
@@ -220,9 +220,8 @@ Plan plan_namespace(const Object& name_space, const ObjectView& view, Now now) {
     if (!kind->namespaced) continue;
     for_each_in(view, kind->kind, meta.name, [&](const ObjectPtr& object) {
       empty = false;
-      if (plan.writes.size() >= kGarbageBurst) return;
-      if (auto write = background_deletion_of(*object, now.wall))
-        plan.writes.push_back(std::move(*write));
+      if (plan.full(kGarbageBurst)) return;
+      if (auto write = background_deletion_of(*object, now.wall)) plan.add(std::move(*write));
     });
     // ConfigMaps and Secrets stay until the pods that read them are gone.
     if (!empty && kind->kind == "Pod") break;

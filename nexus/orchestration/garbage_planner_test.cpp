@@ -61,6 +61,35 @@ TEST_F(GarbageTest, ForegroundWaitsForWhatBlocks) {
   EXPECT_TRUE(cluster_.pods().empty());
 }
 
+// 250 pods of 70 KB are more than one transaction takes.
+TEST_F(GarbageTest, PlansOfLargeObjectsFitIntoATransaction) {
+  const auto bytes = [](const Plan& plan) {
+    std::size_t sum = 0;
+    for (const ObjectWrite& write : plan.writes) sum += write.json.dump().size();
+    return sum;
+  };
+  Json deployment = web_deployment(200, "web:1");
+  deployment["spec"]["template"]["metadata"]["annotations"]["note"] = std::string(70'000, 'x');
+  cluster_.create(std::move(deployment));
+  cluster_.sync_deployment("web");
+  base::SeededRng rng(1);
+  const Plan first = plan_replica_set(cluster_.sets().at(0), cluster_.pods(), cluster_.now(), rng);
+  EXPECT_GT(first.writes.size(), 50u);
+  EXPECT_LT(bytes(first), 12u << 20);
+  for (int i = 0; i < 5; ++i) cluster_.sync_replica_sets();
+  ASSERT_EQ(cluster_.pods().size(), 200u);
+
+  cluster_.create(
+      {{"apiVersion", "v1"}, {"kind", "Namespace"}, {"metadata", {{"name", "default"}}}});
+  const ObjectRef ref{"Namespace", "", "default"};
+  Json space = cluster_.find(ref)->json;
+  space["metadata"]["deletionTimestamp"] = base::to_rfc3339(cluster_.now().wall);
+  cluster_.update(space);
+  const Plan last = plan_namespace(*cluster_.find(ref), cluster_, cluster_.now());
+  EXPECT_GT(last.writes.size(), 50u);
+  EXPECT_LT(bytes(last), 12u << 20);
+}
+
 TEST_F(GarbageTest, ACircleOfOwnersGoesInTheForeground) {
   for (const bool all_marked : {false, true}) {
     const std::vector<std::string> names{"a", "b", "c"};

@@ -76,10 +76,10 @@ class Planner {
     for (const PodSummaryPtr& pod : owned_) {
       if (ended(*pod)) {
         if (!tracked(*pod)) continue;
-        all = plan_.writes.size() < kJobWritesMax;
+        all = !plan_.full(kJobWritesMax);
         if (!all) continue;
         ++(pod->state.phase == PodPhase::Succeeded ? succeeded_ : failed_);
-        plan_.writes.push_back(without_finalizer(*pod->object, kJobTrackingFinalizer));
+        plan_.add(without_finalizer(*pod->object, kJobTrackingFinalizer));
       } else if (pod->state.active()) {
         active_.push_back(pod);
         if (pod->state.ready) ++ready_;
@@ -92,18 +92,17 @@ class Planner {
 
   /// The first `count` of those that are active, or as many as the plan has room for.
   void stop(std::size_t count) {
-    count = std::min(count, kJobWritesMax - std::min(kJobWritesMax, plan_.writes.size()));
-    for (std::size_t i = 0; i < count; ++i) {
-      const PodSummary& pod = *active_[i];
+    std::size_t stopped = 0;
+    for (; stopped < count && !plan_.full(kJobWritesMax); ++stopped) {
+      const PodSummary& pod = *active_[stopped];
       const auto grace =
           number_or(at(pod.object->json, "spec"), "terminationGracePeriodSeconds", 30);
-      if (auto mark = deletion_of(*pod.object, now_.wall, grace))
-        plan_.writes.push_back(std::move(*mark));
+      if (auto mark = deletion_of(*pod.object, now_.wall, grace)) plan_.add(std::move(*mark));
       tell("SuccessfulDelete", "Deleted pod: " + pod.meta.name);
       if (pod.state.ready) --ready_;
     }
-    terminating_ += static_cast<std::int64_t>(count);
-    active_.erase(active_.begin(), active_.begin() + static_cast<std::ptrdiff_t>(count));
+    terminating_ += static_cast<std::int64_t>(stopped);
+    active_.erase(active_.begin(), active_.begin() + static_cast<std::ptrdiff_t>(stopped));
   }
   void stop_all() { stop(active_.size()); }
 
@@ -198,7 +197,7 @@ class Planner {
         plan_.plan_again_at(due);
         return;
       }
-      create(std::min<std::size_t>(static_cast<std::size_t>(wanted - have), kJobBurst));
+      create(std::min<std::int64_t>(wanted - have, kJobBurst));
     }
   }
 
@@ -220,8 +219,8 @@ class Planner {
     return last_failure + std::min(delay, kJobBackOffMax);
   }
 
-  void create(std::size_t count) {
-    for (std::size_t i = 0; i < count; ++i) {
+  void create(std::int64_t count) {
+    for (; created_ < count && !plan_.full(kJobWritesMax + kJobBurst); ++created_) {
       const std::string name = generated_name(job_.meta.name, base::make_name_suffix(rng_));
       ObjectWrite write;
       write.json = pod_from_template(job_.pod_template(), job_.object->json, name);
@@ -232,10 +231,9 @@ class Planner {
         meta["labels"][key] = job_.meta.uid;
       }
       meta["finalizers"] = Json::array({std::string(kJobTrackingFinalizer)});
-      plan_.writes.push_back(std::move(write));
+      plan_.add(std::move(write));
       tell("SuccessfulCreate", "Created pod: " + name);
     }
-    created_ = static_cast<std::int64_t>(count);
   }
 
   void condition(std::string type, std::string status, std::string reason, std::string message) {

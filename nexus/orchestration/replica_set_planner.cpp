@@ -84,13 +84,13 @@ Plan plan_replica_set(const ReplicaSet& set, const std::vector<PodSummaryPtr>& p
 
   const OwnerReference self = controller_reference(set.object->json);
   for (const PodSummaryPtr& pod : claimed.orphans) {
-    if (plan.writes.size() == kReplicaBurst) break;
-    plan.writes.push_back(adoption_of(*pod->object, self));
+    if (plan.full(kReplicaBurst)) break;
+    plan.add(adoption_of(*pod->object, self));
   }
   for (const PodSummaryPtr& pod : claimed.owned) {
     if (pod->state.terminating || set.selector.matches(pod->meta.labels)) continue;
-    if (plan.writes.size() == kReplicaBurst) break;
-    plan.writes.push_back(release_of(*pod->object, set.meta.uid));
+    if (plan.full(kReplicaBurst)) break;
+    plan.add(release_of(*pod->object, set.meta.uid));
   }
   if (!plan.writes.empty()) return plan;  // count again when they are ours
 
@@ -99,26 +99,23 @@ Plan plan_replica_set(const ReplicaSet& set, const std::vector<PodSummaryPtr>& p
                        [](const PodSummaryPtr& pod) { return pod->state.active(); });
   const auto have = static_cast<std::int64_t>(active.size());
   if (have < set.replicas) {
-    const auto missing =
-        std::min<std::size_t>(static_cast<std::size_t>(set.replicas - have), kReplicaBurst);
-    for (std::size_t i = 0; i < missing; ++i) {
+    for (std::int64_t i = have; i < set.replicas && !plan.full(kReplicaBurst); ++i) {
       const std::string name = generated_name(set.meta.name, base::make_name_suffix(rng));
       ObjectWrite create;
       create.json = pod_from_template(set.pod_template(), set.object->json, name);
-      plan.writes.push_back(std::move(create));
+      plan.add(std::move(create));
       plan.events.push_back(note(set, "SuccessfulCreate", "Created pod: " + name));
     }
     return plan;
   }
   if (have > set.replicas) {
     sort_for_deletion(active);
-    const auto surplus =
-        std::min<std::size_t>(static_cast<std::size_t>(have - set.replicas), kReplicaBurst);
-    for (std::size_t i = 0; i < surplus; ++i) {
+    const auto surplus = static_cast<std::size_t>(have - set.replicas);
+    for (std::size_t i = 0; i < surplus && !plan.full(kReplicaBurst); ++i) {
       const std::int64_t grace =
           number_or(at(active[i]->object->json, "spec"), "terminationGracePeriodSeconds", 30);
       if (auto mark = deletion_of(*active[i]->object, now.wall, grace)) {
-        plan.writes.push_back(std::move(*mark));
+        plan.add(std::move(*mark));
         plan.events.push_back(
             note(set, "SuccessfulDelete", "Deleted pod: " + active[i]->meta.name));
       }
