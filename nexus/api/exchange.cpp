@@ -91,7 +91,7 @@ base::Task<Reply<Json>> Exchange::json_body() const {
 }
 
 base::Task<Reply<std::string>> Exchange::record(std::string action, std::string object,
-                                                std::string detail) const {
+                                                std::string detail, std::string result) const {
   AuditEntry entry;
   entry.time = shared.backend.clock.wall();
   entry.who = principal.user;
@@ -99,7 +99,7 @@ base::Task<Reply<std::string>> Exchange::record(std::string action, std::string 
   entry.action = std::move(action);
   entry.name_space = route.name_space;
   entry.object = std::move(object);
-  entry.result = "ok";
+  entry.result = std::move(result);
   entry.detail = std::move(detail);
   entry.origin = principal.origin;
   entry.trace_id = trace_id;

@@ -78,13 +78,20 @@ struct Exchange {
   /// The bytes of a body of at most Limits::body_bytes_max.
   base::Task<Reply<std::string>> body() const;
 
-  /// Writes what happened into the audit log: for what no object's write tells. The receipt as a
-  /// header's value.
-  base::Task<Reply<std::string>> record(std::string action, std::string object,
-                                        std::string detail) const;
+  /// Writes what happened into the audit log: for what no object's write tells. One record for each
+  /// action, written when it is known how it went: `result` is audit_result() of that. The receipt
+  /// as a header's value.
+  base::Task<Reply<std::string>> record(std::string action, std::string object, std::string detail,
+                                        std::string result = "ok") const;
 };
 
 using Handler = base::Task<Reply<>> (*)(Exchange&);
+
+/// How it went, as the audit log says it: "ok" or the error's code.
+template <class T>
+std::string audit_result(const base::Result<T>& outcome) {
+  return outcome ? "ok" : std::string(base::to_string(outcome.error().code));
+}
 
 /// The value of HyperMesh-Receipt.
 std::string receipt_value(const Receipt& receipt);

@@ -67,8 +67,11 @@ std::string progress_line(const Exchange& exchange, const std::string& reference
          "\n";
 }
 
-std::string last_line(const base::Result<ImageStatus>& result, const std::string& receipt,
+std::string last_line(const base::Result<ImageStatus>& result, const Reply<std::string>& receipt,
                       const std::string& trace_id) {
+  if (!receipt) {
+    return to_text({{"type", "Error"}, {"status", to_status(receipt.error(), trace_id)}}) + "\n";
+  }
   if (!result)
     return to_text({{"type", "Error"}, {"status", to_status(Refusal(result.error()), trace_id)}}) +
            "\n";
@@ -77,12 +80,11 @@ std::string last_line(const base::Result<ImageStatus>& result, const std::string
                    {{"reference", result->reference},
                     {"resolved", result->resolved},
                     {"bytes", result->bytes}}},
-                  {"receipt", Json::parse(receipt)}}) +
+                  {"receipt", Json::parse(*receipt)}}) +
          "\n";
 }
 
-base::Task<Reply<>> tell_progress(Exchange& exchange, Pull& pull, const std::string& reference,
-                                  const std::string& receipt) {
+base::Task<Reply<>> tell_progress(Exchange& exchange, Pull& pull, const std::string& reference) {
   std::string told;
   while (!pull.result) {
     co_await pull.ended.wait_for(exchange.shared.limits.pull_progress_interval);
@@ -91,7 +93,11 @@ base::Task<Reply<>> tell_progress(Exchange& exchange, Pull& pull, const std::str
     CO_TRY_DO(co_await exchange.write(line));
     told = std::move(line);
   }
-  CO_TRY_DO(co_await exchange.write(last_line(*pull.result, receipt, exchange.trace_id)));
+  co_return Reply<>{};
+}
+
+base::Task<Reply<>> tell_end(Exchange& exchange, std::string line) {
+  CO_TRY_DO(co_await exchange.write(line));
   co_return co_await exchange.end_stream();
 }
 
@@ -101,7 +107,6 @@ base::Task<Reply<>> pull_image(Exchange& exchange) {
   CO_TRY(const Json body, co_await exchange.json_body());
   CO_TRY(PullRequest request, parse_pull(body));
   const std::string reference = request.reference;
-  CO_TRY(const std::string receipt, co_await exchange.record("pull", "image/" + reference, ""));
   exchange.connection.close_after_answer();
   CO_TRY_DO(co_await exchange.begin_stream("application/x-ndjson"));
   // A client that goes away ends the pull; what was fetched is kept for the next one.
@@ -110,10 +115,20 @@ base::Task<Reply<>> pull_image(Exchange& exchange) {
   base::TaskScope scope(executor);
   co_await base::asio::this_coro::throw_if_cancelled(false);
   scope.spawn(pull(exchange.backend().driver, std::move(request), state));
-  auto told = co_await until_peer_gone(exchange.connection,
-                                       tell_progress(exchange, state, reference, receipt));
+  auto told =
+      co_await until_peer_gone(exchange.connection, tell_progress(exchange, state, reference));
   scope.cancel();
   co_await scope.join();
+  const base::Result<ImageStatus> result =
+      std::move(state.result)
+          .value_or(base::fail(base::Errc::Cancelled, "the client went away before the image"));
+  // How it went stands in the log also when nobody is there any more to hear it.
+  const auto receipt =
+      co_await exchange.record("pull", "image/" + reference, "", audit_result(result));
+  if (told) {
+    told = co_await until_peer_gone(
+        exchange.connection, tell_end(exchange, last_line(result, receipt, exchange.trace_id)));
+  }
   co_await base::asio::this_coro::throw_if_cancelled(true);
   co_return told;
 }

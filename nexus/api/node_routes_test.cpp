@@ -260,6 +260,9 @@ TEST_F(ApiTest, APullTellsItsProgressAndItsEnd) {
     const auto failed = co_await lines_of({{"reference", "absent"}, {"policy", "Always"}});
     EXPECT_EQ(failed.back()["type"], "Error");
     EXPECT_EQ(failed.back()["status"]["errc"], "NotFound");
+    auto [code, log] = co_await ask(client, "GET", std::string(kOurs) + "audit?verb=pull");
+    EXPECT_EQ(log["items"][0]["result"], "NotFound") << log;
+    EXPECT_EQ(log["items"][1]["result"], "ok") << log;
     EXPECT_EQ(
         (co_await ask(client, "POST", std::string(kOurs) + "images/pull", {{"policy", "Always"}}))
             .first,

@@ -199,6 +199,53 @@ TEST_F(PodRoutes, FilesComeAndGoAsArchives) {
           co_return std::exchange(sent, true) ? base::Bytes() : base::Bytes(bad.begin(), bad.end());
         });
     EXPECT_EQ(refused.error().message, "not a tar archive");
+    // The log tells how each went, newest first.
+    auto [code, log] = co_await ask(client, "GET", "/apis/hypermesh.io/v1/audit?kind=pod&name=web");
+    std::vector<std::string> results;
+    for (const Json& item : log["items"])
+      results.push_back(item["action"].get<std::string>() + " " +
+                        item["result"].get<std::string>());
+    EXPECT_EQ(results, (std::vector<std::string>{"copy-in InvalidArgument", "copy-in ok",
+                                                 "copy-out NotFound", "copy-out ok", "create ok"}))
+        << log;
+  });
+}
+
+TEST_F(PodRoutes, WhetherAPathIsAFolderIsToldWithoutARecord) {
+  const auto header = [](char type, const char* size) {
+    std::string block(512, '\0');
+    block.replace(124, std::strlen(size), size);
+    block[156] = type;
+    return block;
+  };
+  driver.files["/etc"] = header('5', "00000000000");
+  driver.files["/etc/hosts"] = header('0', "00000000003") + std::string(512, 'h');
+  // A pax header with a long name comes before what it is about.
+  driver.files["/long"] =
+      header('x', "00000001001") + std::string(1024, 'n') + header('5', "00000000000");
+  driver.files["/cut"] = header('x', "77777777777");
+  run_with_pod([&](Client& client) -> Task<> {
+    const std::string path = "/apis/hypermesh.io/v1/pods/prod/web/files?kindOnly=true&path=";
+    EXPECT_EQ((co_await ask(client, "GET", path + "/etc")).second, Json({{"folder", true}}));
+    EXPECT_EQ((co_await ask(client, "GET", path + "/etc/hosts")).second, Json({{"folder", false}}));
+    EXPECT_EQ((co_await ask(client, "GET", path + "/long")).second, Json({{"folder", true}}));
+    EXPECT_EQ((co_await ask(client, "GET", path + "/cut")).second, Json({{"folder", false}}));
+    EXPECT_EQ((co_await ask(client, "GET", path + "/absent")).first, 404);
+    auto [code, log] = co_await ask(client, "GET", "/apis/hypermesh.io/v1/audit?verb=copy-out");
+    EXPECT_EQ(log["items"], Json::array());
+  });
+}
+
+TEST_F(PodRoutes, WhatCannotBeStartedIsRecordedAsFailed) {
+  driver.error = base::make_error(base::Errc::FailedPrecondition, "not running");
+  run_with_pod([&](Client& client) -> Task<> {
+    EXPECT_FALSE((co_await outcome(client, exec_path({"echo", "a"}))).ends_with("=0"));
+    EXPECT_FALSE((co_await client.open_port("prod", "web", 80)).has_value());
+    for (const std::string verb : {"exec", "portforward"}) {
+      auto [code, log] = co_await ask(client, "GET", "/apis/hypermesh.io/v1/audit?verb=" + verb);
+      EXPECT_EQ(log["items"].size(), 1u) << verb;
+      EXPECT_EQ(log["items"][0]["result"], "FailedPrecondition") << verb;
+    }
   });
 }
 

@@ -114,15 +114,18 @@ base::Task<Reply<>> run_exec(Exchange& exchange) {
   CO_TRY(const Seats::Seat seat, exchange.shared.sessions.take());
   const std::string shown =
       fmt::format("{}: {}", container.id.name, fmt::join(options.command, " "));
-  CO_TRY(std::string receipt, co_await exchange.record("exec", "pod/" + exchange.route.name,
-                                                       shown.substr(0, kCommandShownBytesMax)));
   ExecSpec spec;
   spec.container = container.id;
   spec.command = options.command;
   spec.terminal = options.terminal;
   spec.stdin_open = options.input;
-  CO_TRY(auto session, co_await exchange.backend().driver.exec(std::move(spec)));
-  co_return co_await serve_session(exchange, std::move(session), std::move(protocol), options,
+  // The record tells whether the command was started; one that cannot be recorded is ended again.
+  auto session = co_await exchange.backend().driver.exec(std::move(spec));
+  CO_TRY(std::string receipt,
+         co_await exchange.record("exec", "pod/" + exchange.route.name,
+                                  shown.substr(0, kCommandShownBytesMax), audit_result(session)));
+  if (!session) co_return std::unexpected(Refusal(std::move(session).error()));
+  co_return co_await serve_session(exchange, *std::move(session), std::move(protocol), options,
                                    std::move(receipt));
 }
 
@@ -136,11 +139,12 @@ base::Task<Reply<>> run_attach(Exchange& exchange) {
   }
   CO_TRY(std::string protocol, check_upgrade(exchange));
   CO_TRY(const Seats::Seat seat, exchange.shared.sessions.take());
-  CO_TRY(std::string receipt,
-         co_await exchange.record("attach", "pod/" + exchange.route.name, container.id.name));
   options.terminal = container.terminal;
-  CO_TRY(auto session, co_await exchange.backend().driver.attach(container.id));
-  co_return co_await serve_session(exchange, std::move(session), std::move(protocol), options,
+  auto session = co_await exchange.backend().driver.attach(container.id);
+  CO_TRY(std::string receipt, co_await exchange.record("attach", "pod/" + exchange.route.name,
+                                                       container.id.name, audit_result(session)));
+  if (!session) co_return std::unexpected(Refusal(std::move(session).error()));
+  co_return co_await serve_session(exchange, *std::move(session), std::move(protocol), options,
                                    std::move(receipt));
 }
 

@@ -80,10 +80,12 @@ base::Task<Reply<>> forward_port(Exchange& exchange) {
                                       kChannelProtocolV5, kChannelProtocolV4));
   CO_TRY(const Seats::Seat seat, exchange.shared.sessions.take());
   const auto number = static_cast<std::uint16_t>(*port);
-  CO_TRY(std::string receipt, co_await exchange.record("portforward", "pod/" + exchange.route.name,
-                                                       fmt::format("port {}", number)));
-  CO_TRY(const auto stream, co_await exchange.backend().driver.connect(
-                                found->json.at("metadata").value("uid", ""), number));
+  auto connected = co_await exchange.backend().driver.connect(
+      found->json.at("metadata").value("uid", ""), number);
+  CO_TRY(std::string receipt,
+         co_await exchange.record("portforward", "pod/" + exchange.route.name,
+                                  fmt::format("port {}", number), audit_result(connected)));
+  CO_TRY(const auto stream, std::move(connected));
   base::http::Headers headers{{"X-Trace-Id", exchange.trace_id},
                               {"HyperMesh-Receipt", std::move(receipt)}};
   CO_TRY(const auto socket,
