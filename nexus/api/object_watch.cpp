@@ -82,6 +82,8 @@ base::Task<Reply<>> follow_objects(WatchState& state, ObjectWatch& watch) {
     auto events = co_await within(watch.next(), state.patience());
     if (!events) co_return co_await write_failure(state, std::move(events).error());
     if (!*events) {
+      // Also while only other kinds change: who goes on from here finds it retained.
+      state.revision = std::max(state.revision, watch.position());
       CO_TRY_DO(co_await write_pause(state));
       continue;
     }

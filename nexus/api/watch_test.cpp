@@ -79,6 +79,28 @@ TEST_F(ApiTest, BookmarksComeWhileNothingHappens) {
   });
 }
 
+TEST_F(ApiTest, BookmarksTellHowFarTheStoreIsNotTheKind) {
+  limits.bookmark_interval = 5ms;
+  run([&](Client& client) -> Task<> {
+    auto [code, kept] = co_await ask(client, "POST", kConfigMaps, config_map("a"));
+    auto watch = co_await client.stream(
+        {.path = std::string(kConfigMaps) + "?watch=1&allowWatchBookmarks=1&resourceVersion=" +
+                 kept["metadata"]["resourceVersion"].get<std::string>()});
+    auto [made, other] = co_await ask(
+        client, "POST", "/api/v1/namespaces",
+        {{"apiVersion", "v1"}, {"kind", "Namespace"}, {"metadata", {{"name", "other"}}}});
+    EXPECT_EQ(made, 201) << other;
+    const auto revision_of = [](const Json& object) {
+      return std::stoull(object["metadata"]["resourceVersion"].get<std::string>());
+    };
+    for (;;) {
+      const auto bookmark = Json::parse(**co_await (*watch)->next_line());
+      EXPECT_EQ(bookmark["type"], "BOOKMARK");
+      if (revision_of(bookmark["object"]) >= revision_of(other)) break;
+    }
+  });
+}
+
 TEST_F(ApiTest, AClientThatGoesAwayEndsItsWatch) {
   limits.watches_max = 1;
   run([&](Client& client) -> Task<> {
