@@ -8,7 +8,6 @@
 #include "api/scale.hpp"
 #include "api/write_rules.hpp"
 #include "manifest/patch.hpp"
-#include "manifest/yaml_document.hpp"
 #include "objects/object.hpp"
 
 namespace nexus::api {
@@ -153,12 +152,11 @@ Reply<Json> patched(const Exchange& exchange, PatchType type, const Json& patch,
   return *std::move(result);
 }
 
-// Parses a patch, which is JSON whatever its type is called.
+// A patch is JSON whatever its type is called.
 base::Task<Reply<Json>> patch_body(const Exchange& exchange) {
-  CO_TRY(const std::string text, co_await exchange.body());
-  auto json = manifest::read_json(text, {});
-  if (!json) co_return bad_request(fmt::format("the patch: {}", json.error().message));
-  co_return *std::move(json);
+  CO_TRY(Json patch, co_await exchange.json_body());
+  if (patch.is_null()) co_return bad_request("the body is empty: a patch is wanted");
+  co_return patch;
 }
 
 }  // namespace

@@ -191,6 +191,27 @@ TEST_F(ApiTest, ThreeKindsOfPatch) {
   });
 }
 
+TEST_F(ApiTest, APatchIsReadLikeEveryBody) {
+  run([&](Client& client) -> Task<> {
+    (void)co_await ask(client, "POST", kDeployments, deployment("web"));
+    const std::string path = std::string(kDeployments) + "/web";
+    const std::string long_text(200'000, 'x');  // Read on the pool.
+    auto [a, large] =
+        co_await ask(client, "PATCH", path, {{"metadata", {{"annotations", {{"n", long_text}}}}}},
+                     "application/merge-patch+json");
+    EXPECT_EQ(a, 200);
+    EXPECT_EQ(large["metadata"]["annotations"]["n"], long_text);
+    for (const std::string body : {"null", "{\"a\":"}) {
+      const auto refused =
+          co_await client.request({.method = "PATCH",
+                                   .path = path,
+                                   .body = body,
+                                   .content_type = "application/merge-patch+json"});
+      EXPECT_EQ(refused->status, 400) << body;
+    }
+  });
+}
+
 TEST_F(ApiTest, StatusAndScaleAreWrittenApart) {
   run([&](Client& client) -> Task<> {
     (void)co_await ask(client, "POST", kDeployments, deployment("web"));
