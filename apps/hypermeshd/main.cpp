@@ -31,6 +31,11 @@ nexus::NodeConfig nexus_config(const apps::Place& place, const base::config::Eff
   return out;
 }
 
+hypermesh::keeper::LogLimits log_limits(const base::config::Effective& config) {
+  return {config.size("hypermesh.runtime.log_size"),
+          static_cast<std::uint32_t>(config.integer("hypermesh.runtime.log_files"))};
+}
+
 nexus::NodeParts nexus_parts(hypermesh::Node& node) {
   using State = nexus::api::DoctorCheck::State;
   nexus::NodeParts parts{.driver = node.runtime(),
@@ -68,7 +73,8 @@ base::Task<base::Result<>> run(apps::DaemonContext daemon, base::Task<> stopped)
          co_await hypermesh::NodeBuilder(daemon.executor, pool, clock, rng, daemon.log,
                                          {.identity = place.identity,
                                           .keeper_socket = place.run / "keeper.sock",
-                                          .state = place.state})
+                                          .state = place.state,
+                                          .logs = log_limits(daemon.config)})
              .build());
 
   auto nexus = co_await nexus::NodeBuilder(

@@ -1,5 +1,7 @@
 #include "node/hypermesh_config.hpp"
 
+#include "runtime/core/log_limits.hpp"
+
 namespace hypermesh {
 
 using namespace base::config;
@@ -13,8 +15,6 @@ constexpr std::int64_t kMiB = 1024 * 1024;
 
 Layer config_layer() {
   const std::string consensus = "consensus among several nodes";
-  // It has its own command line, and is told nothing of the daemon's configuration.
-  const std::string keeper = "settings of the keeper";
   Layer layer;
   layer.name = "hypermesh";
   layer.keys = {flag("all_features", false, "Turns on every part of the layer.")};
@@ -40,13 +40,12 @@ Layer config_layer() {
                 "Whether it runs privileged containers in them: root of the machine."),
            text_list("host_paths", {"/"},
                      "Folders that hostPath volumes may lie in; none: nowhere."),
-           unbuilt(choice("oci_runtime", {{"auto", {}}, {"crun", {}}, {"runc", {}}}, "auto",
-                          "Which program creates containers; auto: the first that works here."),
-                   keeper),
-           unbuilt(size("log_size", 10 * kMiB, 64 * 1024, 1024 * kMiB,
-                        "A container's log file is rotated at this size."),
-                   keeper),
-           unbuilt(integer("log_files", 5, 1, 100, "Log files kept for each container."), keeper)}},
+           choice("oci_runtime", {{"auto", {}}, {"crun", {}}, {"runc", {}}}, "auto",
+                  "Which program creates a development node's containers; auto: the first that "
+                  "works here."),
+           size("log_size", 10 * kMiB, keeper::kLogFileBytesMin, keeper::kLogFileBytesMax,
+                "A container's log file is rotated at this size."),
+           integer("log_files", 5, 1, keeper::kLogFilesMax, "Log files kept for each container.")}},
       Section{
           "consensus",
           "Agreement on the state.",

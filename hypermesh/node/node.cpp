@@ -17,7 +17,7 @@ Node::Node(const base::Executor& executor, base::BlockingPool& pool, const base:
            const NodeConfig& config, std::unique_ptr<Ground> ground)
     : log_(log),
       ground_(std::move(ground)),
-      runtime_(ground_->keeper, *ground_->images, pool, log.with_component("runtime")),
+      runtime_(ground_->keeper, *ground_->images, pool, log.with_component("runtime"), config.logs),
       services_([this](base::Bytes table) { return runtime_.apply_services(std::move(table)); }),
       service_addresses_(config.identity.cluster),
       images_(runtime_),

@@ -22,6 +22,7 @@ struct NodeConfig {
   datapath::NodeIdentity identity;
   std::string keeper_socket;
   std::filesystem::path state;  ///< Folder of the daemon's own files; exists.
+  keeper::LogLimits logs;       ///< Of each container.
 };
 
 /// What this layer does on one machine: containers, their images, their network.

@@ -174,9 +174,10 @@ TEST_F(DevTest, TheKeeperIsToldWhatTheConfigurationAllows) {
               HasSubstr("--allow-host-users --allow-privileged --allow-host-path / "));
   ASSERT_TRUE(dev_stop_all(options_, true));
   std::ofstream(options_.home / "n1/hypermesh.yaml")
-      << "runtime: {allow_host_users: false, host_paths: [/srv, /opt/data]}\n";
+      << "runtime: {oci_runtime: runc, allow_host_users: false, host_paths: [/srv, /opt/data]}\n";
   options_.environment = {"HYPERMESH_RUNTIME__ALLOW_PRIVILEGED=false"};
   const std::string text = command_line(up().keeper_pid);
+  EXPECT_THAT(text, HasSubstr(" --oci-runtime runc "));
   EXPECT_THAT(text, HasSubstr(" --allow-host-path /srv --allow-host-path /opt/data "));
   EXPECT_THAT(text, Not(HasSubstr("--allow-host-users")));
   EXPECT_THAT(text, Not(HasSubstr("--allow-privileged")));

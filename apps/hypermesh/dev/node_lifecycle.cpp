@@ -144,6 +144,8 @@ base::Result<std::vector<std::string>> keeper_arguments(const DevOptions& option
   const auto& config = loaded.effective;
   std::vector<std::string> arguments{"--node-home", files.home.string(), "--isolate",
                                      "--daemon-uid", std::to_string(daemon)};
+  if (const std::string& runtime = config.text("hypermesh.runtime.oci_runtime"); runtime != "auto")
+    arguments.insert(arguments.end(), {"--oci-runtime", runtime});
   if (config.flag("hypermesh.runtime.allow_host_users")) arguments.push_back("--allow-host-users");
   if (config.flag("hypermesh.runtime.allow_privileged")) arguments.push_back("--allow-privileged");
   for (const std::string& folder : config.list("hypermesh.runtime.host_paths"))

@@ -16,8 +16,8 @@ using base::Errc;
 using nexus::DriverEvent;
 
 ContainerRuntime::ContainerRuntime(KeeperClient& keeper, ImageService& images,
-                                   base::BlockingPool& pool, base::Log log)
-    : keeper_(keeper), images_(images), pool_(pool), log_(std::move(log)) {
+                                   base::BlockingPool& pool, base::Log log, keeper::LogLimits logs)
+    : keeper_(keeper), images_(images), pool_(pool), log_(std::move(log)), logs_(logs) {
   keeper_.on_event([this](const DriverEvent& event) {
     if (listener_) listener_(event);
   });
@@ -85,7 +85,7 @@ base::Task<base::Result<nexus::ContainerStatus>> ContainerRuntime::start_contain
   CO_TRY(keeper::ContainerImage contribution, keeper::combine(spec, image.config));
   for (const auto& layer : image.layers) contribution.layers.push_back(layer.text());
   co_return co_await keeper_.ask_for<nexus::ContainerStatus>(
-      keeper::StartContainer{std::move(spec), std::move(contribution)});
+      keeper::StartContainer{std::move(spec), std::move(contribution), logs_});
 }
 
 base::Task<base::Result<nexus::ContainerStatus>> ContainerRuntime::stop_container(

@@ -20,7 +20,7 @@ namespace hypermesh {
 class ContainerRuntime final : public Runtime {
  public:
   ContainerRuntime(KeeperClient& keeper, ImageService& images, base::BlockingPool& pool,
-                   base::Log log);
+                   base::Log log, keeper::LogLimits logs = {});
   ~ContainerRuntime() override;
 
   /// Takes leases of the images that existing containers run from. Once after the keeper is
@@ -80,6 +80,7 @@ class ContainerRuntime final : public Runtime {
   ImageService& images_;
   base::BlockingPool& pool_;
   base::Log log_;
+  const keeper::LogLimits logs_;
   std::function<void(nexus::DriverEvent)> listener_;
   std::function<void()> new_keeper_;
   std::map<nexus::ContainerId, ImageLease> leases_;

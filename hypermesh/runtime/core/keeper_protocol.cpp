@@ -27,12 +27,16 @@ struct Members<ContainerImage> {
   }
 };
 template <>
+struct Members<LogLimits> {
+  static auto of(auto& v) { return std::tie(v.file_bytes_max, v.files_max); }
+};
+template <>
 struct Members<CreatePod> {
   static auto of(auto& v) { return std::tie(v.spec); }
 };
 template <>
 struct Members<StartContainer> {
-  static auto of(auto& v) { return std::tie(v.spec, v.image); }
+  static auto of(auto& v) { return std::tie(v.spec, v.image, v.logs); }
 };
 template <>
 struct Members<StopContainer> {

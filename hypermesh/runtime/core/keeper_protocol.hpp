@@ -16,10 +16,12 @@
 #include <variant>
 #include <vector>
 
+#include "runtime/core/log_limits.hpp"
+
 namespace hypermesh::keeper {
 
-inline constexpr std::uint16_t kProtocolNewest = 1;
-inline constexpr std::uint16_t kProtocolOldest = 1;
+inline constexpr std::uint16_t kProtocolNewest = 2;
+inline constexpr std::uint16_t kProtocolOldest = 2;
 inline constexpr std::size_t kFrameBytesMax =
     32u << 20;  ///< Of one frame; a pod's ConfigMaps travel in one.
 inline constexpr std::size_t kFrameHeaderBytes = 14;
@@ -70,6 +72,7 @@ struct ContainerImage {
 struct StartContainer {
   nexus::ContainerSpec spec;
   ContainerImage image;
+  LogLimits logs;
 };
 struct StopContainer {
   nexus::ContainerId id;

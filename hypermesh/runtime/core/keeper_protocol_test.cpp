@@ -39,7 +39,8 @@ nexus::ContainerSpec container() {
 std::vector<Request> samples() {
   return {CreatePod{pod()},
           StartContainer{container(),
-                         {{std::string(64, 'a')}, {"/bin/sh"}, {"PATH=/bin"}, "/", "web", 15}},
+                         {{std::string(64, 'a')}, {"/bin/sh"}, {"PATH=/bin"}, "/", "web", 15},
+                         {1 << 20, 7}},
           StopContainer{{"uid-1", "web"}, std::chrono::seconds(30)},
           SignalContainer{{"uid-1", "web"}, 9},
           SetLimits{{"uid-1", "web"}, {1 << 20, 500, 100, 10, 1, 2}},
@@ -130,7 +131,7 @@ TEST(KeeperProtocol, HeadersAreBounded) {
 }
 
 TEST(KeeperProtocol, VersionsMeetOrAreRefusedByName) {
-  EXPECT_EQ(choose_version({1, 1, ""}), 1);
+  EXPECT_EQ(choose_version({kProtocolOldest, 1, ""}), kProtocolOldest);
   EXPECT_EQ(choose_version({7, 1, ""}), kProtocolNewest);
   const auto refused = choose_version({9, 8, ""});
   EXPECT_EQ(refused.error().code, base::Errc::Unsupported);

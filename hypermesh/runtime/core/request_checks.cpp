@@ -229,7 +229,7 @@ base::Result<> check_words(const std::vector<std::string>& words, std::string_vi
 }
 
 base::Result<> check_container(const StartContainer& start) {
-  const auto& [spec, image] = start;
+  const auto& [spec, image, logs] = start;
   TRY_DO(check_id(spec.id));
   TRY_DO(check_text(spec.image, 4096, "the image's name"));
   TRY_DO(check_count(spec.mounts.size(), kMountsMax, "volume mounts"));
@@ -267,6 +267,15 @@ base::Result<> check_container(const StartContainer& start) {
   if (image.stop_signal < 1 || image.stop_signal > 64) {
     return base::fail(Errc::InvalidArgument,
                       fmt::format("stop signal {}; must be 1 to 64", image.stop_signal));
+  }
+  if (logs.file_bytes_max < kLogFileBytesMin || logs.file_bytes_max > kLogFileBytesMax) {
+    return base::fail(Errc::InvalidArgument,
+                      fmt::format("a log file of {} bytes; must be {} to {}", logs.file_bytes_max,
+                                  kLogFileBytesMin, kLogFileBytesMax));
+  }
+  if (logs.files_max < 1 || logs.files_max > kLogFilesMax) {
+    return base::fail(Errc::InvalidArgument,
+                      fmt::format("{} log files; must be 1 to {}", logs.files_max, kLogFilesMax));
   }
   return {};
 }

@@ -51,7 +51,6 @@ struct KeeperOptions {
   std::string unpacker_path;  ///< The program hypermesh-unpack.
   std::string copier_path;    ///< The program hypermesh-copy.
   AccessPolicy access;
-  LogLimits logs;
   /// Sandboxes that are kept ready for pods to come.
   unsigned spare_sandboxes = 0;
   /// For one call of the OCI runtime; then it is killed.

@@ -265,7 +265,7 @@ Job<base::Result<pid_t>> Keeper::launch(Pod& pod, Container& container,
   container.io = std::make_unique<ContainerIo>(
       loop_, clock_,
       LogFile(fmt::format("{}/{}/{}.log", log_folder_of(id.pod_uid), id.name, request.spec.attempt),
-              options_.logs));
+              request.logs));
   ContainerEnds ends;
   std::optional<TerminalSocket> console;
   OciStdio stdio;

@@ -103,10 +103,10 @@ TEST_F(KeeperFaultTest, AContainerThatEndsAtOnceIsReportedOnceWithItsOutput) {
 }
 
 TEST_F(KeeperFaultTest, AFloodOfOutputFillsNothingAndStopsNobody) {
-  options_.logs = {200'000, 3};
-  open_keeper();
   ask_for<nexus::PodStatus>(CreatePod{pod_spec()});
-  ask_for<nexus::ContainerStatus>(container({"/bin/yes", "the same line over and over"}, "flood"));
+  auto flood = container({"/bin/yes", "the same line over and over"}, "flood");
+  flood.logs = {200'000, 3};
+  ask_for<nexus::ContainerStatus>(flood);
   const std::string folder = keeper_->log_folder() + "/pod-1/flood";
   until([&] { return fs::exists(folder + "/0.log.2"); });
   // Others go on meanwhile.

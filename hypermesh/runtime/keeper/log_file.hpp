@@ -7,13 +7,9 @@
 #include <string_view>
 
 #include "datapath/unique_fd.hpp"
+#include "runtime/core/log_limits.hpp"
 
 namespace hypermesh::keeper {
-
-struct LogLimits {
-  std::uint64_t file_bytes_max = 10u << 20;  ///< Then the file is put aside.
-  unsigned files_max = 5;                    ///< Of one attempt, the one being written included.
-};
 
 class LogFile {
  public:
