@@ -183,6 +183,16 @@ base::Result<> check_pod(const nexus::PodSpec& pod) {
                       fmt::format("fsGroup {} does not exist in the pod, whose ids are 0 to 65535",
                                   *pod.fs_group));
   }
+  // Their files lie on disk under the node's own ids, whatever users the pod has.
+  for (const auto& volume : pod.volumes) {
+    if (!pod.fs_group || *pod.fs_group < kContainerIds ||
+        !std::holds_alternative<nexus::NamedVolume>(volume.source))
+      continue;
+    return base::fail(Errc::InvalidArgument,
+                      fmt::format("fsGroup {} cannot own volume {}: files of named volumes have "
+                                  "groups 0 to 65535",
+                                  *pod.fs_group, volume.name));
+  }
   return {};
 }
 
