@@ -8,6 +8,8 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <optional>
+#include <utility>
 
 #include "datapath/node_isolation.hpp"
 #include "options.hpp"
@@ -35,18 +37,34 @@ std::string beside(const char* name) {
   return (std::filesystem::read_symlink("/proc/self/exe", error).parent_path() / name).string();
 }
 
+/// Takes back what add_node_addresses gave.
+class NodeAddressesGuard {
+ public:
+  explicit NodeAddressesGuard(std::filesystem::path home) : home_(std::move(home)) {}
+  NodeAddressesGuard(NodeAddressesGuard&& other) noexcept
+      : home_(std::exchange(other.home_, std::filesystem::path())) {}
+  NodeAddressesGuard& operator=(NodeAddressesGuard&&) = delete;
+  ~NodeAddressesGuard() {
+    if (!home_.empty()) (void)datapath::remove_machine_link(home_);
+  }
+
+ private:
+  std::filesystem::path home_;
+};
+
 struct Place {
   UniqueFd machine_netns;
   std::filesystem::path home;  ///< As this process sees it from now on.
+  std::optional<NodeAddressesGuard> addresses;
 };
 
 /// A keeper's mounts are its own and vanish with it, on a node with namespaces of its own and on
-/// any other.
+/// any other. Only a node of the first kind has its addresses from there.
 base::Result<Place> enter_place(const CommandLine& line, const datapath::NodeIdentity& identity) {
   if (line.isolate) {
     TRY(auto namespaces,
         datapath::enter_node_namespaces({.identity = identity, .home = line.node_home}));
-    return Place{std::move(namespaces.machine_network), datapath::kNodeHomeInside};
+    return Place{std::move(namespaces.machine_network), datapath::kNodeHomeInside, {}};
   }
   if (::unshare(CLONE_NEWNS) != 0) {
     return std::unexpected(base::with_hint(
@@ -56,7 +74,8 @@ base::Result<Place> enter_place(const CommandLine& line, const datapath::NodeIde
     return base::fail_errno(errno, "cannot separate the keeper's mounts from the machine's");
   }
   TRY_DO(hide_hybrid_cgroups());
-  return Place{UniqueFd(), line.node_home};
+  TRY_DO(datapath::add_node_addresses(identity, line.node_home));
+  return Place{UniqueFd(), line.node_home, NodeAddressesGuard(line.node_home)};
 }
 
 KeeperOptions keeper_options(const CommandLine& line, const Place& place) {

@@ -19,6 +19,8 @@ namespace {
 // index that is up carries them.
 constexpr std::uint32_t kSharedRouteMetric = 1000;
 
+constexpr std::uint32_t kLeadsNowhereMtu = 1500;
+
 constexpr MacAddress kMachineMac{0x02, 0x48, 0x4d, 0x00, 0x00, 0x01};
 constexpr MacAddress kUplinkMac{0x02, 0x48, 0x4d, 0x00, 0x00, 0x02};
 
@@ -183,6 +185,39 @@ base::Result<NodeNamespaces> enter_node_namespaces(const NodeIsolation& node) {
   TRY_DO(await_local(inside, node.identity.addresses().node6));
   TRY_DO(await_local(machine, node.identity.cluster.machine6()));
   return NodeNamespaces{std::move(machine_netns)};
+}
+
+base::Result<> add_node_addresses(const NodeIdentity& identity, const std::filesystem::path& home) {
+  TRY_DO(identity.validate());
+  TRY(NetlinkSocket machine, NetlinkSocket::open(NETLINK_ROUTE));
+  TRY_DO(remove_link_of(machine, home));
+  const std::string name = machine_link_name(home);
+  const NodeAddresses own = identity.addresses();
+  const auto added = [&]() -> base::Result<> {
+    // Both ends stay here: the one holds the addresses, the other only makes it operational.
+    const std::string peer = name + "-peer";
+    TRY(const UniqueFd here, own_network_namespace());
+    NetlinkBatch link;
+    add_veth(link, {name, kMachineMac}, {peer, kUplinkMac}, here.get(), kLeadsNowhereMtu);
+    TRY_DO(machine.send(link));
+    TRY_DO(write_sysctl(fmt::format("net/ipv6/conf/{}/disable_ipv6", name), "0"));
+    TRY(const std::uint32_t index, link_index(machine, name));
+    NetlinkBatch batch;
+    change_link(batch, index, {.no_automatic_addresses = true, .alias = link_alias(home)});
+    add_address(batch, index, IpPrefix::host(own.node6));
+    add_address(batch, index, IpPrefix::host(own.node4));
+    TRY(const std::uint32_t peer_index, link_index(machine, peer));
+    change_link(batch, peer_index, {.no_automatic_addresses = true});
+    change_link(batch, peer_index, {.up = true});
+    change_link(batch, index, {.up = true});
+    TRY_DO(machine.send(batch));
+    return await_local(machine, own.node6);
+  }();
+  if (added) return {};
+  (void)remove_link_of(machine, home);
+  return std::unexpected(base::wrap(
+      added.error(), fmt::format("cannot give the machine the node's addresses {} and {}",
+                                 own.node6.to_string(), own.node4.to_string())));
 }
 
 base::Result<> remove_machine_link(const std::filesystem::path& home) {

@@ -52,8 +52,15 @@ struct NodeNamespaces {
 /// Forbidden (not root), and those of the kernel, with what was tried.
 base::Result<NodeNamespaces> enter_node_namespaces(const NodeIsolation& node);
 
-/// Removes the machine's end of a node that is gone or must go; the node's end goes with it. The
-/// calling thread is in the machine's network namespace. Not an error when there is none. Errors:
+/// For a node in the network namespace that the calling thread is in: gives the machine the node's
+/// own addresses, which its pods' links need, on a link of their own called machine_link_name().
+/// Replaces what an earlier process left. Undo with remove_machine_link. Errors: AlreadyExists (the
+/// link's name is someone else's), Forbidden, and those of the kernel.
+base::Result<> add_node_addresses(const NodeIdentity& identity, const std::filesystem::path& home);
+
+/// Removes the machine's end of a node that is gone or must go; the node's end goes with it. Or the
+/// link of add_node_addresses. The calling thread is in the machine's network namespace. Not an
+/// error when there is none. Errors:
 /// AlreadyExists (the link of that name is not ours and stays).
 base::Result<> remove_machine_link(const std::filesystem::path& home);
 

@@ -224,6 +224,24 @@ TEST_F(NodeTest, ASocketOfTheMachineReachesItsLoopbackFromWithin) {
   EXPECT_EQ(testing::ask_tcp(machine_.get(), loopback, 5000), "registry to 127.0.0.1");
 }
 
+TEST_F(NodeTest, WithoutANetworkOfItsOwnANodeStillHasItsAddresses) {
+  PodNetwork pods = std::move(*PodNetwork::open(identity_.addresses()));
+  const auto pod = *make_network_namespace();
+  EXPECT_FALSE(pods.attach({"uid-1", pod.get(), pod_addresses(1)})) << "what the addresses are for";
+  for (int times = 0; times < 2; ++times) {
+    const auto added = add_node_addresses(identity_, home_);
+    ASSERT_TRUE(added) << added.error().describe();
+  }
+  const auto attached = pods.attach({"uid-1", pod.get(), pod_addresses(1)});
+  ASSERT_TRUE(attached) << attached.error().describe();
+  const testing::Responder on6(pod.get(), pod_addresses(1).v6, 80, "pod");
+  EXPECT_EQ(testing::ask_tcp(machine_.get(), pod_addresses(1).v6, 80),
+            "pod to " + identity_.addresses().node6.to_string());
+  ASSERT_TRUE(pods.detach("uid-1"));
+  ASSERT_TRUE(remove_machine_link(home_));
+  EXPECT_THAT(machine_links(), ::testing::Not(::testing::Contains(machine_link_name(home_))));
+}
+
 // An answer that came too late lies in the socket when the next request is made.
 TEST_F(NodeTest, ALateAnswerIsNotTakenForAnotherRequests) {
   const int number = ::dup(STDIN_FILENO);
