@@ -281,6 +281,39 @@ TEST(Status, HasKubernetesShape) {
             R"({"field":"spec.containers","message":"is required","reason":"FieldValueRequired"})");
 }
 
+TEST(Defaults, APortOfZeroIsOneThatWasNotGiven) {
+  for (const char* type : {"ClusterIP", "NodePort"}) {
+    Json service = yaml(R"(
+apiVersion: v1
+kind: Service
+metadata: {name: s}
+spec: {selector: {a: b}, ports: [{name: web, port: 80, nodePort: 0}, {name: api, port: 81, nodePort: 0}]}
+)");
+    service["spec"]["type"] = type;
+    const Admission admission = admit(service);
+    EXPECT_TRUE(admission.accepted()) << describe(admission.errors);
+    EXPECT_FALSE(at(admission.object, "/spec/ports/0").contains("nodePort"));
+  }
+  const Json deployment = admitted(R"(
+apiVersion: apps/v1
+kind: Deployment
+metadata: {name: d}
+spec:
+  selector: {matchLabels: {a: b}}
+  template:
+    metadata: {labels: {a: b}}
+    spec:
+      containers: [{name: c, image: i, ports: [{containerPort: 80, hostPort: 0}, {containerPort: 81, hostPort: 0}]}]
+)");
+  EXPECT_FALSE(at(deployment, "/spec/template/spec/containers/0/ports/0").contains("hostPort"));
+  Json pod = yaml(kPod);
+  pod["spec"]["containers"][0]["ports"] = {{{"containerPort", 80}, {"hostPort", 0}}};
+  pod["spec"]["hostNetwork"] = true;
+  EXPECT_EQ(at(admit(pod).object, "/spec/containers/0/ports/0/hostPort"), 80);
+  pod["spec"]["containers"][0]["ports"][0]["hostPort"] = -1;
+  EXPECT_FALSE(admit(pod).accepted());
+}
+
 // --- Updates ---
 
 TEST(Updates, KeepWhatTheServerAllotted) {

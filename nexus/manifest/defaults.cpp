@@ -118,10 +118,31 @@ void default_secret(Json& object) {
   object.erase("stringData");
 }
 
+/// A port of 0 is one that was not given, as where a program writes every field of its own type.
+void drop_zero_ports(Json* ports, std::string_view key) {
+  for_each_object(ports, [key](Json& port) {
+    const Json* number = member(port, key);
+    if (number && number->is_number_integer() && *number == 0) port.erase(std::string(key));
+  });
+}
+
+void drop_zero_host_ports(Json* pod_spec) {
+  if (!pod_spec) return;
+  for (std::string_view list : {"containers", "initContainers"}) {
+    for_each_object(member(*pod_spec, list), [](Json& container) {
+      drop_zero_ports(member(container, "ports"), "hostPort");
+    });
+  }
+}
+
 }  // namespace
 
 void apply_early_defaults(const KindInfo& kind, Json& object) {
   Json* spec = object_member(object, "spec");
+  if (spec && kind.kind == "Service") drop_zero_ports(member(*spec, "ports"), "nodePort");
+  if (spec && kind.kind == "Pod") drop_zero_host_ports(spec);
+  if (Json* pod_template = spec ? object_member(*spec, "template") : nullptr)
+    drop_zero_host_ports(object_member(*pod_template, "spec"));
   // An empty address asks for one, as if there was none.
   if (kind.kind == "Service" && spec && is_text(*spec, "clusterIP", "")) spec->erase("clusterIP");
   if (kind.kind != "Job" || !spec) return;

@@ -233,7 +233,7 @@ constexpr Field kContainerPortFields[] = {
     text("name", "Name that Services and probes may use.").form(Format::PortName),
     int32("containerPort", "Port that the container listens on.").required().between(1, 65535),
     text("protocol", "Transport.").one_of(kProtocols).or_else(R"("TCP")"),
-    int32("hostPort", "Port of the node's addresses that leads to the pod while it runs.")
+    int32("hostPort", "Port of the node's addresses that leads to the pod while it runs; 0: none.")
         .between(1, 65535),
     text("hostIP", "Address of the node.")
         .refused("remove it: a Service of type NodePort answers on all of them", R"("")"),

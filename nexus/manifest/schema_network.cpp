@@ -10,7 +10,7 @@ constexpr Field kServicePortFields[] = {
     text("protocol", "Transport.").one_of(kProtocols).or_else(R"("TCP")"),
     int32("port", "Port of the Service.").required().between(1, 65535),
     int_or_string("targetPort", "Port of the pods, by number or name; `port` when not given."),
-    int32("nodePort", "Port of the node, with type NodePort; chosen when not given.")
+    int32("nodePort", "Port of the node, with type NodePort; chosen when not given or 0.")
         .between(1, 65535),
     text("appProtocol", "Protocol inside.")
         .form(Format::LabelKey)
