@@ -1,6 +1,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <poll.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
@@ -10,9 +11,12 @@
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <csignal>
+#include <cstring>
 #include <deque>
 #include <fstream>
 
+#include "process/log_file.hpp"
+#include "process/log_scan.hpp"
 #include "process/proc_files.hpp"
 #include "process/process_workload_driver.hpp"
 #include "state/temporary_folder_testing.hpp"
@@ -415,6 +419,35 @@ TEST_F(ProcessDriver, AFolderHasOneDriver) {
   const auto second = run(make());
   ASSERT_FALSE(second);
   EXPECT_EQ(second.error().code, Errc::FailedPrecondition);
+}
+
+// A limit on the size of files stands for the full disk: both cut a write at some byte.
+TEST(ProcessLogFile, ARecordThatAFullDiskCutDoesNotTakeTheNextOneWithIt) {
+  const TemporaryFolder folder;
+  const std::filesystem::path attempt = std::filesystem::path(folder.path()) / "0";
+  std::filesystem::create_directories(attempt);
+  process::LogFile log(attempt);
+  const std::string time = "2026-11-21T12:25:07.000000000Z";
+  const auto record = [&](const char* text) { return time + " stdout F " + text + "\n"; };
+  log.append(record("first"));
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_FSIZE, &before), 0);
+  const auto old = std::signal(SIGXFSZ, SIG_IGN);
+  rlimit full = before;
+  full.rlim_cur = record("first").size() + time.size() + std::strlen(" stdout F s");
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &full), 0);
+  log.append(record("second"));
+  log.append(record("third"));
+  ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
+  std::signal(SIGXFSZ, old);
+  log.append(record("fourth"));
+  log.append(record("fifth"));
+  auto scan = process::LogScan::open({.folder = folder.path()});
+  ASSERT_TRUE(scan);
+  std::vector<std::string> texts;
+  for (const LogRecord& one : scan->next_batch()) texts.push_back(one.text);
+  // Of the second the disk took a part; the third is lost as a whole.
+  EXPECT_THAT(texts, ElementsAre("first", "s", "fourth", "fifth"));
 }
 
 }  // namespace

@@ -15,6 +15,7 @@ void LogFile::open() {
   file_ = UniqueFd(
       ::open((attempt_ / kLogFile).c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600));
   struct stat status{};
+  cut_ = false;
   bytes_ =
       file_ && ::fstat(file_.get(), &status) == 0 ? static_cast<std::size_t>(status.st_size) : 0;
 }
@@ -26,13 +27,24 @@ void LogFile::append(std::string_view records) {
     open();
   }
   if (!file_) open();  // A full disk may have room again.
-  while (!records.empty()) {
-    const ssize_t count = ::write(file_.get(), records.data(), records.size());
+  // Readers pass over a record that was cut; the next one must not become a part of it.
+  if (cut_) cut_ = write("\n") == 0;
+  if (cut_) return;
+  const std::size_t written = write(records);
+  cut_ = written > 0 && records[written - 1] != '\n';
+}
+
+/// How much of it the disk took.
+std::size_t LogFile::write(std::string_view bytes) {
+  std::size_t written = 0;
+  while (written < bytes.size()) {
+    const ssize_t count = ::write(file_.get(), bytes.data() + written, bytes.size() - written);
     if (count < 0 && errno == EINTR) continue;
-    if (count < 0) return;
-    bytes_ += static_cast<std::size_t>(count);
-    records.remove_prefix(static_cast<std::size_t>(count));
+    if (count <= 0) break;
+    written += static_cast<std::size_t>(count);
   }
+  bytes_ += written;
+  return written;
 }
 
 }  // namespace nexus::process

@@ -12,15 +12,17 @@ inline constexpr std::size_t kLogFileBytesMax = 10u << 20;
 class LogFile {
  public:
   explicit LogFile(Path attempt);
-  /// What the disk does not take is lost: a container is never held up by its log.
+  /// Whole records. What the disk does not take is lost: a container is never held up by its log.
   void append(std::string_view records);
 
  private:
   void open();
+  std::size_t write(std::string_view bytes);
 
   Path attempt_;
   UniqueFd file_;
   std::size_t bytes_ = 0;
+  bool cut_ = false;  ///< The file ends within a record.
 };
 
 }  // namespace nexus::process
