@@ -85,7 +85,7 @@ const std::vector<Case> kCases = {
     {"NoHost", "GET / HTTP/1.1\r\n\r\n", {400}},
     {"TwoHosts", "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", {400}},
     {"Version2", "GET / HTTP/2.0\r\nHost: a\r\n\r\n", {400}},
-    {"Garbage", std::string("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 a b\r\n\r\n", 20), {400}},
+    {"Garbage", std::string("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03 a b\r\n\r\n", 19), {400}},
     {"SpaceInFieldName", "GET / HTTP/1.1\r\nHost : a\r\n\r\n", {400}},
 };
 

@@ -50,7 +50,7 @@ TEST_F(Hostile, MalformedRequestsAreAnsweredAndClosed) {
        "chunked\r\n\r\n400000\r\n" +
            std::string(0x400000, 'x'),
        "HTTP/1.1 413"},
-      {"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", ""},
+      {std::string("\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", 11), ""},
       {"GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\nContent-Length: 6\r\n\r\n",
        "HTTP/1.1 400"},
       {"TRACE / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", "HTTP/1.1 404"},

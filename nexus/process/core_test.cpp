@@ -242,7 +242,7 @@ TEST(ProcText, TheNameOfAProcessMayHoldAnything) {
 }
 
 TEST(ProcText, MarksAndDescendants) {
-  const std::string environment{"A=1\0HYPERMESH_CONTAINER=u/main/1\0B=2\0", 38};
+  const std::string environment{"A=1\0HYPERMESH_CONTAINER=u/main/1\0B=2\0", 37};
   EXPECT_TRUE(has_mark(environment, mark_of({"u", "main"}, 1), false));
   EXPECT_FALSE(has_mark(environment, mark_of({"u", "main"}, 11), false));
   EXPECT_FALSE(has_mark(environment, mark_of({"u", "ma"}, 1), false));

@@ -50,6 +50,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       (void)resolve_user(request, text.substr(third, third), text.substr(2 * third));
       break;
     }
+    default:
+      break;
   }
   return 0;
 }

@@ -105,7 +105,7 @@ TEST_F(ImageStoreTest, ADamagedIndexIsAnErrorThatSaysWhatToDo) {
 
 TEST_F(ImageStoreTest, DamageOnDiskIsNoticedAndTheBlobGoes) {
   const auto digest = put("hello");
-  store_->verify_blob(digest);
+  EXPECT_TRUE(store_->verify_blob(digest));
   write_text(store_->blob_path(digest), "hallo");
   const auto damaged = store_->read_blob(digest, 100);
   ASSERT_FALSE(damaged);

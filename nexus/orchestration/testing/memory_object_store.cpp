@@ -61,7 +61,7 @@ base::Result<std::vector<ObjectPtr>> MemoryObjectStore::commit(std::vector<Objec
     }
     ++this->writes;
     auto object = std::make_shared<Object>();
-    object->json = plan.json ? std::move(*plan.json) : before->json;
+    object->json = plan.json ? *plan.json : before->json;
     object->json["metadata"]["resourceVersion"] = std::to_string(revision_);
     object->revision = revision_;
     ObjectEvent event{.type = ObjectEvent::Type::Modified, .object = object, .previous = before};
