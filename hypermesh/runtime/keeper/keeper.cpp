@@ -134,13 +134,22 @@ base::Result<> Keeper::recover() {
   for (const auto& uid : list_folder(options_.state_folder + "/pods")) {
     auto recovered = recover_pod(uid);
     if (recovered) continue;
+    if (recovered.error().code == Errc::Unsupported) {
+      const base::Error error = base::with_hint(
+          base::wrap(recovered.error(), fmt::format("pod {} is of a later keeper", uid)),
+          "install that hypermesh-keeper again; until then nothing of the pod is touched");
+      log_.error("a pod is left alone", {{"pod", uid}, {"error", error}});
+      pods_of_later_.emplace(uid, error);
+      continue;
+    }
     log_.warning("a pod's record is unreadable: the pod is removed",
                  {{"pod", uid}, {"error", recovered.error()}});
     (void)remove_tree(pod_folder(uid));
     (void)remove_tree(log_folder_of(uid));
   }
   for (const auto& uid : list_folder(log_folder())) {
-    if (!pods_.contains(uid)) (void)remove_tree(log_folder_of(uid));
+    if (!pods_.contains(uid) && !pods_of_later_.contains(uid))
+      (void)remove_tree(log_folder_of(uid));
   }
   if (auto kept = network_.keep_only({}); !kept) {
     log_.warning("links of a predecessor's pods are left", {{"error", kept.error()}});
@@ -153,11 +162,28 @@ base::Result<> Keeper::recover_pod(const std::string& uid) {
   TRY(const std::string bytes, read_file(pod_folder(uid) + "/record", kRecordBytesMax));
   TRY(PodRecord record, decode_pod_record(base::as_bytes(bytes)));
   if (record.spec.uid != uid) return base::fail(Errc::DataLoss, "the record is of another pod");
+  TRY_DO(require_known_records(uid));
   TRY_DO(sandboxes_.reserve(record.slot));
   auto pod = std::make_shared<Pod>(loop_);
   pod->record = std::move(record);
   recover_containers(*pod);
   pods_[uid] = std::move(pod);
+  return {};
+}
+
+/// Errors: Unsupported (a container's record is of a later version).
+base::Result<> Keeper::require_known_records(const std::string& uid) const {
+  const std::string top = pod_folder(uid) + "/containers";
+  for (const auto& name : list_folder(top)) {
+    for (const auto& attempt : list_folder(top + "/" + name)) {
+      const auto bytes =
+          read_file(fmt::format("{}/{}/{}/record", top, name, attempt), kRecordBytesMax);
+      if (!bytes) continue;
+      const auto record = decode_container_record(base::as_bytes(*bytes));
+      if (!record && record.error().code == Errc::Unsupported)
+        return std::unexpected(record.error());
+    }
+  }
   return {};
 }
 

@@ -106,6 +106,7 @@ class Keeper {
   base::Result<> prepare_folders();
   base::Result<> recover();
   base::Result<> recover_pod(const std::string& uid);
+  base::Result<> require_known_records(const std::string& uid) const;
   void recover_containers(Pod& pod);
 
   // Requests.
@@ -192,6 +193,9 @@ class Keeper {
   Signal layers_changed_;
   Sandboxes sandboxes_;
   std::map<std::string, std::shared_ptr<Pod>> pods_;
+  /// Pods with records of a later version, which a keeper of that version goes on with: nothing of
+  /// them is touched.
+  std::map<std::string, base::Error> pods_of_later_;
   std::map<std::uint64_t, Session> sessions_;
   std::uint64_t next_session_ = 1;
   std::uint64_t next_console_ = 1;

@@ -233,6 +233,41 @@ TEST_F(KeeperFaultTest, DamagedRecordsCostTheirPodAloneAndAreCleanedUp) {
     EXPECT_FALSE(fs::exists(options_.state_folder + gone)) << gone;
 }
 
+TEST_F(KeeperFaultTest, RecordsOfALaterVersionAreLeftAlone) {
+  for (const char* uid : {"pod-1", "pod-2"}) {
+    auto spec = pod_spec(uid);
+    spec.volumes = {{"scratch", nexus::EmptyDirVolume{}}};
+    ask_for<nexus::PodStatus>(CreatePod{spec});
+    auto start =
+        container({"/bin/sh", "-c", "echo said; echo kept >/scratch/file"}, "main", 0, uid);
+    start.spec.mounts = {{"scratch", "/scratch", "", false}};
+    ask_for<nexus::ContainerStatus>(start);
+    wait_for_exit("main", uid);
+  }
+  shut_down();
+  keeper_.reset();
+  const std::string pods = options_.state_folder + "/pods";
+  // As by a keeper that writes its version after the magic number.
+  const auto make_later = [](const std::string& path) {
+    std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+    file.seekp(4);
+    file.write("\0\x63", 2);
+    ASSERT_TRUE(file.good()) << path;
+  };
+  make_later(pods + "/pod-1/record");
+  make_later(pods + "/pod-2/containers/main/0/record");
+  open_keeper();
+  EXPECT_TRUE(ask_for<std::vector<nexus::PodStatus>>(ListPods{}).empty());
+  for (const char* uid : {"pod-1", "pod-2"}) {
+    EXPECT_EQ(error_of(CreatePod{pod_spec(uid)}).code, base::Errc::Unsupported);
+    EXPECT_EQ(error_of(RemovePod{uid}).code, base::Errc::Unsupported);
+    EXPECT_TRUE(fs::exists(pods + "/" + uid + "/record"));
+    EXPECT_TRUE(fs::exists(pods + "/" + uid + "/volumes/scratch/file"));
+    EXPECT_TRUE(fs::exists(pods + "/" + uid + "/containers/main/0/record"));
+    EXPECT_EQ(log_of("main", 0, uid), "said\n");
+  }
+}
+
 TEST_F(KeeperFaultTest, ShuttingDownAsksContainersFirst) {
   ask_for<nexus::PodStatus>(CreatePod{pod_spec()});
   ask_for<nexus::ContainerStatus>(

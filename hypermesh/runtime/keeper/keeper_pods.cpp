@@ -56,6 +56,8 @@ VolumePlace Keeper::volume_place(const Pod& pod) const {
 Job<base::Result<nexus::PodStatus>> Keeper::create_pod(CreatePod request) {
   CO_TRY_DO(check_access(options_.access, request.spec));
   const std::string uid = request.spec.uid;
+  if (const auto later = pods_of_later_.find(uid); later != pods_of_later_.end())
+    co_return std::unexpected(later->second);
   // The same pod may be on its way in or out.
   for (;;) {
     const auto found = pods_.find(uid);
@@ -164,6 +166,8 @@ base::Result<> Keeper::drop_sandbox(Pod& pod) {
 }
 
 Job<base::Result<>> Keeper::remove_pod(std::string uid) {
+  if (const auto later = pods_of_later_.find(uid); later != pods_of_later_.end())
+    co_return std::unexpected(later->second);
   for (;;) {
     const auto found = pods_.find(uid);
     if (found == pods_.end()) {
