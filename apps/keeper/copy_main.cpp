@@ -9,7 +9,7 @@
 #include "runtime/keeper/copier.hpp"
 
 int main(int argc, char** argv) {
-  if (argc != 6) {
+  if (argc != 7) {
     std::fputs("hypermesh-copy is started by hypermesh-keeper\n", stderr);
     return 2;
   }
@@ -17,11 +17,14 @@ int main(int argc, char** argv) {
   hypermesh::keeper::CopyTask task;
   task.out = std::string(argv[1]) == "out";
   task.machine_users = std::string(argv[2]) == "machine-users";
-  const auto number = [](const std::string& text, std::uint32_t& into) {
+  const auto number = [](const std::string& text, auto& into) {
     return std::from_chars(text.data(), text.data() + text.size(), into).ec == std::errc{};
   };
-  if (!number(argv[3], task.uid) || !number(argv[4], task.gid)) return 2;
-  task.path = argv[5];
+  if (!number(argv[3], task.uid) || !number(argv[4], task.gid) ||
+      !number(argv[5], task.capabilities)) {
+    return 2;
+  }
+  task.path = argv[6];
   auto result = hypermesh::keeper::enter_container(task, 3);
   if (result) result = hypermesh::keeper::copy_files(task, task.out ? 1 : 0);
   if (result) return 0;

@@ -4,8 +4,10 @@
 #include <archive_entry.h>
 #include <fmt/format.h>
 #include <grp.h>
+#include <linux/capability.h>
 #include <sched.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include <array>
@@ -152,6 +154,22 @@ base::Result<> copy_in(const CopyTask& task, int data_fd) {
   return {};
 }
 
+/// Of those that this process has.
+base::Result<> keep_capabilities(std::uint64_t kept) {
+  __user_cap_header_struct header{_LINUX_CAPABILITY_VERSION_3, 0};
+  std::array<__user_cap_data_struct, _LINUX_CAPABILITY_U32S_3> sets{};
+  if (::syscall(SYS_capget, &header, sets.data()) != 0)
+    return base::fail_errno(errno, "cannot read capabilities");
+  for (std::size_t i = 0; i < sets.size(); ++i) {
+    sets[i].permitted &= static_cast<std::uint32_t>(kept >> 32 * i);
+    sets[i].effective = sets[i].permitted;
+    sets[i].inheritable = 0;
+  }
+  if (::syscall(SYS_capset, &header, sets.data()) != 0)
+    return base::fail_errno(errno, "cannot give up capabilities");
+  return {};
+}
+
 }  // namespace
 
 base::Result<> enter_container(const CopyTask& task, int process_fd) {
@@ -162,6 +180,8 @@ base::Result<> enter_container(const CopyTask& task, int process_fd) {
       ::setresuid(task.uid, task.uid, task.uid) != 0) {
     return base::fail_errno(errno, "cannot become the container's user");
   }
+  // Whoever is not root has none by now.
+  if (task.uid == 0) TRY_DO(keep_capabilities(task.capabilities));
   ::prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
   ::prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   return {};

@@ -253,6 +253,21 @@ TEST_F(KeeperExecTest, FilesComeOutAsATarStreamAndGoIn) {
   EXPECT_EQ(exec({"/bin/cat", "/other/data/link"}).second, "content\n");
 }
 
+TEST_F(KeeperExecTest, CopiesMayWhatTheContainersRootMay) {
+  for (const bool dropped : {false, true}) {
+    const std::string name = dropped ? "dropped" : "default";
+    auto start = container(
+        {"/bin/sh", "-c", "echo x >/tmp/mine; chmod 0 /tmp/mine; echo up; sleep 1000"}, name);
+    if (dropped) start.spec.security.capabilities_drop = {"ALL"};
+    ask_for<nexus::ContainerStatus>(start);
+    until([&] { return log_of(name) == "up\n"; });
+    Answer out = ask(CopyOut{{"pod-1", name}, "/tmp/mine"});
+    read_to_end(out.fds.at(0).get());
+    const int code = wait_for_session(std::get<SessionOpened>(out.reply).session);
+    EXPECT_EQ(code != 0, dropped) << "reading it takes CAP_DAC_OVERRIDE";
+  }
+}
+
 TEST_F(KeeperExecTest, CopiesHappenInsideTheContainerAndAsItsUser) {
   auto start = script("ln -s /etc/shadow /tmp/secret; echo up; sleep 1000");
   start.image.user = "web";

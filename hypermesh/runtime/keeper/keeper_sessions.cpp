@@ -248,6 +248,7 @@ Job<base::Result<Answer>> Keeper::copy(ConnectionId connection, nexus::Container
                   pod->record.spec.host_users ? "machine-users" : "own-users",
                   std::to_string(process.uid),
                   std::to_string(process.gid),
+                  std::to_string(process.capabilities),
                   path};
   (out ? program.stdout_fd : program.stdin_fd) = out ? data.write.get() : data.read.get();
   program.stderr_fd = messages.write.get();
