@@ -21,9 +21,15 @@ class KeeperServiceNetwork final : public nexus::ServiceNetwork {
 
   /// For a keeper that was started anew and knows no table: sends the last one again.
   base::Task<base::Result<>> send_again();
+  /// The same until it succeeded, `pause` after the first failure and longer after each further
+  /// one. A call while another one is at it makes that one start over. `failed` is told of each.
+  base::Task<> tell_new_keeper(base::Duration pause,
+                               std::function<void(const base::Error&)> failed);
 
  private:
   Send send_;
+  bool telling_ = false;
+  unsigned new_keepers_ = 0;
   base::Bytes last_;  // empty: nothing was applied yet
 };
 

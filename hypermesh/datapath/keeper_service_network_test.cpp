@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 
 #include "datapath/service_table.hpp"
@@ -37,6 +38,30 @@ TEST(KeeperServiceNetwork, SendsTheTableAndAgainToANewKeeper) {
   ASSERT_EQ(sent.size(), 2u);
   EXPECT_EQ(sent[0], sent[1]);
   EXPECT_EQ(decode_service_table(sent[0])->entries()[0].name, "default/web:http");
+}
+
+TEST(KeeperServiceNetwork, ANewKeeperIsToldUntilItKnows) {
+  int failures_left = 0, sent = 0, complaints = 0;
+  KeeperServiceNetwork network([&](base::Bytes) -> base::Task<base::Result<>> {
+    ++sent;
+    if (failures_left-- > 0) co_return base::fail(base::Errc::Unavailable, "no keeper");
+    co_return base::Result<>{};
+  });
+  EXPECT_TRUE(run(network.apply({{.service = "default/web:http",
+                                  .address = "10.77.240.5",
+                                  .port = 80,
+                                  .backends = {{"10.77.1.2", 8080}}}})));
+  for (const int failures : {3, 0}) {
+    failures_left = failures;
+    sent = complaints = 0;
+    base::asio::io_context context;
+    const auto complain = [&](const base::Error&) { ++complaints; };
+    base::asio::co_spawn(context, network.tell_new_keeper(std::chrono::microseconds(1), complain),
+                         base::asio::detached);
+    context.run();
+    EXPECT_EQ(sent, failures + 1);
+    EXPECT_EQ(complaints, failures);
+  }
 }
 
 TEST(KeeperServiceNetwork, ATableThatCannotBeServedIsNotSent) {

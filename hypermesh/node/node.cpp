@@ -9,6 +9,7 @@ namespace hypermesh {
 namespace {
 
 constexpr auto kKeeperWait = std::chrono::seconds(30);
+constexpr auto kTellRetry = std::chrono::seconds(1);
 constexpr auto kAdoptRetry = std::chrono::seconds(1);
 
 }  // namespace
@@ -43,8 +44,9 @@ base::Task<> Node::adopt() {
 }
 
 base::Task<> Node::tell_new_keeper() {
-  if (auto told = co_await services_.send_again(); !told)
-    log_.warning("the new keeper has no service table", {{"error", told.error()}});
+  return services_.tell_new_keeper(kTellRetry, [this](const base::Error& error) {
+    log_.warning("the new keeper has no service table yet", {{"error", error}});
+  });
 }
 
 base::Task<> Node::stop() {
