@@ -367,6 +367,7 @@ TEST_F(Commands, CpCarriesFilesBothWays) {
     }
     if (stored.empty() || request.query.at("path") == "/srv/there.txt")
       return refuse(404, "NotFound", "no such file");
+    if (request.query.contains("kindOnly")) return FakeAnswer{.body = {{"folder", true}}};
     return FakeAnswer{.text = stored, .content_type = "application/x-tar"};
   });
   home_.file("src/site/index.html", "hello");
@@ -374,6 +375,8 @@ TEST_F(Commands, CpCarriesFilesBothWays) {
   const Ran up = run({"cp", home_.path() + "/src/site", "web:/srv/there.txt"});
   EXPECT_EQ(up.exit, 0) << up.err;
   EXPECT_THAT(stored, HasSubstr("there.txt/index.html"));
+  EXPECT_EQ(run({"cp", home_.path() + "/src/site", "web:/srv"}).exit, 0);
+  EXPECT_THAT(stored, HasSubstr("site/index.html")) << "into the folder that is there";
   home_.file("back/keep", "");
   const Ran down = run({"cp", "web-1-a:/srv/site", home_.path() + "/back/copy"});
   EXPECT_EQ(down.exit, 0) << down.err;

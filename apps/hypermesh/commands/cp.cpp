@@ -34,18 +34,17 @@ std::string files_path(const std::string& name_space, const std::string& pod,
   return own_path({"pods", name_space, pod, "files"}, {{"path", path}, {"container", container}});
 }
 
-// Looks at the beginning of what the node would send.
-Result<bool> remote_is_folder(Api& api, const std::string& files) {
-  std::string head;
-  constexpr std::size_t kHeadBytes = 4096;
-  const auto done = api.download(files, [&](std::string_view bytes) -> Result<> {
-    head += bytes;
-    if (head.size() < kHeadBytes) return {};
-    return base::fail(Errc::Cancelled, "enough");
-  });
-  if (!done && done.error().code == Errc::NotFound) return false;
-  if (!done && head.empty()) return std::unexpected(done.error());
-  return begins_with_folder(head);
+Result<bool> remote_is_folder(Api& api, const std::string& name_space, const std::string& pod,
+                              const std::string& path, const std::string& container) {
+  const auto answer =
+      api.get(own_path({"pods", name_space, pod, "files"},
+                       {{"path", path}, {"container", container}, {"kindOnly", "true"}}));
+  if (!answer && answer.error().code == Errc::NotFound) return false;
+  if (!answer) return std::unexpected(answer.error());
+  const auto folder = answer->find("folder");
+  if (folder == answer->end() || !folder->is_boolean())
+    return base::fail(Errc::DataLoss, fmt::format("the node does not tell what {} is", path));
+  return folder->get<bool>();
 }
 
 Result<int> fetch(Session& session, Api& api, const std::string& name_space, const Remote& from,
@@ -105,7 +104,7 @@ Result<int> bring(Session& session, Api& api, const std::string& name_space,
   std::filesystem::path folder = path;
   bool into = to.path.empty() || to.path.ends_with('/');
   if (!into) {
-    TRY(into, remote_is_folder(api, files_path(name_space, pod, to.path, container)));
+    TRY(into, remote_is_folder(api, name_space, pod, to.path, container));
   }
   if (!into) {
     base_name = path.filename();

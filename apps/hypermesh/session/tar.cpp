@@ -114,17 +114,6 @@ class Renaming {
 
 }  // namespace
 
-Result<bool> begins_with_folder(std::string_view head) {
-  const Reader reader(archive_read_new());
-  archive_read_support_format_tar(reader.get());
-  archive_entry* entry = nullptr;
-  if (archive_read_open_memory(reader.get(), head.data(), head.size()) != ARCHIVE_OK ||
-      archive_read_next_header(reader.get(), &entry) != ARCHIVE_OK) {
-    return base::fail(Errc::DataLoss, "the node did not send an archive");
-  }
-  return archive_entry_filetype(entry) == AE_IFDIR;
-}
-
 TarUnpacker::TarUnpacker(std::string folder, std::string name)
     : folder_(std::move(folder)), name_(std::move(name)) {
   if (!open_ends(read_end_, write_end_)) {

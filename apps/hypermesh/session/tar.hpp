@@ -9,9 +9,6 @@
 
 namespace cli {
 
-/// Whether the archive that begins with `head` begins with a folder. Errors: DataLoss.
-base::Result<bool> begins_with_folder(std::string_view head);
-
 struct Unpacked {
   std::size_t entries = 0;
   std::size_t left_out = 0;  ///< Links that lead out, devices, pipes, sockets.
