@@ -386,6 +386,55 @@ TEST_F(Commands, CpCarriesFilesBothWays) {
   EXPECT_EQ(run({"cp", "web:/x", "web:/y"}).exit, 2);
 }
 
+TEST_F(Commands, FollowingALogGoesOnWhenTheDaemonStartsAnew) {
+  deploy();
+  node_.put({{"apiVersion", "v1"},
+             {"kind", "Pod"},
+             {"metadata", {{"name", "web-1-a"}}},
+             {"spec", {{"containers", {{{"name", "web"}}}}}}});
+  std::vector<std::string> asked;
+  node_.on_request([&](const FakeRequest& request) -> std::optional<FakeAnswer> {
+    if (!request.path.ends_with("/log")) return std::nullopt;
+    const auto line = [](const char* time, const char* text) {
+      return Json{{"time", time}, {"stream", "stdout"}, {"partial", false}, {"text", text}}.dump() +
+             "\n";
+    };
+    const auto since = request.query.find("sinceTime");
+    asked.push_back(since == request.query.end() ? "" : since->second);
+    if (asked.size() == 2) return refuse(503, "Unavailable", "starting");
+    FakeAnswer answer;
+    answer.content_type = "application/x-ndjson";
+    answer.cut = asked.size() == 1;
+    answer.text = line("2026-11-21T12:00:02Z", "second") + line("2026-11-21T12:00:02Z", "second");
+    if (answer.cut) {
+      answer.text = line("2026-11-21T12:00:01Z", "first") + answer.text;
+    } else {
+      answer.text += line("2026-11-21T12:00:02Z", "third") + line("2026-11-21T12:00:03Z", "last");
+    }
+    return answer;
+  });
+  const Ran ran = run({"logs", "web-1-a", "-f", "--tail", "3"});
+  EXPECT_EQ(ran.exit, 0) << ran.err;
+  EXPECT_EQ(ran.out, "first\nsecond\nsecond\nthird\nlast\n");
+  EXPECT_EQ(asked, (std::vector<std::string>{"", "2026-11-21T12:00:02Z", "2026-11-21T12:00:02Z"}));
+}
+
+TEST_F(Commands, PsGoesOnWatchingWhenTheDaemonStartsAnew) {
+  int asked = 0;
+  node_.on_request([&](const FakeRequest& request) -> std::optional<FakeAnswer> {
+    if (!request.path.ends_with("/ps")) return std::nullopt;
+    if (++asked == 2) return refuse(503, "Unavailable", "starting");
+    if (asked == 4) return refuse(403, "Forbidden", "enough");
+    const Json item = {
+        {"namespace", "default"}, {"name", "web-" + std::to_string(asked)}, {"state", "Running"}};
+    return FakeAnswer{.body = {{"kind", "ReplicaList"}, {"items", {item}}}};
+  });
+  const Ran ran = run({"ps", "-w"});
+  EXPECT_EQ(asked, 4);
+  EXPECT_THAT(ran.out, HasSubstr("web-3"));
+  EXPECT_THAT(ran.err, HasSubstr("enough"));
+}
+
 TEST_F(Commands, ImagesArePulledWithTheirNameAtTheEnd) {
   node_.on_request([](const FakeRequest& request) -> std::optional<FakeAnswer> {
     if (!request.path.ends_with("/images/pull")) return std::nullopt;

@@ -8,6 +8,7 @@
 #include "commands/audit_proof.hpp"
 #include "commands/host_check.hpp"
 #include "commands/log_lines.hpp"
+#include "commands/log_place.hpp"
 #include "commands/plan_details.hpp"
 #include "commands/rollout_state.hpp"
 #include "session/target.hpp"
@@ -196,6 +197,37 @@ TEST(LogLines, PiecesBecomeLines) {
   style.json = true;
   EXPECT_EQ(Json::parse(alone.add(record("x"))).at("pod"), "web-1");
   EXPECT_FALSE(LinePattern::compile("a(b"));
+}
+
+TEST(LogPlace, GoesOnWithoutALineLostOrDoubled) {
+  const auto record = [](int second, const char* text) {
+    return Json{{"time", "2026-11-21T12:00:0" + std::to_string(second) + "Z"},
+                {"stream", "stdout"},
+                {"text", text}};
+  };
+  LogPlace place;
+  EXPECT_EQ(place.resume(), std::nullopt) << "from where the first request began";
+  for (const char* text : {"a", "b", "b"}) EXPECT_TRUE(place.take(record(1, text)));
+  EXPECT_EQ(place.resume(), "2026-11-21T12:00:01Z");
+  EXPECT_FALSE(place.take(record(1, "a")));
+  // It breaks again before all of them came.
+  EXPECT_EQ(place.resume(), "2026-11-21T12:00:01Z");
+  for (const char* text : {"a", "b", "b"}) EXPECT_FALSE(place.take(record(1, text)));
+  EXPECT_TRUE(place.take(record(1, "b"))) << "a new one of the same time";
+  EXPECT_TRUE(place.take(record(2, "c")));
+  EXPECT_EQ(place.resume(), "2026-11-21T12:00:02Z");
+  EXPECT_TRUE(place.take(record(3, "d"))) << "the file with what was shown is gone";
+}
+
+TEST(LogPlace, ShowsNothingBeforeTheFirstLineOfATail) {
+  const auto record = [](const char* text) {
+    return Json{{"time", "2026-11-21T12:00:01Z"}, {"stream", "stdout"}, {"text", text}};
+  };
+  LogPlace place;
+  for (const char* text : {"c", "d"}) EXPECT_TRUE(place.take(record(text)));
+  EXPECT_TRUE(place.resume());
+  for (const char* text : {"a", "c", "b", "c", "d"}) EXPECT_FALSE(place.take(record(text))) << text;
+  EXPECT_TRUE(place.take(record("e")));
 }
 
 TEST(LogLines, AnEndlessLineIsCut) {

@@ -8,6 +8,7 @@
 
 #include "commands/all.hpp"
 #include "commands/log_lines.hpp"
+#include "commands/log_place.hpp"
 #include "commands/objects.hpp"
 #include "output/units.hpp"
 #include "session/loop.hpp"
@@ -125,6 +126,7 @@ Task<Result<int>> print_merged(api_client::Client& client, Question question,
 // Everything that --follow keeps going.
 struct Following {
   api_client::Client& client;
+  const base::Clock& clock;
   const Question& question;
   Printer& printer;
   base::TaskScope& scope;
@@ -134,37 +136,60 @@ struct Following {
   std::optional<base::Error> error{};
 };
 
+void forget_beginning(Query& query) {
+  std::erase_if(query, [](const auto& entry) {
+    return entry.first == "tailLines" || entry.first == "sinceSeconds" ||
+           entry.first == "sinceTime";
+  });
+}
+
+// Prints what comes over one connection. Errors: what the connection ended with.
+Task<Result<>> print_records(Following& all, std::string path, LogLines& lines, LogPlace& place,
+                             base::MonotonicTime& answered) {
+  api_client::Request request;
+  request.path = std::move(path);
+  CO_TRY(const auto stream, co_await all.client.stream(std::move(request)));
+  answered = all.clock.now();
+  while (!all.printer.broken()) {
+    auto record = co_await next_record(*stream);
+    answered = all.clock.now();
+    if (!record) co_return std::unexpected(std::move(record).error());
+    if (record->is_null()) break;
+    if (!place.take(*record)) continue;
+    all.printer.print(lines.add(*record));
+    all.printer.flush();
+  }
+  co_return Result<>();
+}
+
 Task<> follow_source(Following& all, Source source, bool appeared_later) {
   Question question = all.question;
   // A replica that appears later is shown from its first line.
-  if (appeared_later)
-    std::erase_if(question.query, [](const auto& entry) {
-      return entry.first == "tailLines" || entry.first == "sinceSeconds";
-    });
+  if (appeared_later) forget_beginning(question.query);
   LogLines& lines = all.printer.lines_of(source);
-  api_client::Request request;
-  request.path = log_path(question, source);
-  auto stream = co_await all.client.stream(std::move(request));
-  if (!stream) {
-    // A replica that is not started yet or is gone already is no reason to stop the others.
-    if (stream.error().code != base::Errc::NotFound &&
-        stream.error().code != base::Errc::FailedPrecondition)
-      all.error = std::move(stream).error();
-    if (appeared_later) all.known.erase(source);
-  } else {
-    for (;;) {
-      auto record = co_await next_record(**stream);
-      if (!record || record->is_null()) {
-        if (!record) all.error = std::move(record).error();
-        break;
+  LogPlace place;
+  base::MonotonicTime answered = all.clock.now();
+  for (;;) {
+    auto end = co_await print_records(all, log_path(question, source), lines, place, answered);
+    if (end) break;
+    // A daemon that starts anew is soon there again; what was shown is not shown twice.
+    if (end.error().code == base::Errc::Unavailable && all.clock.now() - answered <= kAwayMax) {
+      if (const auto time = place.resume()) {
+        forget_beginning(question.query);
+        question.query.emplace_back("sinceTime", *time);
       }
-      all.printer.print(lines.add(*record));
-      all.printer.flush();
-      if (all.printer.broken()) break;
+      co_await base::sleep_for(kReconnectPause);
+      continue;
     }
-    all.printer.print(lines.finish());
-    all.printer.flush();
+    // A replica that is not started yet or is gone already is no reason to stop the others.
+    if (end.error().code != base::Errc::NotFound &&
+        end.error().code != base::Errc::FailedPrecondition)
+      all.error = std::move(end).error();
+    if (appeared_later) all.known.erase(source);
+    break;
   }
+  all.printer.print(lines.finish());
+  all.printer.flush();
   --all.running;
   all.changed.notify();
 }
@@ -200,11 +225,12 @@ Task<> find_replicas(Following& all, std::string pods_path) {
   }
 }
 
-Task<Result<int>> follow(api_client::Client& client, base::Executor executor, Question question,
-                         std::vector<Source> sources, Printer& printer) {
+Task<Result<int>> follow(api_client::Client& client, const base::Clock& clock,
+                         base::Executor executor, Question question, std::vector<Source> sources,
+                         Printer& printer) {
   base::TaskScope scope(executor);
   base::Event changed(executor);
-  Following all{client, question, printer, scope, changed};
+  Following all{client, clock, question, printer, scope, changed};
   start(all, sources, false);
   if (!question.workload.empty())
     scope.spawn(find_replicas(all, kind_path(kind_named("Pod"), question.name_space, "")));
@@ -277,9 +303,9 @@ Result<int> run(Session& session, const Arguments& arguments) {
   Printer printer(session.console(), std::move(style), prefixed, several_containers);
   const bool follow_on = question.follow;
   auto& loop = session.loop();
-  auto exit = follow_on
-                  ? loop.run(follow(api->client(), loop.executor(), question, sources, printer))
-                  : loop.run(print_merged(api->client(), question, sources, printer));
+  auto exit = follow_on ? loop.run(follow(api->client(), session.clock(), loop.executor(), question,
+                                          sources, printer))
+                        : loop.run(print_merged(api->client(), question, sources, printer));
   session.console().flush();
   if (!exit && exit.error().code == base::Errc::Cancelled && follow_on)
     return 130;  // Ctrl-C is how following ends

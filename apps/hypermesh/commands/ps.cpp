@@ -4,6 +4,7 @@
 
 #include "commands/all.hpp"
 #include "commands/objects.hpp"
+#include "session/loop.hpp"
 
 namespace cli {
 namespace {
@@ -95,9 +96,24 @@ Result<int> watch_items(Session& session, Api& api, const Selection& selection) 
   const KindInfo& pod = kind_named("Pod");
   const Query labels = {{"labelSelector", selection.selector}};
   std::map<std::string, std::string> shown;
+  auto answered = session.clock().now();
   while (!session.console().out_broken()) {
-    TRY(const std::string version, list_version(api, pod, selection.name_space));
-    TRY(const Json::array_t items, read_items(api, selection));
+    std::string version;
+    Json::array_t items;
+    const auto read = [&]() -> Result<> {
+      TRY(version, list_version(api, pod, selection.name_space));
+      TRY(items, read_items(api, selection));
+      return {};
+    };
+    if (auto done = read(); !done) {
+      // A daemon that starts anew is soon there again.
+      if (done.error().code != base::Errc::Unavailable ||
+          session.clock().now() - answered > kAwayMax)
+        return std::unexpected(std::move(done).error());
+      TRY_DO(session.loop().pause(kReconnectPause));
+      continue;
+    }
+    answered = session.clock().now();
     Json::array_t changed;
     std::map<std::string, std::string> now;
     for (const Json& item : items) {

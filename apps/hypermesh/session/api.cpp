@@ -253,13 +253,9 @@ Result<bool> Api::wait_change(std::string path, const std::string& resource_vers
       return false;
     case base::Errc::FailedPrecondition:
       return true;
-    case base::Errc::Unavailable: {
-      const auto pause = []() -> Task<Result<bool>> {
-        co_await base::sleep_for(200ms);
-        co_return true;
-      };
-      return loop_.run(pause());
-    }
+    case base::Errc::Unavailable:
+      TRY_DO(loop_.pause(kReconnectPause));
+      return true;
     default:
       return std::unexpected(refusal(std::move(end).error()));
   }
@@ -292,11 +288,7 @@ Result<> Api::watch(std::string path, std::string resource_version,
                std::chrono::steady_clock::now() - last_good > kAwayMax) {
       return std::unexpected(refusal(std::move(end).error()));
     }
-    const auto pause = []() -> Task<Result<bool>> {
-      co_await base::sleep_for(200ms);
-      co_return true;
-    };
-    TRY_DO(loop_.run(pause()));
+    TRY_DO(loop_.pause(kReconnectPause));
   }
 }
 

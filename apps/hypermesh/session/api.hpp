@@ -46,6 +46,8 @@ struct WatchEvent {
 
 /// A daemon that restarts is waited for, this long.
 inline constexpr base::Duration kAwayMax = std::chrono::seconds(10);
+/// Between two tries to reach it again.
+inline constexpr base::Duration kReconnectPause = std::chrono::milliseconds(200);
 
 class Api {
  public:

@@ -56,6 +56,14 @@ Loop::Stop Loop::drive(const bool& done, const std::function<void()>& cancel,
   return stop;
 }
 
+base::Result<> Loop::pause(base::Duration length) {
+  const auto wait = [](base::Duration time) -> base::Task<base::Result<>> {
+    co_await base::sleep_for(time);
+    co_return base::Result<>();
+  };
+  return run(wait(length));
+}
+
 base::Error Loop::timed_out(std::string_view what, base::Duration limit) {
   return base::make_error(
       base::Errc::TimedOut,

@@ -46,6 +46,9 @@ class Loop {
     return *std::move(result);
   }
 
+  /// Errors: Cancelled (Ctrl-C).
+  base::Result<> pause(base::Duration length);
+
  private:
   enum class Stop { Done, Interrupted, TimedOut };
   Stop drive(const bool& done, const std::function<void()>& cancel,

@@ -166,7 +166,7 @@ struct FakeNode::Shared {
 
   FakeAnswer own_resource(const FakeRequest& request, const std::vector<std::string>& words) {
     FakeAnswer out;
-    const std::string what = words[4];
+    const std::string& what = words[4];
     if (what == "ps") {
       Json::array_t items;
       for (const Json& item : pods_of_deployments()) {
@@ -181,7 +181,7 @@ struct FakeNode::Shared {
         return refuse(404, "NotFound",
                       "deployment/" + words[6] + " does not exist in namespace " + words[5]);
       Json& object = found->second;
-      const std::string verb = words[7];
+      const std::string& verb = words[7];
       if (verb == "history") {
         out.body = {{"kind", "RevisionList"},
                     {"apiVersion", "hypermesh.io/v1"},
@@ -432,6 +432,11 @@ struct FakeNode::Shared {
         co_await base::sleep_for(std::chrono::milliseconds(30));
         if (!co_await connection.end_stream()) co_return;
         continue;
+      }
+      if (answer.cut) {
+        if (!co_await connection.begin_stream(200, headers)) co_return;
+        (void)co_await connection.write_stream(answer.text);
+        co_return;
       }
       std::string body = answer.body.is_null() ? answer.text : answer.body.dump();
       if (!co_await connection.respond(answer.status, headers, std::move(body))) co_return;

@@ -40,6 +40,7 @@ struct FakeAnswer {
     bool echo_input = false;
   };
   std::optional<Exec> exec{};
+  bool cut = false;  ///< The connection ends behind `text`, not the answer.
 };
 
 /// A Status as the API gives it.
