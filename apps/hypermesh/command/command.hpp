@@ -29,6 +29,7 @@ enum class Completes : std::uint8_t {
   Image,
   Topic,  ///< Of hm help.
   Command,
+  Field,  ///< deployment.spec.replicas
 };
 
 struct Flag {

@@ -159,7 +159,9 @@ _hm() {
     case $line in
       :files) compopt -o filenames 2>/dev/null || true; mapfile -t -O ${#reply[@]} reply < <(compgen -f -- "$cur") ;;
       :folders) compopt -o filenames 2>/dev/null || true; mapfile -t -O ${#reply[@]} reply < <(compgen -d -- "$cur") ;;
-      *) line=${line%%$'\t'*}; reply+=("${line#"$head"}") ;;
+      *) line=${line%%$'\t'*}; reply+=("${line#"$head"}")
+         # "deployment.": a field follows.
+         [[ $line == *. ]] && { compopt -o nospace 2>/dev/null || true; } ;;
     esac
   done < <("${COMP_WORDS[0]}" __complete -- "${joined[@]}" 2>/dev/null)
   COMPREPLY=("${reply[@]}")
@@ -172,15 +174,17 @@ complete -F _hm hm hypermesh
 # zsh completion for hm. Load:  source <(hm completion zsh)
 _hm() {
   local line word what
-  local -a found described
+  local -a found described open
   while IFS= read -r line; do
     case $line in
       :files) _files ;;
       :folders) _files -/ ;;
+      *.|*.$'\t'*) open+=("${line%%$'\t'*}") ;;
       *) word=${line%%$'\t'*}; what=${line#*$'\t'}
          found+=("$word"); [[ $what != "$line" && -n $what ]] && described+=("$word -- $what") || described+=("$word") ;;
     esac
   done < <("${words[1]}" __complete -- "${(@)words[2,CURRENT]}" 2>/dev/null)
+  (( ${#open} )) && compadd -S '' -a open
   (( ${#found} )) && compadd -l -d described -a found
 }
 if [[ ${funcstack[1]-} == _hm ]]; then _hm "$@"; else compdef _hm hm hypermesh; fi

@@ -72,7 +72,7 @@ Result<int> run(Session& session, const Arguments& arguments) {
   return session.show(document);
 }
 
-constexpr Argument kArguments[] = {{"KIND[.FIELD...]", true, false, Completes::Kind}};
+constexpr Argument kArguments[] = {{"KIND[.FIELD...]", true, false, Completes::Field}};
 constexpr Flag kFlags[] = {{"recursive", '\0', "", "every field below, names and types only"}};
 constexpr Example kExamples[] = {{"hm explain deployment.spec.strategy", ""},
                                  {"hm explain pod.spec --recursive", ""}};

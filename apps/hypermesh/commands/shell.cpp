@@ -5,6 +5,7 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
+#include <manifest/explain.hpp>
 
 #include "command/completion.hpp"
 #include "command/help.hpp"
@@ -114,6 +115,10 @@ Result<int> run_complete(Session& session, const Arguments& arguments) {
     case Completes::Kind:
       for (const auto& kind : nexus::manifest::served_kinds())
         found.push_back({std::string(kind.plural), ""});
+      break;
+    case Completes::Field:
+      for (const auto& path : nexus::manifest::complete_path(completion.word))
+        found.push_back({path.path, path.description});
       break;
     case Completes::Context: {
       if (const auto contexts = session.load_contexts()) {

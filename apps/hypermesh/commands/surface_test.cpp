@@ -43,6 +43,10 @@ TEST_F(Commands, CompletionKnowsTheNamesAndRemembersThem) {
   EXPECT_EQ(run({"__complete", "--", "scale", "w"}).out, "web\n");
   EXPECT_EQ(run({"__complete", "--", "get", "deployments", ""}).out, "web\n");
   EXPECT_THAT(run({"__complete", "--", "dep"}).out, HasSubstr("deploy\t"));
+  EXPECT_THAT(run({"__complete", "--", "explain", "pod.sp"}).out,
+              ::testing::StartsWith("pod.spec.\t"));
+  EXPECT_THAT(run({"__complete", "--", "explain", "pod.spec.hostn"}).out,
+              HasSubstr("pod.spec.hostname\t"));
   node_.on_request([](const FakeRequest&) -> std::optional<FakeAnswer> {
     return refuse(503, "Unavailable", "busy");
   });

@@ -21,6 +21,8 @@ expect logs --fo "=>" --follow
 expect ps --color = al "=>" always
 expect get deplo "=>" deployments
 expect help err "=>" errors
+expect explain deploym "=>" deployment.
+expect explain deployment.spec.repl "=>" deployment.spec.replicas
 cd "$HM_HOME"; touch app.yaml
 expect deploy -f ap "=>" app.yaml
 if command -v zsh >/dev/null; then zsh -n <("$hm" completion zsh); fi
