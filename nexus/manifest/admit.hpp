@@ -47,8 +47,4 @@ struct Admission {
 /// is carried over where `object` does not say otherwise, and what must not change is checked.
 Admission admit(Json object, const AdmitOptions& options = {});
 
-/// What must not change from one state of an object to the next. Both are admitted objects of one
-/// kind.
-std::vector<Problem> validate_update(const KindInfo& kind, const Json& before, const Json& after);
-
 }  // namespace nexus::manifest

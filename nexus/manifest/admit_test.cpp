@@ -271,16 +271,6 @@ TEST(UnknownFields, CanBeDroppedWithANote) {
   EXPECT_EQ(relaxed.notes.size(), 1u);
 }
 
-TEST(Status, HasKubernetesShape) {
-  Json pod = yaml(kPod);
-  pod["spec"].erase("containers");
-  const Json status = invalid_status("", "Pod", "p", admit(pod).errors);
-  EXPECT_EQ(status["reason"], "Invalid");
-  EXPECT_EQ(status["code"], 422);
-  EXPECT_EQ(status["details"]["causes"][0].dump(),
-            R"({"field":"spec.containers","message":"is required","reason":"FieldValueRequired"})");
-}
-
 TEST(Defaults, APortOfZeroIsOneThatWasNotGiven) {
   for (const char* type : {"ClusterIP", "NodePort"}) {
     Json service = yaml(R"(

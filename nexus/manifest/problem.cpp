@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <limits>
-#include <nlohmann/json.hpp>
 
 namespace nexus::manifest {
 
@@ -128,32 +127,6 @@ base::Error to_error(std::span<const Problem> problems) {
     error.hints.push_back("also: " + problem.headline());
   }
   return error;
-}
-
-nlohmann::json invalid_status(std::string_view group, std::string_view kind, std::string_view name,
-                              std::span<const Problem> problems) {
-  nlohmann::json causes = nlohmann::json::array();
-  std::string all;
-  for (const Problem& problem : problems.first(std::min(problems.size(), kProblemsShownMax))) {
-    std::string message = problem.message;
-    for (const std::string& hint : problem.hints) message += "; " + hint;
-    if (!all.empty()) all += ", ";
-    all += problem.field.empty() ? message : fmt::format("{}: {}", problem.field, message);
-    causes.push_back({{"reason", cause_name(problem.reason)},
-                      {"field", problem.field},
-                      {"message", std::move(message)}});
-  }
-  const std::string qualified =
-      group.empty() ? std::string(kind) : fmt::format("{}.{}", kind, group);
-  return {{"kind", "Status"},
-          {"apiVersion", "v1"},
-          {"metadata", nlohmann::json::object()},
-          {"status", "Failure"},
-          {"message", fmt::format("{} \"{}\" is invalid: {}", qualified, name, all)},
-          {"reason", "Invalid"},
-          {"details",
-           {{"name", name}, {"group", group}, {"kind", kind}, {"causes", std::move(causes)}}},
-          {"code", 422}};
 }
 
 }  // namespace nexus::manifest

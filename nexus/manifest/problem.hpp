@@ -5,7 +5,6 @@
 
 #include <base/error.hpp>
 #include <cstdint>
-#include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <span>
 #include <string>
@@ -87,8 +86,5 @@ std::string describe(std::span<const Problem> problems);
 /// One error for all: Unsupported when nothing else is wrong, else InvalidArgument. `problems` is
 /// not empty.
 base::Error to_error(std::span<const Problem> problems);
-/// Kubernetes' Status of a refused object: code 422, reason Invalid, one cause for each problem.
-nlohmann::json invalid_status(std::string_view group, std::string_view kind, std::string_view name,
-                              std::span<const Problem> problems);
 
 }  // namespace nexus::manifest

@@ -115,10 +115,4 @@ void check_update(const KindInfo& kind, const Json& before, const Json& after, R
   if (kind.kind == "Service") check_service_update(was["spec"], is["spec"], report);
 }
 
-std::vector<Problem> validate_update(const KindInfo& kind, const Json& before, const Json& after) {
-  Report report(nullptr, {});
-  check_update(kind, before, after, report);
-  return report.take_errors();
-}
-
 }  // namespace nexus::manifest
