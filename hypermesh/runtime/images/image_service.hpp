@@ -138,6 +138,9 @@ class ImageService {
                                                  const std::vector<LayerId>& parents);
   base::Task<base::Result<>> load_layers();
   std::optional<LayerId> usable_layer(const ImageRecord& record, std::size_t index) const;
+  base::Task<base::Result<std::vector<std::string>>> import_pinned(std::string path,
+                                                                   std::string reference,
+                                                                   BlobPins& pins);
   base::Task<base::Result<std::vector<std::string>>> keep_imported(
       std::vector<ImageRecord> records);
   std::optional<ImageRecord> record_of(const ImageReference& reference) const;

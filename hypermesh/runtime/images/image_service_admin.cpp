@@ -34,7 +34,19 @@ base::Task<base::Result<std::vector<std::string>>> ImageService::import_path(
     std::string path, std::string reference) {
   CO_TRY_DO(co_await load_layers());
   Running running(*this, reference.empty() ? path : reference);
-  BlobPins pins(*store_);
+  std::optional<BlobPins> pins(std::in_place, *store_);
+  auto imported = co_await import_pinned(std::move(path), std::move(reference), *pins);
+  if (imported) co_return imported;
+  // What only this import brought goes again; what a pull pinned meanwhile stays.
+  const std::vector<ContentDigest> added = pins->added();
+  pins.reset();
+  if (auto dropped = co_await pool_.run([&] { return store_->collect(added); }); !dropped)
+    log_.warning("blobs of a failed import are left", {{"error", dropped.error()}});
+  co_return imported;
+}
+
+base::Task<base::Result<std::vector<std::string>>> ImageService::import_pinned(
+    std::string path, std::string reference, BlobPins& pins) {
   const ImportRequest request{
       .reference = std::move(reference), .platform = options_.platform, .now = clock_.wall()};
   CO_TRY(auto records, co_await pool_.run([&] {

@@ -118,6 +118,9 @@ TEST_F(ImageServiceTest, PoliciesDecideWhetherTheRegistryIsAsked) {
   ASSERT_TRUE(pull("1"));
   std::size_t before = registry_.requests().size();
   ASSERT_TRUE(pull("1"));
+  const std::size_t before = blobs();
+  EXPECT_FALSE(run(service_->import_path(scratch_ / "out.tar", "Not A Name")));
+  EXPECT_EQ(blobs(), before) << "what names refer to stays";
   ASSERT_TRUE(pull("1", PullPolicy::Never));
   EXPECT_EQ(registry_.requests().size(), before);
   ASSERT_TRUE(pull("1", PullPolicy::Always));
@@ -379,6 +382,10 @@ TEST_F(ImageServiceTest, ImportsAndExports) {
             base::Errc::AlreadyExists);
   ASSERT_TRUE(run(service_->remove(name("1"))));
   ASSERT_TRUE(run(service_->collect_garbage()));
+  unpacker_.failure = base::make_error(base::Errc::InvalidArgument, "refused");
+  EXPECT_FALSE(run(service_->import_path(scratch_ / "out.tar", "")));
+  EXPECT_EQ(blobs(), 0u) << "a failed import leaves nothing";
+  unpacker_.failure.reset();
   const auto names = run(service_->import_path(scratch_ / "out.tar", ""));
   ASSERT_TRUE(names) << names.error().describe();
   EXPECT_EQ(*names, std::vector{name("1")});

@@ -123,6 +123,7 @@ base::Result<ContentDigest> BlobWriter::commit(BlobPins& pins,
   if (expected && *expected != digest)
     return std::unexpected(digest_mismatch("a blob", *expected, digest));
   pins.add(digest);
+  if (!store_.blob_bytes(digest)) pins.added_.push_back(digest);
   if (fsync(fd_.get()) != 0)
     return std::unexpected(disk_error(errno, "cannot write a blob into the image store"));
   if (renameat(store_.ingest_.get(), name_.c_str(), store_.blobs_.get(), digest.hex().c_str()) !=
@@ -269,20 +270,28 @@ base::Result<std::string> ImageStore::read_blob(const ContentDigest& digest,
 }
 
 base::Result<ImageStore::Garbage> ImageStore::collect() {
+  TRY(const auto names, names_in(blobs_.get()));
+  std::vector<ContentDigest> all;
+  for (const auto& name : names) {
+    if (const auto digest = parse_digest_hex(name)) all.push_back(*digest);
+  }
+  return collect(all);
+}
+
+base::Result<ImageStore::Garbage> ImageStore::collect(const std::vector<ContentDigest>& among) {
   const std::lock_guard writing(write_mutex_);
   const auto needed = needed_blobs(*records());
-  TRY(const auto names, names_in(blobs_.get()));
   Garbage out;
-  for (const auto& name : names) {
-    const auto digest = parse_digest_hex(name);
-    if (!digest || needed.contains(*digest)) continue;
+  for (const auto& digest : among) {
+    if (needed.contains(digest)) continue;
+    const std::string name = digest.hex();
     struct stat status{};
     if (fstatat(blobs_.get(), name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0) continue;
     // A pull pins a blob before it looks for it: it finds it kept, or gone, never going.
     const std::lock_guard lock(mutex_);
-    if (pins_.contains(*digest)) continue;
+    if (pins_.contains(digest)) continue;
     if (unlinkat(blobs_.get(), name.c_str(), 0) != 0)
-      return base::fail_errno(errno, fmt::format("cannot remove the blob {}", digest->text()));
+      return base::fail_errno(errno, fmt::format("cannot remove the blob {}", digest.text()));
     out.bytes += std::uint64_t(status.st_size);
     ++out.blobs;
   }

@@ -34,14 +34,19 @@ class BlobPins {
  public:
   explicit BlobPins(ImageStore& store) : store_(&store) {}
   BlobPins(BlobPins&& other) noexcept
-      : store_(other.store_), pinned_(std::exchange(other.pinned_, {})) {}
+      : store_(other.store_),
+        pinned_(std::exchange(other.pinned_, {})),
+        added_(std::exchange(other.added_, {})) {}
   BlobPins& operator=(BlobPins&&) = delete;
   ~BlobPins();
   void add(const ContentDigest& digest);
+  /// What was committed with these pins and not there before.
+  const std::vector<ContentDigest>& added() const { return added_; }
 
  private:
+  friend class BlobWriter;
   ImageStore* store_;
-  std::vector<ContentDigest> pinned_;
+  std::vector<ContentDigest> pinned_, added_;
 };
 
 /// A blob on its way into the store. Let go before commit, it leaves nothing.
@@ -99,6 +104,8 @@ class ImageStore {
   base::Result<> change(const std::vector<std::string>& removed, std::vector<ImageRecord> added);
   /// Removes blobs that neither a name nor a pin needs.
   base::Result<Garbage> collect();
+  /// The same for some blobs only.
+  base::Result<Garbage> collect(const std::vector<ContentDigest>& among);
 
  private:
   friend class BlobPins;
