@@ -140,9 +140,10 @@ base::Task<base::Result<std::unique_ptr<nexus::ProcessSession>>> ContainerRuntim
 
 base::Task<base::Result<std::unique_ptr<nexus::ProcessSession>>> ContainerRuntime::attach(
     nexus::ContainerId id) {
-  CO_TRY(auto session, co_await keeper_.open_session(keeper::Attach{id}));
+  auto ends = keeper_.watch_ends(id);
+  CO_TRY(auto session, co_await keeper_.open_session(keeper::Attach{std::move(id)}));
   if (session.fds.size() != 1) co_return base::fail(Errc::Internal, "the keeper sent no stream");
-  co_return make_attach_session(keeper_, std::move(id), std::move(session.fds[0]));
+  co_return make_attach_session(keeper_, std::move(ends), std::move(session));
 }
 
 base::Task<base::Result<std::unique_ptr<nexus::LogReader>>> ContainerRuntime::logs(

@@ -177,6 +177,12 @@ base::Result<> KeeperClient::take(Frame frame) {
     return base::fail(Errc::DataLoss, "an unexpected frame");
   TRY(keeper::Event event, keeper::decode_event(frame.body));
   if (const auto* driver = std::get_if<nexus::DriverEvent>(&event)) {
+    for (const auto& weak : watches_) {
+      const auto watch = weak.lock();
+      if (watch && driver->kind == nexus::DriverEvent::Kind::ContainerExited &&
+          driver->container.id == watch->id)
+        watch->exit_codes[driver->container.attempt] = driver->container.exit_code;
+    }
     if (listener_) listener_(*driver);
     return {};
   }
@@ -262,7 +268,14 @@ base::Task<base::Result<KeeperClient::Session>> KeeperClient::open_session(
   CO_TRY(Answer answer, co_await ask(std::move(request)));
   const auto* opened = std::get_if<keeper::SessionOpened>(&answer.reply);
   if (!opened) co_return base::fail(Errc::Internal, "the keeper opened no session");
-  co_return Session{opened->session, std::move(answer.fds), std::move(answer.end)};
+  co_return Session{opened->session, opened->attempt, std::move(answer.fds), std::move(answer.end)};
+}
+
+std::shared_ptr<const KeeperClient::ContainerEnds> KeeperClient::watch_ends(nexus::ContainerId id) {
+  std::erase_if(watches_, [](const auto& weak) { return weak.expired(); });
+  auto watch = std::make_shared<ContainerEnds>(std::move(id));
+  watches_.push_back(watch);
+  return watch;
 }
 
 void KeeperClient::close_session(std::uint64_t id) {

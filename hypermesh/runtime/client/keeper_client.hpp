@@ -59,9 +59,16 @@ class KeeperClient final : public LayerUnpacker {
     if (auto* wanted = std::get_if<T>(&answer.reply)) co_return std::move(*wanted);
     co_return base::fail(base::Errc::Internal, "the keeper answered with something else");
   }
+  /// How attempts of a container ended, as long as somebody holds it.
+  struct ContainerEnds {
+    nexus::ContainerId id;
+    std::map<std::uint32_t, int> exit_codes;  ///< By attempt.
+  };
+  std::shared_ptr<const ContainerEnds> watch_ends(nexus::ContainerId id);
   /// A call whose reply opens a session; its end is told through the result.
   struct Session {
     std::uint64_t id = 0;
+    std::uint32_t attempt = 0;  ///< keeper::SessionOpened::attempt
     std::vector<UniqueFd> fds;
     std::shared_ptr<SessionEnd> end;
   };
@@ -114,6 +121,7 @@ class KeeperClient final : public LayerUnpacker {
   std::uint64_t next_id_ = 1;
   std::map<std::uint64_t, std::shared_ptr<Pending>> pending_;
   std::map<std::uint64_t, std::shared_ptr<SessionEnd>> sessions_;
+  std::vector<std::weak_ptr<ContainerEnds>> watches_;
   std::function<void(const nexus::DriverEvent&)> listener_;
   std::function<void(bool, bool)> connection_listener_;
 };

@@ -104,8 +104,13 @@ class ExecSession final : public nexus::ProcessSession {
 
 class AttachSession final : public nexus::ProcessSession {
  public:
-  AttachSession(KeeperClient& client, nexus::ContainerId id, UniqueFd socket)
-      : client_(client), id_(std::move(id)), socket_(client.executor(), std::move(socket)) {}
+  AttachSession(KeeperClient& client, std::shared_ptr<const KeeperClient::ContainerEnds> ends,
+                KeeperClient::Session session)
+      : client_(client),
+        ends_(std::move(ends)),
+        id_(ends_->id),
+        attempt_(session.attempt),
+        socket_(client.executor(), std::move(session.fds.at(0))) {}
 
   base::Task<base::Result<std::optional<OutputChunk>>> read_output() override {
     CO_TRY(base::Bytes packet, co_await socket_.receive(keeper::kAttachDataMax + 1));
@@ -137,16 +142,21 @@ class AttachSession final : public nexus::ProcessSession {
     size.u16(columns);
     co_return co_await send(keeper::AttachFrame::Resize, size.view());
   }
-  // The container's own end, if it is at its end.
+  // How the attempt that was attached to ended; the next one may run already.
   base::Task<base::Result<int>> wait() override {
+    if (const auto told = ends_->exit_codes.find(attempt_); told != ends_->exit_codes.end())
+      co_return told->second;
     CO_TRY(const auto pods,
            co_await client_.ask_for<std::vector<nexus::PodStatus>>(keeper::ListPods{}));
     for (const auto& pod : pods) {
       for (const auto& status : pod.containers) {
-        if (status.id == id_) co_return status.exit_code;
+        if (status.id == id_ && status.attempt == attempt_) co_return status.exit_code;
       }
     }
-    co_return base::fail(Errc::NotFound, fmt::format("container {} is gone", id_.name));
+    if (const auto told = ends_->exit_codes.find(attempt_); told != ends_->exit_codes.end())
+      co_return told->second;
+    co_return base::fail(Errc::NotFound,
+                         fmt::format("attempt {} of container {} is gone", attempt_, id_.name));
   }
 
  private:
@@ -157,7 +167,9 @@ class AttachSession final : public nexus::ProcessSession {
   }
 
   KeeperClient& client_;
-  nexus::ContainerId id_;
+  const std::shared_ptr<const KeeperClient::ContainerEnds> ends_;
+  const nexus::ContainerId id_;
+  const std::uint32_t attempt_;
   AsyncFd socket_;
 };
 
@@ -168,9 +180,10 @@ std::unique_ptr<nexus::ProcessSession> make_exec_session(KeeperClient& client,
                                                          bool terminal, bool stdin_open) {
   return std::make_unique<ExecSession>(client, std::move(session), terminal, stdin_open);
 }
-std::unique_ptr<nexus::ProcessSession> make_attach_session(KeeperClient& client,
-                                                           nexus::ContainerId id, UniqueFd socket) {
-  return std::make_unique<AttachSession>(client, std::move(id), std::move(socket));
+std::unique_ptr<nexus::ProcessSession> make_attach_session(
+    KeeperClient& client, std::shared_ptr<const KeeperClient::ContainerEnds> ends,
+    KeeperClient::Session session) {
+  return std::make_unique<AttachSession>(client, std::move(ends), std::move(session));
 }
 
 }  // namespace hypermesh

@@ -10,8 +10,9 @@ namespace hypermesh {
 std::unique_ptr<nexus::ProcessSession> make_exec_session(KeeperClient& client,
                                                          KeeperClient::Session session,
                                                          bool terminal, bool stdin_open);
-/// The container's own streams.
-std::unique_ptr<nexus::ProcessSession> make_attach_session(KeeperClient& client,
-                                                           nexus::ContainerId id, UniqueFd socket);
+/// The container's own streams. `ends` is watched since before the session was asked for.
+std::unique_ptr<nexus::ProcessSession> make_attach_session(
+    KeeperClient& client, std::shared_ptr<const KeeperClient::ContainerEnds> ends,
+    KeeperClient::Session session);
 
 }  // namespace hypermesh

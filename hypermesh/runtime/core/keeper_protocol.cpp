@@ -120,7 +120,7 @@ struct Members<Done> {
 };
 template <>
 struct Members<SessionOpened> {
-  static auto of(auto& v) { return std::tie(v.session); }
+  static auto of(auto& v) { return std::tie(v.session, v.attempt); }
 };
 template <>
 struct Members<LayerReply> {

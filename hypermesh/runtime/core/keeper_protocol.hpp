@@ -167,6 +167,7 @@ struct Failed {
 struct Done {};
 struct SessionOpened {
   std::uint64_t session = 0;
+  std::uint32_t attempt = 0;  ///< Of the container, for Attach.
 };
 struct LayerReply {
   base::Bytes record;  ///< encode_layer_record()

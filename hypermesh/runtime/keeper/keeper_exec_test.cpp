@@ -177,6 +177,7 @@ TEST_F(KeeperExecTest, WhoIsAttachedSeesAndWritesWhatTheContainerDoes) {
   auto start = script("while read line; do echo out $line; echo err $line >&2; done; exit 6");
   start.spec.stdin_open = true;
   ask_for<nexus::ContainerStatus>(start);
+  EXPECT_EQ(std::get<SessionOpened>(ask(Attach{kMain}).reply).attempt, status_of().attempt);
   Attached one{std::move(ask(Attach{kMain}).fds.at(0))},
       two{std::move(ask(Attach{kMain}).fds.at(0))};
   one.send(AttachFrame::Stdin, "first\n");

@@ -190,7 +190,7 @@ base::Result<Answer> Keeper::attach(const Attach& request) {
   Answer answer;
   TRY(UniqueFd socket, container->io->attach());
   answer.fds.push_back(std::move(socket));
-  answer.reply = SessionOpened{0};
+  answer.reply = SessionOpened{0, container->record.status.attempt};
   return answer;
 }
 
