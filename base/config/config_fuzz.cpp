@@ -14,8 +14,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
                               {text("protocol", "", ""),
                                duration("rotation", std::chrono::hours(1), std::chrono::seconds(0),
                                         std::chrono::hours(9), ""),
-                               size("bytes", 1, 0, 1000, ""), endpoint("bind", "[::]:1", ""),
-                               text_list("names", {}, "")}}};
+                               base::config::size("bytes", 1, 0, 1000, ""),
+                               endpoint("bind", "[::]:1", ""), text_list("names", {}, "")}}};
     return std::vector{layer};
   }();
   const std::string_view text(reinterpret_cast<const char*>(data + 1), size - 1);
