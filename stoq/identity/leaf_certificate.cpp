@@ -1,0 +1,216 @@
+#include "identity/leaf_certificate.hpp"
+
+#include <fmt/format.h>
+#include <openssl/evp.h>
+#include <openssl/x509.h>
+#include <openssl/x509v3.h>
+
+#include <cstring>
+
+namespace stoq {
+
+using base::Errc;
+using base::fail;
+using base::Result;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr auto kClockLag = 5min;
+// RFC 8410, section 7: the frame of an Ed25519 seed as PKCS #8.
+constexpr std::uint8_t kPkcs8[] = {0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06,
+                                   0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20};
+constexpr std::size_t kLeafBytesMax = 4096;
+
+template <auto Free>
+struct Deleter {
+  template <class T>
+  void operator()(T* object) const {
+    Free(object);
+  }
+};
+using Certificate = std::unique_ptr<X509, Deleter<X509_free>>;
+using Key = std::unique_ptr<EVP_PKEY, Deleter<EVP_PKEY_free>>;
+using AuthorityKey = std::unique_ptr<AUTHORITY_KEYID, Deleter<AUTHORITY_KEYID_free>>;
+using TimeText = std::unique_ptr<ASN1_TIME, Deleter<ASN1_TIME_free>>;
+using Extension = std::unique_ptr<X509_EXTENSION, Deleter<X509_EXTENSION_free>>;
+
+void must(bool done) {
+  BASE_ASSERT(done, "OpenSSL builds a certificate from good values");
+}
+
+void name(X509_NAME* of, const char* field, const std::string& value) {
+  must(X509_NAME_add_entry_by_txt(of, field, MBSTRING_ASC,
+                                  reinterpret_cast<const unsigned char*>(value.c_str()), -1, -1,
+                                  0) == 1);
+}
+
+void extend(X509* certificate, int nid, const std::string& value) {
+  const Extension extension(X509V3_EXT_conf_nid(nullptr, nullptr, nid, value.c_str()));
+  must(extension && X509_add_ext(certificate, extension.get(), -1) == 1);
+}
+
+void time_field(ASN1_TIME* field, base::WallTime time) {
+  must(ASN1_TIME_set(field, std::chrono::system_clock::to_time_t(
+                                std::chrono::time_point_cast<std::chrono::system_clock::duration>(
+                                    time))) != nullptr);
+}
+
+Result<base::WallTime> wall_time(const ASN1_TIME* field) {
+  std::tm parts{};
+  if (ASN1_TIME_to_tm(field, &parts) != 1)
+    return fail(Errc::NotVerified, "the certificate's validity is not a time");
+  return base::WallTime(std::chrono::seconds(timegm(&parts)));
+}
+
+}  // namespace
+
+CertificateChain issue_leaf(const Identity& identity, base::Rng& rng, base::WallTime now,
+                            base::Duration life) {
+  const auto leaf_key = base::SigningKey::generate(rng);
+  const Certificate certificate(X509_new());
+  must(certificate && X509_set_version(certificate.get(), X509_VERSION_3) == 1);
+
+  std::array<std::uint8_t, 16> serial;
+  rng.fill(serial);
+  serial[0] = (serial[0] & 0x7f) | 0x40;  // Positive, and of one length.
+  must(ASN1_STRING_set(X509_get_serialNumber(certificate.get()), serial.data(), serial.size()) ==
+       1);
+  name(X509_get_issuer_name(certificate.get()), "O", "identity");
+  name(X509_get_issuer_name(certificate.get()), "CN", identity.id.text());
+  name(X509_get_subject_name(certificate.get()), "CN", identity.id.text());
+  time_field(X509_getm_notBefore(certificate.get()), now - kClockLag);
+  time_field(X509_getm_notAfter(certificate.get()), now + life);
+  const auto& public_key = leaf_key.public_key();
+  const Key leaf_public(
+      EVP_PKEY_new_raw_public_key(EVP_PKEY_ED25519, nullptr, public_key.data(), public_key.size()));
+  must(leaf_public && X509_set_pubkey(certificate.get(), leaf_public.get()) == 1);
+
+  extend(certificate.get(), NID_basic_constraints, "critical,CA:FALSE");
+  extend(certificate.get(), NID_key_usage, "critical,digitalSignature");
+  extend(certificate.get(), NID_ext_key_usage, "serverAuth,clientAuth");
+  extend(certificate.get(), NID_subject_alt_name, "DNS:" + identity.id.text());
+  const AuthorityKey authority(AUTHORITY_KEYID_new());
+  must(authority != nullptr);
+  authority->keyid = ASN1_OCTET_STRING_new();
+  const auto& identity_key = identity.key.public_key();
+  must(ASN1_OCTET_STRING_set(authority->keyid, identity_key.data(), identity_key.size()) == 1);
+  must(X509_add1_ext_i2d(certificate.get(), NID_authority_key_identifier, authority.get(), 0, 0) ==
+       1);
+
+  const auto seed = identity.key.seed();
+  const Key signer(
+      EVP_PKEY_new_raw_private_key(EVP_PKEY_ED25519, nullptr, seed.data(), seed.size()));
+  must(signer && X509_sign(certificate.get(), signer.get(), nullptr) > 0);
+
+  const int size = i2d_X509(certificate.get(), nullptr);
+  must(size > 0);
+  base::Bytes der(static_cast<std::size_t>(size));
+  auto* out = der.data();
+  i2d_X509(certificate.get(), &out);
+
+  base::Bytes pkcs8(std::begin(kPkcs8), std::end(kPkcs8));
+  const auto leaf_seed = leaf_key.seed();
+  pkcs8.reserve(pkcs8.size() + leaf_seed.size());
+  pkcs8.insert(pkcs8.end(), leaf_seed.begin(), leaf_seed.end());
+  CertificateChain chain;
+  chain.certificates.push_back(std::move(der));
+  chain.private_key = base::SecretBytes(std::move(pkcs8));
+  return chain;
+}
+
+Result<std::shared_ptr<const CertificateChain>> LeafRotation::current(base::WallTime now) {
+  const std::lock_guard lock(mutex_);
+  // A clock that was set back must not leave a leaf that is not valid yet.
+  if (!leaf_ || now < issued_ || now - issued_ >= life_ * 2 / 3) {
+    leaf_ = std::make_shared<const CertificateChain>(issue_leaf(identity_, rng_, now, life_));
+    issued_ = now;
+  }
+  return leaf_;
+}
+
+std::size_t IdentityVerifier::Hash::operator()(const base::Digest& digest) const {
+  std::size_t value;
+  std::memcpy(&value, digest.data(), sizeof value);
+  return value;
+}
+
+std::size_t IdentityVerifier::remembered() const {
+  const std::lock_guard lock(mutex_);
+  return remembered_.size();
+}
+
+Result<IdentityVerifier::Leaf> IdentityVerifier::examine(base::BytesView der) {
+  if (der.size() > kLeafBytesMax) {
+    return fail(Errc::NotVerified, fmt::format("the certificate has {} bytes; at most {} are read",
+                                               der.size(), kLeafBytesMax));
+  }
+  const auto* at = der.data();
+  const Certificate certificate(d2i_X509(nullptr, &at, static_cast<long>(der.size())));
+  if (!certificate || at != der.data() + der.size())
+    return fail(Errc::NotVerified, "the certificate is not X.509");
+
+  const AuthorityKey authority(static_cast<AUTHORITY_KEYID*>(
+      X509_get_ext_d2i(certificate.get(), NID_authority_key_identifier, nullptr, nullptr)));
+  base::PublicKey identity;
+  if (!authority || authority->keyid == nullptr ||
+      ASN1_STRING_length(authority->keyid) != static_cast<int>(identity.size())) {
+    return fail(Errc::NotVerified, "the certificate names no identity that signed it");
+  }
+  std::memcpy(identity.data(), ASN1_STRING_get0_data(authority->keyid), identity.size());
+
+  const ASN1_BIT_STRING* bits = nullptr;
+  const X509_ALGOR* algorithm = nullptr;
+  X509_get0_signature(&bits, &algorithm, certificate.get());
+  base::Signature signature;
+  if (OBJ_obj2nid(algorithm->algorithm) != NID_ED25519 ||
+      ASN1_STRING_length(bits) != static_cast<int>(signature.size())) {
+    return fail(Errc::NotVerified, "the certificate is not signed with Ed25519");
+  }
+  std::memcpy(signature.data(), ASN1_STRING_get0_data(bits), signature.size());
+  unsigned char* signed_part = nullptr;
+  const int signed_bytes = i2d_re_X509_tbs(certificate.get(), &signed_part);
+  if (signed_bytes <= 0) return fail(Errc::NotVerified, "the certificate is not X.509");
+  const bool holds =
+      base::verify(identity, {signed_part, static_cast<std::size_t>(signed_bytes)}, signature);
+  OPENSSL_free(signed_part);
+  if (!holds) return fail(Errc::NotVerified, "the certificate was not signed by its identity");
+
+  TRY(const auto from, wall_time(X509_get0_notBefore(certificate.get())));
+  TRY(const auto until, wall_time(X509_get0_notAfter(certificate.get())));
+  return Leaf{NodeId::of(identity), from, until};
+}
+
+Result<NodeId> IdentityVerifier::verify(std::span<const base::BytesView> chain,
+                                        base::WallTime now) {
+  if (chain.empty()) return fail(Errc::NotVerified, "the peer showed no certificate");
+  const base::Digest digest = base::sha256(chain.front());
+  std::optional<Leaf> leaf;
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto found = remembered_.find(digest); found != remembered_.end())
+      leaf = found->second;
+  }
+  if (!leaf) {
+    TRY(leaf, examine(chain.front()));
+    const std::lock_guard lock(mutex_);
+    // Which one goes does not matter much: it costs its peer one verification.
+    if (remembered_.size() >= remembered_max_) remembered_.erase(remembered_.begin());
+    remembered_.emplace(digest, *leaf);
+  }
+  if (now < leaf->from) {
+    return fail(Errc::NotVerified,
+                fmt::format("the certificate is valid from {} only; it is {} here",
+                            base::to_rfc3339(leaf->from), base::to_rfc3339(now)));
+  }
+  if (now > leaf->until) {
+    return fail(Errc::NotVerified,
+                fmt::format("the certificate expired at {}; it is {} here",
+                            base::to_rfc3339(leaf->until), base::to_rfc3339(now)));
+  }
+  if (revocations_ != nullptr && revocations_->revoked(leaf->node))
+    return fail(Errc::NotVerified, fmt::format("the node {} is revoked", leaf->node.text()));
+  return leaf->node;
+}
+
+}  // namespace stoq
