@@ -11,10 +11,9 @@ class LonelyTransport final : public Transport {
   LonelyTransport(base::Executor executor, NodeId self)
       : transport_(std::move(executor), network_, self) {}
   const NodeId& self() const override { return transport_.self(); }
-  base::Task<base::Result<std::shared_ptr<Connection>>> connect(
-      Endpoint endpoint, NodeId peer, std::string alpn,
-      std::chrono::milliseconds timeout) override {
-    return transport_.connect(endpoint, peer, std::move(alpn), timeout);
+  base::Task<base::Result<std::shared_ptr<Connection>>> connect(Endpoint endpoint, NodeId peer,
+                                                                ConnectOptions options) override {
+    return transport_.connect(endpoint, peer, std::move(options));
   }
   base::Result<std::unique_ptr<Listener>> listen(Endpoint endpoint,
                                                  ListenOptions options) override {

@@ -121,12 +121,19 @@ class WireConnection final : public Connection {
   std::optional<NodeId> peer() const override { return peer_; }
   const std::string& alpn() const override { return wire_->alpn; }
 
-  base::Task<base::Result<std::unique_ptr<Stream>>> open_stream() override {
+  base::Executor executor() const override { return wire_->executor; }
+
+  base::Task<base::Result<std::unique_ptr<Stream>>> open_stream(StreamOptions options) override {
     const auto wire = wire_;
     if (wire->reason) co_return std::unexpected(wire->gone());
     std::erase_if(wire->pipes, [](const auto& weak) { return weak.expired(); });
     auto there = std::make_shared<Pipe>(wire->executor),
          back = std::make_shared<Pipe>(wire->executor);
+    if (options.one_way) {
+      back->finished = true;
+      back->broken =
+          base::make_error(base::Errc::FailedPrecondition, "the stream goes one way only");
+    }
     wire->pipes.push_back(there);
     wire->pipes.push_back(back);
     if (!co_await wire->streams[1 - side_].send(std::make_unique<PipeStream>(there, back))) {
@@ -216,23 +223,23 @@ MemoryTransport::MemoryTransport(base::Executor executor, MemoryNetwork& network
     : executor_(std::move(executor)), network_(network), self_(self) {}
 
 base::Task<base::Result<std::shared_ptr<Connection>>> MemoryTransport::connect(
-    Endpoint endpoint, NodeId peer, std::string alpn, std::chrono::milliseconds) {
+    Endpoint endpoint, NodeId peer, ConnectOptions options) {
   const auto found = network_.listening_.find(endpoint);
   if (found == network_.listening_.end()) {
     co_return base::fail(base::Errc::Unavailable,
                          fmt::format("nobody listens on port {}", endpoint.port));
   }
   memory::Listening& listening = *found->second;
-  if (listening.options.alpn != alpn) {
-    co_return base::fail(
-        base::Errc::InvalidArgument,
-        fmt::format("the listener speaks \"{}\", not \"{}\"", listening.options.alpn, alpn));
+  if (listening.options.alpn != options.alpn) {
+    co_return base::fail(base::Errc::InvalidArgument,
+                         fmt::format("the listener speaks \"{}\", not \"{}\"",
+                                     listening.options.alpn, options.alpn));
   }
   if (listening.self != peer) {
     co_return base::fail(base::Errc::NotVerified, fmt::format("the node there is {}, not {}",
                                                               listening.self.text(), peer.text()));
   }
-  auto wire = std::make_shared<memory::Wire>(executor_, std::move(alpn));
+  auto wire = std::make_shared<memory::Wire>(executor_, std::move(options.alpn));
   if (!listening.incoming.try_send(std::make_shared<memory::WireConnection>(wire, 1, self_))) {
     co_return base::fail(base::Errc::Unavailable, "the listener has too many connections waiting");
   }

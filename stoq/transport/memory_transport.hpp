@@ -35,8 +35,8 @@ class MemoryTransport final : public Transport {
   MemoryTransport(base::Executor executor, MemoryNetwork& network, NodeId self);
 
   const NodeId& self() const override { return self_; }
-  base::Task<base::Result<std::shared_ptr<Connection>>> connect(
-      Endpoint endpoint, NodeId peer, std::string alpn, std::chrono::milliseconds timeout) override;
+  base::Task<base::Result<std::shared_ptr<Connection>>> connect(Endpoint endpoint, NodeId peer,
+                                                                ConnectOptions options) override;
   base::Result<std::unique_ptr<Listener>> listen(Endpoint endpoint, ListenOptions options) override;
 
  private:

@@ -12,6 +12,7 @@ class MemoryFixture {
     id.bytes[0] = index;
     return *transports_.emplace_back(std::make_unique<MemoryTransport>(executor, network_, id));
   }
+  void stop() { transports_.clear(); }
   Endpoint endpoint(std::uint8_t index) const {
     return {{}, static_cast<std::uint16_t>(9292 + index)};
   }

@@ -1,8 +1,8 @@
 #pragma once
 
 // What every Transport must do, as a typed test suite: MemoryTransport passes it, and so must any
-// other. A fixture gives `make(executor, index)` -> Transport&, `endpoint(index)`, and runs the
-// executor.
+// other. A fixture gives `make(executor, index)` -> Transport&, `endpoint(index)`, and `stop()`,
+// which lets the transports go.
 
 #include <gtest/gtest.h>
 
@@ -25,7 +25,7 @@ class TransportSuite : public ::testing::Test {
       Transport& client = fixture_.make(executor, 1);
       auto listener = server.listen(fixture_.endpoint(0), {});
       EXPECT_TRUE(listener);
-      auto near = co_await client.connect(fixture_.endpoint(0), server.self(), "stoq/1", 5s);
+      auto near = co_await client.connect(fixture_.endpoint(0), server.self());
       EXPECT_TRUE(near) << near.error().describe();
       auto far = co_await (*listener)->accept();
       EXPECT_EQ((*far)->peer(), client.self());
@@ -41,6 +41,7 @@ class TransportSuite : public ::testing::Test {
         context,
         [&]() -> base::Task<> {
           co_await body(context.get_executor());
+          fixture_.stop();
           done = true;
         },
         [](std::exception_ptr thrown) {
@@ -115,12 +116,16 @@ TYPED_TEST_P(TransportSuite, AResetStreamFailsOnBothSidesAndLeavesTheOthers) {
   this->connected([](Connection& server, Connection& client) -> base::Task<> {
     auto one = co_await client.open_stream();
     auto two = co_await client.open_stream();
+    EXPECT_TRUE(co_await (*one)->write(base::as_bytes("1")));
+    EXPECT_TRUE(co_await (*two)->write(base::as_bytes("2")));
     auto far_one = co_await server.accept_stream();
     auto far_two = co_await server.accept_stream();
+    EXPECT_EQ(base::as_text(*co_await (*far_one)->read()), "1");
+    EXPECT_EQ(base::as_text(*co_await (*far_two)->read()), "2");
     (*one)->reset(9);
     EXPECT_FALSE(co_await (*far_one)->read());
     EXPECT_TRUE(co_await (*two)->write(base::as_bytes("x")));
-    EXPECT_TRUE(co_await (*far_two)->read());
+    EXPECT_EQ(base::as_text(*co_await (*far_two)->read()), "x");
   });
 }
 
@@ -138,16 +143,15 @@ TYPED_TEST_P(TransportSuite, RefusalsNameTheReason) {
     Transport& server = this->fixture_.make(executor, 0);
     Transport& client = this->fixture_.make(executor, 1);
     auto nobody =
-        co_await client.connect(this->fixture_.endpoint(0), server.self(), "stoq/1", 100ms);
+        co_await client.connect(this->fixture_.endpoint(0), server.self(), {.timeout = 100ms});
     EXPECT_FALSE(nobody);
     auto listener = server.listen(this->fixture_.endpoint(0), {});
     EXPECT_EQ(server.listen(this->fixture_.endpoint(0), {}).error().code,
               base::Errc::FailedPrecondition);
-    auto impostor =
-        co_await client.connect(this->fixture_.endpoint(0), client.self(), "stoq/1", 1s);
+    auto impostor = co_await client.connect(this->fixture_.endpoint(0), client.self());
     EXPECT_EQ(impostor.error().code, base::Errc::NotVerified);
     auto stranger =
-        co_await client.connect(this->fixture_.endpoint(0), server.self(), "other/9", 1s);
+        co_await client.connect(this->fixture_.endpoint(0), server.self(), {.alpn = "other/9"});
     EXPECT_EQ(stranger.error().code, base::Errc::InvalidArgument);
   });
 }

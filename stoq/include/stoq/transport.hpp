@@ -6,6 +6,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <stoq/certificates.hpp>
 #include <stoq/types.hpp>
 #include <string>
 
@@ -19,18 +20,36 @@ class Stream : public base::ByteStream {
   virtual void reset(std::uint64_t code) = 0;
 };
 
-/// An authenticated connection to one peer. Closing it ends its streams.
+/// What leaves first when not everything can.
+enum class Priority : std::uint8_t { Control, Interactive, Normal, Bulk };
+
+struct StreamOptions {
+  Priority priority = Priority::Normal;
+  bool one_way = false;  ///< Only the opener writes.
+  /// May be served twice without harm, so it may travel with the first packet of a resumed
+  /// connection (0-RTT), which an attacker can record and send again. Others wait for the
+  /// handshake.
+  bool replay_safe = false;
+};
+
+/// An authenticated connection to one peer. Closing it ends its streams. All its calls, and those
+/// of its streams, are made on `executor()`.
 class Connection {
  public:
   virtual ~Connection() = default;
+
+  /// Where the connection lives: one of the transport's.
+  virtual base::Executor executor() const = 0;
 
   /// Who the certificate proved the far end to be; empty for an anonymous peer.
   virtual std::optional<NodeId> peer() const = 0;
   /// The application protocol both sides agreed on (RFC 7301).
   virtual const std::string& alpn() const = 0;
 
-  /// Waits while the peer's stream limit is reached. Errors: Unavailable (the connection ended).
-  virtual base::Task<base::Result<std::unique_ptr<Stream>>> open_stream() = 0;
+  /// Waits while the peer's stream limit is reached. The peer sees the stream when something is
+  /// written to it. Errors: those the connection ended with.
+  virtual base::Task<base::Result<std::unique_ptr<Stream>>> open_stream(
+      StreamOptions options = {}) = 0;
   /// The next stream that the peer opened. Errors: Unavailable (the connection ended).
   virtual base::Task<base::Result<std::unique_ptr<Stream>>> accept_stream() = 0;
 
@@ -46,8 +65,18 @@ class Connection {
   virtual base::Task<std::string> closed() = 0;
 };
 
+struct ConnectOptions {
+  std::string alpn = "stoq/1";
+  base::Duration timeout = std::chrono::seconds(10);
+  /// Where an earlier connection to the peer is remembered, do not wait for the handshake: streams
+  /// that are replay-safe leave at once.
+  bool early = false;
+};
+
 struct ListenOptions {
   std::string alpn = "stoq/1";
+  /// What the listener shows of itself; null: the node's own leaf certificate. Outlives it.
+  CertificateProvider* certificates = nullptr;
   /// Strangers without a certificate are let in: DNS over QUIC and HTTP/3 serve them on the same
   /// transport.
   bool anonymous_peers = false;
@@ -63,8 +92,9 @@ class Listener {
 
 /// Reaches other nodes over authenticated, encrypted connections.
 ///
-/// Owned by the node that built it; outlives every Connection and Listener it returns. All calls
-/// are made on the node's executor and none block. Implementations: MemoryTransport.
+/// Owned by the node that built it; outlives every Connection and Listener it returns. Its own
+/// calls are made on the node's executor and none block. Implementations: QuicTransport,
+/// MemoryTransport.
 class Transport {
  public:
   virtual ~Transport() = default;
@@ -75,7 +105,7 @@ class Transport {
   /// Errors: Unavailable (nobody listens: retry with back-off), TimedOut (retry), NotVerified
   /// (whoever answers does not prove to be `peer`: do not retry), InvalidArgument (no common ALPN).
   virtual base::Task<base::Result<std::shared_ptr<Connection>>> connect(
-      Endpoint endpoint, NodeId peer, std::string alpn, std::chrono::milliseconds timeout) = 0;
+      Endpoint endpoint, NodeId peer, ConnectOptions options = {}) = 0;
 
   /// Errors: FailedPrecondition (address in use).
   virtual base::Result<std::unique_ptr<Listener>> listen(Endpoint endpoint,

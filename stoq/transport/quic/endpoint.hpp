@@ -1,0 +1,160 @@
+#pragma once
+
+#include <base/async/channel.hpp>
+#include <base/log.hpp>
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <map>
+#include <stoq/transport.hpp>
+
+#include "transport/quic/session.hpp"
+#include "transport/quic/source_limits.hpp"
+#include "transport/quic/timer_wheel.hpp"
+#include "transport/quic/udp_socket.hpp"
+
+namespace stoq::quic {
+
+class QuicEndpoint;
+
+/// What the endpoints of all cores share. Outlives them.
+struct Shared {
+  /// `secret` has 32 bytes. With the same one a node that was restarted can tell peers of
+  /// connections that it has forgotten, and knows the addresses that it has verified.
+  Shared(TlsContext& tls, const base::Clock& clock, base::BytesView secret,
+         const SessionOptions& session, const Limits& limits);
+
+  /// Of the peer; empty when nothing is remembered. A ticket serves once.
+  std::optional<Resumption> take_resumption(const NodeId& peer, const std::string& alpn);
+  void remember(const NodeId& peer, const std::string& alpn, Resumption resumption);
+
+  static constexpr std::size_t kResumptionsMax = 4096;
+
+  TlsContext& tls;
+  const base::Clock& clock;
+  SessionOptions session;  ///< Of new connections; ALPN and such are set for each.
+  base::Digest token_secret, reset_secret;
+  unsigned cores = 1;
+
+  std::mutex mutex;  // Guards what follows.
+  SourceLimits limits;
+  std::map<std::pair<NodeId, std::string>, Resumption> resumptions;
+};
+
+/// A connection as its holders see it; outlives the session. Used on its endpoint's executor.
+struct ConnectionState {
+  explicit ConnectionState(const base::Executor& executor)
+      : executor(executor),
+        changed(executor),
+        streams_available(executor),
+        streams(executor, kUnbounded),
+        datagrams(executor, kDatagramsMax) {}
+  // The peer's stream limit bounds the first, this the second: more are dropped.
+  static constexpr std::size_t kUnbounded = std::size_t{1} << 32, kDatagramsMax = 1024;
+
+  base::Error gone() const;
+
+  base::Executor executor;
+  std::weak_ptr<QuicEndpoint> endpoint;
+  Session* session = nullptr;  ///< Null when it is over.
+  std::optional<NodeId> peer;
+  std::string alpn;
+  bool established = false;
+  std::optional<base::Error> ended;
+  base::Event changed;            ///< Established or ended.
+  base::Event streams_available;  ///< The peer lets us open more.
+  base::Channel<std::shared_ptr<StreamState>> streams;
+  base::Channel<base::Bytes> datagrams;
+};
+
+/// Takes what arrives at a listening socket, on that socket's core.
+struct Acceptor {
+  ListenOptions options;
+  std::function<void(std::shared_ptr<ConnectionState>)> accepted;
+};
+
+/// The connections of one core: sockets, the table of connection ids, timers. Everything on one
+/// executor.
+class QuicEndpoint final : public SessionHost, public std::enable_shared_from_this<QuicEndpoint> {
+ public:
+  QuicEndpoint(base::Executor executor, Shared& shared, unsigned core);
+  ~QuicEndpoint() override;
+
+  const base::Executor& executor() const { return executor_; }
+  void add_socket(std::shared_ptr<UdpSocket> socket, std::shared_ptr<Acceptor> acceptor);
+  void remove_socket(const UdpSocket& socket);
+
+  /// Begins a connection from `socket`, one of ours. `resumption` may be null.
+  base::Result<std::shared_ptr<ConnectionState>> connect(std::shared_ptr<UdpSocket> socket,
+                                                         const sockaddr_in6& to, const NodeId& peer,
+                                                         const SessionOptions& options,
+                                                         const Resumption* resumption);
+  base::Result<> migrate(Session& session, std::shared_ptr<UdpSocket> to);
+  void close(Session& session, std::string reason);
+  /// Tells every peer, then forgets all.
+  void shut_down();
+  base::MonotonicTime now() const { return shared_.clock.now(); }
+  std::size_t connections() const { return lives_.size(); }
+
+  void issue(Session& session, ConnectionId& id, std::uint8_t* reset_token,
+             std::size_t id_bytes) override;
+  void retire(Session& session, const ConnectionId& id) override;
+  void wants_write(Session& session) override;
+  void established(Session& session) override;
+  void stream_opened(Session& session, std::shared_ptr<StreamState> stream) override;
+  void streams_available(Session& session) override;
+  void datagram_received(Session& session, base::BytesView bytes) override;
+  void resumption_ready(Session& session) override;
+  base::Bytes address_token(const Path& path) override;
+  void path_changed(Session& session, const Path& path) override;
+
+ private:
+  struct Live;
+  struct Port;
+  struct IdHash {
+    std::uint64_t seed;
+    std::size_t operator()(const ConnectionId& id) const;
+  };
+  struct IdEqual {
+    bool operator()(const ConnectionId& a, const ConnectionId& b) const {
+      return ngtcp2_cid_eq(&a, &b) != 0;
+    }
+  };
+
+  void wait_readable(std::shared_ptr<Port> port);
+  void wait_writable(std::shared_ptr<Port> port);
+  void read(Port& port);
+  void dispatch(Port& port, const Path& path, std::uint8_t ecn, base::BytesView datagram);
+  void unknown(Port& port, const Path& path, std::uint8_t ecn, base::BytesView datagram,
+               const ngtcp2_version_cid& ids);
+  void begin(Port& port, const Path& path, std::uint8_t ecn, base::BytesView datagram,
+             const ngtcp2_pkt_hd& header);
+  void answer(Port& port, const Path& path, base::BytesView datagram);
+  void offer(Live& live);
+  void schedule_flush();
+  void flush();
+  void write(Live& live);
+  void settle(Live& live);
+  void arm();
+  void forget(Live& live);
+  Port* port_of(const UdpSocket& socket);
+
+  base::Executor executor_;
+  Shared& shared_;
+  unsigned core_;
+  base::SystemRng rng_;
+  TimerWheel wheel_;
+  boost::asio::steady_timer timer_;
+  base::MonotonicTime timer_at_ = base::MonotonicTime::max();
+  std::vector<std::shared_ptr<Port>> ports_;
+  std::unordered_map<Session*, std::unique_ptr<Live>> lives_;
+  std::unordered_map<ConnectionId, Live*, IdHash, IdEqual> ids_;
+  std::vector<Live*> dirty_;
+  Live* making_ = nullptr;  // Whose session is being constructed.
+  bool flush_scheduled_ = false;
+  base::Bytes burst_;
+  // Answers to packets of nobody are few: they could be made to reflect.
+  double stateless_left_ = 0;
+  base::MonotonicTime stateless_refilled_{};
+};
+
+}  // namespace stoq::quic

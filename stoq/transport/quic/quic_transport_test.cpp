@@ -1,0 +1,297 @@
+#include "transport/quic/quic_transport.hpp"
+
+#include <arpa/inet.h>
+#include <gmock/gmock.h>
+#include <ngtcp2/ngtcp2_crypto.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cstring>
+
+#include "identity/leaf_certificate.hpp"
+#include "transport/quic/quic_connection.hpp"
+#include "transport/transport_suite.hpp"
+
+namespace stoq {
+namespace {
+
+using namespace std::chrono_literals;
+using ::testing::HasSubstr;
+
+// A node on loopback, which can be restarted.
+struct Node {
+  explicit Node(base::Rng& rng, const base::Clock& clock)
+      : identity(make(rng)), leaves(identity, rng, 24h), clock(clock) {}
+
+  static Identity make(base::Rng& rng) {
+    auto key = base::SigningKey::generate(rng);
+    const NodeId id = NodeId::of(key.public_key());
+    return {std::move(key), id};
+  }
+
+  QuicTransport& start(const base::Executor& executor, QuicTransportOptions options = {}) {
+    const auto seed = identity.key.seed();
+    options.session.initial_rtt = 1ms;
+    transport = std::make_unique<QuicTransport>(
+        executor,
+        QuicTransport::Parts{identity.id, &leaves, &verifier, &clock,
+                             base::SecretBytes(base::Bytes(seed.begin(), seed.end()))},
+        options);
+    return *transport;
+  }
+
+  Identity identity;
+  LeafRotation leaves;
+  IdentityVerifier verifier;
+  const base::Clock& clock;
+  std::unique_ptr<QuicTransport> transport;
+};
+
+Endpoint loopback(std::uint16_t port) {
+  Endpoint made;
+  made.address[15] = 1;
+  made.port = port;
+  return made;
+}
+
+class QuicFixture {
+ public:
+  Transport& make(const base::Executor& executor, int index) {
+    return nodes_[index].start(executor);
+  }
+  // A port that nobody has now: the kernel gives it, and nobody else asks for it by number.
+  Endpoint endpoint(int) {
+    if (port_ == 0) {
+      const auto socket = *quic::UdpSocket::open(any(), {});
+      port_ = ntohs(socket->local().sin6_port);
+    }
+    return loopback(port_);
+  }
+  void stop() {
+    for (Node& node : nodes_) node.transport.reset();
+  }
+
+ private:
+  static sockaddr_in6 any() {
+    sockaddr_in6 made{};
+    made.sin6_family = AF_INET6;
+    return made;
+  }
+  base::SystemRng rng_;
+  base::SystemClock clock_;
+  std::uint16_t port_ = 0;
+  Node nodes_[2]{Node(rng_, clock_), Node(rng_, clock_)};
+};
+
+class QuicTransportTest : public ::testing::Test {
+ public:
+  void run(base::Task<> body) {
+    bool done = false;
+    boost::asio::co_spawn(context_, std::move(body), [&](std::exception_ptr thrown) {
+      if (thrown) std::rethrow_exception(thrown);
+      server_.transport.reset();
+      client_.transport.reset();
+      done = true;
+    });
+    context_.run();
+    EXPECT_TRUE(done);
+  }
+  base::Executor executor() { return context_.get_executor(); }
+
+  // Answers every stream with what it brought.
+  static base::Task<> echo(std::shared_ptr<Connection> connection) {
+    for (;;) {
+      auto stream = co_await connection->accept_stream();
+      if (!stream) co_return;
+      for (;;) {
+        const auto bytes = co_await (*stream)->read();
+        if (!bytes || bytes->empty()) break;
+        if (!co_await (*stream)->write(*bytes)) break;
+      }
+      (*stream)->close_write();
+    }
+  }
+  static base::Task<> serve(Listener& listener, int& accepted) {
+    base::TaskScope scope(co_await boost::asio::this_coro::executor);
+    for (;;) {
+      auto connection = co_await listener.accept();
+      if (!connection) break;
+      ++accepted;
+      scope.spawn(echo(*std::move(connection)));
+    }
+    scope.cancel();
+    co_await scope.join();
+  }
+
+  static base::Task<base::Result<std::string>> ask(Connection& connection, std::string text,
+                                                   StreamOptions options = {}) {
+    CO_TRY(const auto stream, co_await connection.open_stream(options));
+    CO_TRY_DO(co_await stream->write(base::as_bytes(text)));
+    stream->close_write();
+    std::string answer;
+    for (;;) {
+      CO_TRY(const auto bytes, co_await stream->read());
+      if (bytes.empty()) co_return answer;
+      answer += base::as_text(bytes);
+    }
+  }
+
+  base::SystemRng rng_;
+  base::SystemClock clock_;
+  boost::asio::io_context context_;
+  Node server_{rng_, clock_}, client_{rng_, clock_};
+};
+
+TEST_F(QuicTransportTest, TheSecondConnectionAsksWithItsFirstPacket) {
+  run([](QuicTransportTest& test) -> base::Task<> {
+    auto& server = test.server_.start(test.executor());
+    auto& client = test.client_.start(test.executor());
+    auto listener = *server.listen(loopback(0), {});
+    int accepted = 0;
+    base::TaskScope scope(test.executor());
+    scope.spawn(serve(*listener, accepted));
+    {
+      auto first = co_await client.connect(listener->endpoint(), server.self(), {});
+      EXPECT_EQ(*co_await ask(**first, "one"), "one");
+    }
+    auto second = co_await client.connect(listener->endpoint(), server.self(), {.early = true});
+    auto& state = static_cast<quic::QuicConnection&>(**second).state();
+    EXPECT_FALSE(state.established);
+    EXPECT_TRUE(state.session->early());
+    EXPECT_EQ(*co_await ask(**second, "two", {.replay_safe = true}), "two");
+    EXPECT_TRUE(state.session->early_accepted());
+    // What is not replay-safe waits for the handshake, and then goes as well.
+    EXPECT_EQ(*co_await ask(**second, "three"), "three");
+    listener.reset();
+    co_await scope.join();
+  }(*this));
+}
+
+TEST_F(QuicTransportTest, BeyondItsLimitAServerRefusesAndSaysSo) {
+  run([](QuicTransportTest& test) -> base::Task<> {
+    QuicTransportOptions options;
+    options.limits.connections_max = 2;
+    auto& server = test.server_.start(test.executor(), options);
+    auto& client = test.client_.start(test.executor());
+    auto listener = *server.listen(loopback(0), {});
+    auto one = co_await client.connect(listener->endpoint(), server.self(), {});
+    auto two = co_await client.connect(listener->endpoint(), server.self(), {});
+    EXPECT_TRUE(one && two);
+    auto three = co_await client.connect(listener->endpoint(), server.self(), {});
+    EXPECT_EQ(three.error().code, base::Errc::Unavailable);
+    EXPECT_THAT(three.error().message, HasSubstr("limit of connections"));
+  }(*this));
+}
+
+TEST_F(QuicTransportTest, UnderLoadAClientProvesItsAddressFirst) {
+  run([](QuicTransportTest& test) -> base::Task<> {
+    QuicTransportOptions options;
+    options.limits.handshakes_before_retry = 0;
+    auto& server = test.server_.start(test.executor(), options);
+    auto& client = test.client_.start(test.executor());
+    auto listener = *server.listen(loopback(0), {});
+    int accepted = 0;
+    base::TaskScope scope(test.executor());
+    scope.spawn(serve(*listener, accepted));
+    auto one = co_await client.connect(listener->endpoint(), server.self(), {});
+    EXPECT_TRUE(one);
+    if (one) {
+      EXPECT_EQ(*co_await ask(**one, "x"), "x");
+    }
+    listener.reset();
+    co_await scope.join();
+  }(*this));
+}
+
+// A plain socket beside the transports.
+struct RawSocket {
+  explicit RawSocket(const Endpoint& to) {
+    fd = socket(AF_INET6, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    sockaddr_in6 address{};
+    address.sin6_family = AF_INET6;
+    std::memcpy(&address.sin6_addr, to.address.data(), 16);
+    address.sin6_port = htons(to.port);
+    EXPECT_EQ(connect(fd, reinterpret_cast<sockaddr*>(&address), sizeof address), 0);
+  }
+  ~RawSocket() { close(fd); }
+  void send(base::BytesView bytes) const {
+    EXPECT_EQ(::send(fd, bytes.data(), bytes.size(), 0), static_cast<ssize_t>(bytes.size()));
+  }
+  // What has arrived by now.
+  base::Bytes receive() const {
+    base::Bytes bytes(2000);
+    const ssize_t got = recv(fd, bytes.data(), bytes.size(), MSG_DONTWAIT);
+    bytes.resize(got > 0 ? static_cast<std::size_t>(got) : 0);
+    return bytes;
+  }
+  int fd;
+};
+
+TEST_F(QuicTransportTest, PacketsOfNobodyAreAnsweredByAResetThatIsShorter) {
+  auto& server = server_.start(executor());
+  auto listener = *server.listen(loopback(0), {});
+  const RawSocket stranger(listener->endpoint());
+  base::Bytes packet(100);
+  rng_.fill(packet);
+  packet[0] = 0x40 | (packet[0] & 0x3f);  // A short header.
+  stranger.send(packet);
+  const auto answer = [&] {
+    for (;;) {
+      if (auto bytes = stranger.receive(); !bytes.empty()) return bytes;
+      context_.run_one();
+    }
+  }();
+  EXPECT_LT(answer.size(), packet.size());
+  quic::ConnectionId id;
+  ngtcp2_cid_init(&id, packet.data() + 1, 18);
+  base::Sha256 hash;
+  hash.update(base::as_bytes("stoq stateless reset"));
+  hash.update(server_.identity.key.seed());
+  const auto secret = hash.finish();
+  std::uint8_t token[16];
+  ngtcp2_crypto_generate_stateless_reset_token(token, secret.data(), secret.size(), &id);
+  EXPECT_EQ(base::to_hex(base::BytesView(answer).last(16)), base::to_hex(token));
+  listener.reset();
+  server_.transport.reset();
+}
+
+TEST_F(QuicTransportTest, AnotherVersionIsToldWhichOneWeSpeak) {
+  auto& server = server_.start(executor());
+  auto listener = *server.listen(loopback(0), {});
+  const RawSocket stranger(listener->endpoint());
+  base::Bytes packet(1200);
+  packet[0] = 0xc0;
+  packet[1] = packet[2] = packet[3] = packet[4] = 0x5a;
+  packet[5] = 8;
+  packet[14] = 8;
+  stranger.send(packet);
+  base::Bytes answer;
+  while (answer.empty()) {
+    context_.run_one();
+    answer = stranger.receive();
+  }
+  ASSERT_GE(answer.size(), 27u);
+  EXPECT_EQ(base::to_hex(base::BytesView(answer).last(4)), "00000001");
+  // Too short for a first packet: an attacker would have it answered by more than it sent.
+  packet.resize(300);
+  stranger.send(packet);
+  packet.resize(1200);
+  packet[0] = 0xff;
+  stranger.send(packet);
+  answer.clear();
+  while (answer.empty()) {
+    context_.run_one();
+    answer = stranger.receive();
+  }
+  EXPECT_TRUE(stranger.receive().empty());
+  listener.reset();
+  server_.transport.reset();
+}
+
+}  // namespace
+
+namespace testing {
+INSTANTIATE_TYPED_TEST_SUITE_P(Quic, TransportSuite, QuicFixture);
+}
+
+}  // namespace stoq

@@ -1,0 +1,67 @@
+#pragma once
+
+#include <netinet/in.h>
+
+#include <base/time.hpp>
+#include <cstdint>
+#include <list>
+#include <unordered_map>
+
+namespace stoq::quic {
+
+/// What one listener takes, from everybody and from one source: an IPv6 /64, or an IPv4 address.
+struct Limits {
+  std::size_t connections_max = 10'000;
+  std::size_t connections_per_source_max = 5'000;
+  double handshakes_per_source_per_second = 500;
+  double handshakes_burst = 2'000;  ///< Of one source, at once.
+  /// Handshakes under way from which on strangers prove their address first (Retry).
+  std::size_t handshakes_before_retry = 256;
+  double bytes_per_source_per_second = 0;  ///< Received; 0: no limit.
+  std::size_t sources_max = 65'536;        ///< Remembered; all beyond share one account.
+};
+
+/// Counts what sources use and decides who may begin a connection. Pure: the time is an argument.
+class SourceLimits {
+ public:
+  enum class Verdict : std::uint8_t { Accept, Retry, Refuse };
+  struct Account {
+    std::uint64_t prefix = 0;
+    std::size_t connections = 0;
+    double handshakes = 0, bytes = 0;  ///< What is left of the buckets.
+    base::MonotonicTime refilled{};
+    std::list<Account*>::iterator idle;
+    bool is_idle = false;
+  };
+
+  explicit SourceLimits(const Limits& limits) : limits_(limits) {}
+  SourceLimits(const SourceLimits&) = delete;
+
+  /// `validated`: the client has proved that it receives at its address. Strangers under load are
+  /// told to: what they ask for is not charged to a source that they may only pretend to be.
+  Verdict admit(const sockaddr_in6& from, bool validated, base::MonotonicTime now);
+  /// A connection begins: after Accept. The account stays until `closed`.
+  Account& opened(const sockaddr_in6& from, base::MonotonicTime now);
+  void established() { --handshakes_; }
+  void closed(Account& account, bool was_established);
+  /// Whether the source may send that much more now.
+  bool may_receive(Account& account, std::size_t bytes, base::MonotonicTime now);
+
+  const Limits& limits() const { return limits_; }
+  std::size_t connections() const { return connections_; }
+  std::size_t handshakes() const { return handshakes_; }
+  std::size_t sources() const { return accounts_.size(); }
+
+ private:
+  static std::uint64_t prefix_of(const sockaddr_in6& from);
+  Account& account(std::uint64_t prefix, base::MonotonicTime now);
+  void refill(Account& account, base::MonotonicTime now) const;
+
+  Limits limits_;
+  std::size_t connections_ = 0, handshakes_ = 0;
+  std::unordered_map<std::uint64_t, Account> accounts_;
+  std::list<Account*> idle_;  // Without connections, the one that was used last at the back.
+  Account others_;
+};
+
+}  // namespace stoq::quic

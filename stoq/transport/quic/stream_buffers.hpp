@@ -1,0 +1,56 @@
+#pragma once
+
+#include <base/bytes.hpp>
+#include <cstdint>
+#include <deque>
+#include <span>
+
+namespace stoq::quic {
+
+/// What a stream has to send: bytes are kept until the peer has acknowledged them.
+class SendBuffer {
+ public:
+  /// Takes the block as it is: no copy.
+  void append(base::Bytes block);
+  /// Copies; small pieces share a block.
+  void append(base::BytesView bytes);
+
+  std::uint64_t unsent() const { return end_ - sent_; }
+  std::uint64_t unacknowledged() const { return sent_ - begin_; }
+  std::uint64_t end() const { return end_; }
+  /// The next unsent bytes, at most `bytes_max` of them, in pieces. Gives how many pieces.
+  std::size_t gather(std::span<base::BytesView> pieces, std::size_t bytes_max) const;
+  /// `count` more bytes were sent.
+  void sent(std::uint64_t count);
+  /// Everything before `offset` has arrived.
+  void acknowledged(std::uint64_t offset);
+  /// Nothing was sent after all. Nothing may have been acknowledged.
+  void rewind();
+  void clear();
+
+ private:
+  static constexpr std::size_t kSharedBlockBytes = 16 * 1024;
+
+  std::deque<base::Bytes> blocks_;
+  std::uint64_t begin_ = 0, sent_ = 0, end_ = 0;  // Offsets in the stream.
+  std::uint64_t first_offset_ = 0;                // Of blocks_.front().
+  std::size_t sent_block_ = 0, sent_in_block_ = 0;
+};
+
+/// What a stream has received and nobody has read.
+class ReceiveBuffer {
+ public:
+  void append(base::BytesView bytes);
+  /// The oldest bytes, up to one block; empty when there are none.
+  base::Bytes take();
+  std::size_t size() const { return size_; }
+  void clear();
+
+ private:
+  static constexpr std::size_t kBlockBytes = 64 * 1024;
+
+  std::deque<base::Bytes> blocks_;
+  std::size_t size_ = 0;
+};
+
+}  // namespace stoq::quic

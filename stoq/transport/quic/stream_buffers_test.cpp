@@ -1,0 +1,91 @@
+#include "transport/quic/stream_buffers.hpp"
+
+#include <gtest/gtest.h>
+
+#include <base/random.hpp>
+
+namespace stoq::quic {
+namespace {
+
+// Whatever is appended, sent, lost to a rewind and acknowledged in whatever portions: what leaves
+// is what was put in, and memory is let go.
+TEST(SendBuffer, SendsWhatWasAppendedInOrder) {
+  for (std::uint64_t seed = 0; seed < 300; ++seed) {
+    base::SeededRng rng(seed);
+    SendBuffer buffer;
+    base::Bytes in, out;
+    std::uint64_t acknowledged = 0;
+    for (int step = 0; step < 200; ++step) {
+      switch (rng.below(4)) {
+        case 0: {
+          base::Bytes bytes(rng.below(3) == 0 ? rng.below(40'000) : rng.below(300));
+          rng.fill(bytes);
+          in.insert(in.end(), bytes.begin(), bytes.end());
+          if (rng.below(2) == 0) {
+            buffer.append(std::move(bytes));
+          } else {
+            buffer.append(base::BytesView(bytes));
+          }
+          break;
+        }
+        case 1:
+        case 2: {
+          base::BytesView pieces[4];
+          const std::size_t count = buffer.gather(pieces, 1 + rng.below(5000));
+          std::size_t total = 0;
+          for (std::size_t i = 0; i < count; ++i) total += pieces[i].size();
+          if (total == 0) {
+            ASSERT_EQ(buffer.unsent(), 0u);
+            break;
+          }
+          // Not everything that was offered is taken.
+          std::size_t taken = 1 + rng.below(total);
+          buffer.sent(taken);
+          for (std::size_t i = 0; i < count && taken > 0; ++i) {
+            const auto part = pieces[i].first(std::min(taken, pieces[i].size()));
+            out.insert(out.end(), part.begin(), part.end());
+            taken -= part.size();
+          }
+          break;
+        }
+        case 3:
+          acknowledged += rng.below(buffer.unacknowledged() + 1);
+          buffer.acknowledged(acknowledged);
+          break;
+      }
+      if (acknowledged == 0 && rng.below(20) == 0) {
+        buffer.rewind();
+        out.clear();
+      }
+      ASSERT_EQ(buffer.end(), in.size());
+      ASSERT_EQ(buffer.end() - buffer.unsent(), out.size());
+      ASSERT_TRUE(std::equal(out.begin(), out.end(), in.begin())) << "seed " << seed;
+    }
+  }
+}
+
+TEST(ReceiveBuffer, GivesBackWhatArrived) {
+  base::SeededRng rng(5);
+  ReceiveBuffer buffer;
+  base::Bytes in, out;
+  for (int step = 0; step < 5000; ++step) {
+    base::Bytes bytes(rng.below(1500));
+    rng.fill(bytes);
+    in.insert(in.end(), bytes.begin(), bytes.end());
+    buffer.append(bytes);
+    if (rng.below(100) == 0) {
+      const auto block = buffer.take();
+      out.insert(out.end(), block.begin(), block.end());
+    }
+    ASSERT_EQ(buffer.size(), in.size() - out.size());
+  }
+  while (buffer.size() > 0) {
+    const auto block = buffer.take();
+    out.insert(out.end(), block.begin(), block.end());
+  }
+  EXPECT_EQ(in, out);
+  EXPECT_TRUE(buffer.take().empty());
+}
+
+}  // namespace
+}  // namespace stoq::quic

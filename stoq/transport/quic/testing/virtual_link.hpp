@@ -1,0 +1,79 @@
+#pragma once
+
+#include <base/random.hpp>
+#include <base/time.hpp>
+#include <map>
+#include <optional>
+
+#include "transport/quic/session.hpp"
+
+namespace stoq::quic::testing {
+
+/// What a bad network does to datagrams, in virtual time.
+struct LinkFaults {
+  double loss = 0, duplication = 0, corruption = 0;
+  base::Duration delay = std::chrono::milliseconds(1), jitter{};  ///< Jitter reorders.
+  std::size_t mtu_bytes = 65'536;                                 ///< Larger ones vanish.
+  double bytes_per_second = 0;                                    ///< 0: as fast as you like.
+  std::size_t queue_bytes_max = 256 * 1024;                       ///< Before the slow part.
+};
+
+/// Datagrams under way in one direction.
+class VirtualLink {
+ public:
+  struct Datagram {
+    Path path;  ///< As the receiver sees it.
+    base::Bytes bytes;
+  };
+
+  VirtualLink(base::Rng& rng, LinkFaults faults) : rng_(rng), faults_(faults) {}
+
+  void set_faults(const LinkFaults& faults) { faults_ = faults; }
+
+  void send(Datagram datagram, base::MonotonicTime now) {
+    if (datagram.bytes.size() > faults_.mtu_bytes || chance(faults_.loss)) return;
+    const int copies = chance(faults_.duplication) ? 2 : 1;
+    for (int copy = 0; copy < copies; ++copy) {
+      base::MonotonicTime at = now;
+      if (faults_.bytes_per_second > 0) {
+        const base::Duration busy = std::max(free_at_ - now, base::Duration::zero());
+        const double waiting =
+            std::chrono::duration<double>(busy).count() * faults_.bytes_per_second;
+        if (waiting > static_cast<double>(faults_.queue_bytes_max)) continue;
+        free_at_ = now + busy +
+                   std::chrono::duration_cast<base::Duration>(std::chrono::duration<double>(
+                       static_cast<double>(datagram.bytes.size()) / faults_.bytes_per_second));
+        at = free_at_;
+      }
+      at += faults_.delay;
+      if (faults_.jitter > base::Duration::zero())
+        at += base::Duration(rng_.below(static_cast<std::uint64_t>(faults_.jitter.count())));
+      Datagram sent = datagram;
+      if (chance(faults_.corruption))
+        sent.bytes[rng_.below(sent.bytes.size())] ^= 1 << rng_.below(8);
+      under_way_.emplace(at, std::move(sent));
+    }
+  }
+
+  base::MonotonicTime next() const {
+    return under_way_.empty() ? base::MonotonicTime::max() : under_way_.begin()->first;
+  }
+  std::optional<Datagram> take(base::MonotonicTime now) {
+    if (next() > now) return std::nullopt;
+    Datagram datagram = std::move(under_way_.begin()->second);
+    under_way_.erase(under_way_.begin());
+    return datagram;
+  }
+
+ private:
+  bool chance(double probability) {
+    return probability > 0 && static_cast<double>(rng_.below(1'000'000)) < probability * 1'000'000;
+  }
+
+  base::Rng& rng_;
+  LinkFaults faults_;
+  base::MonotonicTime free_at_{};
+  std::multimap<base::MonotonicTime, Datagram> under_way_;
+};
+
+}  // namespace stoq::quic::testing
