@@ -128,7 +128,7 @@ TEST_P(EveryCipher, AChangedPacketIsRefused) {
         case 1:
           changed_header[rng_.below(header.size())] ^= 1 << rng_.below(8);
           break;
-        case 2:
+        default:
           nonce[rng_.below(nonce.size())] ^= 1 << rng_.below(8);
           break;
       }

@@ -5,6 +5,7 @@
 #include <sodium.h>
 
 #include <array>
+#include <bit>
 #include <string_view>
 
 namespace stoq::quic {
@@ -26,7 +27,7 @@ Cipher cipher_of(const ngtcp2_crypto_ctx& context) {
 
 ngtcp2_crypto_md sha256() {
   ngtcp2_crypto_md md;
-  ngtcp2_crypto_md_init(&md, reinterpret_cast<void*>(GNUTLS_DIG_SHA256));
+  ngtcp2_crypto_md_init(&md, std::bit_cast<void*>(std::uintptr_t{GNUTLS_DIG_SHA256}));
   return md;
 }
 

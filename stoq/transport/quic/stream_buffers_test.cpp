@@ -48,7 +48,7 @@ TEST(SendBuffer, SendsWhatWasAppendedInOrder) {
           }
           break;
         }
-        case 3:
+        default:
           acknowledged += rng.below(buffer.unacknowledged() + 1);
           buffer.acknowledged(acknowledged);
           break;

@@ -36,7 +36,7 @@ TEST(TimerWheel, FiresEveryNodeOnceNeverEarlyAndAtMostATickLate) {
           due[i] = base::MonotonicTime::max();
           wheel.disarm(nodes[i]);
           break;
-        case 3: {
+        default: {
           now = rng.below(2) == 0 ? now + delay() : std::max(now, std::min(wheel.next(), now + 1h));
           while (Node* node = wheel.expire(now)) {
             const auto at = static_cast<std::size_t>(node - nodes.data());

@@ -80,7 +80,7 @@ Result<> import_key(gnutls_privkey_t into, base::BytesView pkcs8) {
     const int result = gnutls_privkey_import_ext4(into, owned.get(), sign_ed25519, nullptr, nullptr,
                                                   forget_ed25519, describe_ed25519, 0);
     if (result < 0) return fail(Errc::InvalidArgument, "the private key: " + reason(result));
-    owned.release();
+    (void)owned.release();  // GnuTLS deletes it.
     return {};
   }
   const auto bytes = datum(pkcs8);
