@@ -1,9 +1,9 @@
 #pragma once
 
 // Copies files out of and into a running container as a tar stream. Runs in a process of its own
-// that first becomes what the container's process is: its users, its mounts, its user id and, as its
-// root, its capabilities. So it sees and may do what a program in the container may, and nothing
-// outside.
+// that first becomes what the container's process is: its users, its mounts, its user id and, as
+// its root, its capabilities. So it sees and may do what a program in the container may, and
+// nothing outside.
 
 #include <base/error.hpp>
 #include <string>
