@@ -185,6 +185,16 @@ void QuicEndpoint::dispatch(Port& port, const Path& path, std::uint8_t ecn,
   ngtcp2_cid_init(&to, ids.dcid, ids.dcidlen);
   const auto found = ids_.find(to);
   if (found == ids_.end()) {
+    // Its first byte says whose it is: another core's, if the kernel does not steer.
+    const unsigned owner = to.datalen > 0 ? to.data[0] % shared_.cores() : core_;
+    if (owner != core_) {
+      ++misdirected_;
+      if (const auto other = shared_.endpoints[owner].lock()) {
+        other->take_over(port.socket->local().sin6_port, path, ecn,
+                         base::Bytes(datagram.begin(), datagram.end()));
+      }
+      return;
+    }
     unknown(port, path, ecn, datagram, ids);
     return;
   }
@@ -194,6 +204,19 @@ void QuicEndpoint::dispatch(Port& port, const Path& path, std::uint8_t ecn,
     if (!shared_.limits.may_receive(*live.account, datagram.size(), now())) return;
   }
   live.session->receive(path, ecn, datagram, now());
+}
+
+void QuicEndpoint::take_over(std::uint16_t port, const Path& path, std::uint8_t ecn,
+                             base::Bytes datagram) {
+  asio::post(executor_, [weak = weak_from_this(), port, path, ecn, bytes = std::move(datagram)] {
+    const auto self = weak.lock();
+    if (!self) return;
+    const auto found = std::ranges::find_if(
+        self->ports_, [&](const auto& p) { return p->socket->local().sin6_port == port; });
+    if (found == self->ports_.end()) return;
+    self->dispatch(**found, path, ecn, bytes);
+    self->flush();
+  });
 }
 
 void QuicEndpoint::answer(Port& port, const Path& path, base::BytesView datagram) {
@@ -396,7 +419,7 @@ void QuicEndpoint::issue(Session& session, ConnectionId& id, std::uint8_t* reset
   rng_.fill({id.data, id_bytes});
   // The first byte leads datagrams to the core that owns the connection.
   id.data[0] =
-      static_cast<std::uint8_t>(id.data[0] % (256 / shared_.cores) * shared_.cores + core_);
+      static_cast<std::uint8_t>(id.data[0] % (256 / shared_.cores()) * shared_.cores() + core_);
   const int made = ngtcp2_crypto_generate_stateless_reset_token(
       reset_token, shared_.reset_secret.data(), shared_.reset_secret.size(), &id);
   BASE_ASSERT(made == 0, "HKDF with SHA-256 cannot fail");

@@ -33,7 +33,8 @@ struct Shared {
   const base::Clock& clock;
   SessionOptions session;  ///< Of new connections; ALPN and such are set for each.
   base::Digest token_secret, reset_secret;
-  unsigned cores = 1;
+  std::vector<std::weak_ptr<QuicEndpoint>> endpoints;  ///< By core; complete before any works.
+  unsigned cores() const { return static_cast<unsigned>(endpoints.size()); }
 
   std::mutex mutex;  // Guards what follows.
   SourceLimits limits;
@@ -66,7 +67,7 @@ struct ConnectionState {
   base::Channel<base::Bytes> datagrams;
 };
 
-/// Takes what arrives at a listening socket, on that socket's core.
+/// Takes what arrives at a listening socket, on that socket's core. Shared by the cores.
 struct Acceptor {
   ListenOptions options;
   std::function<void(std::shared_ptr<ConnectionState>)> accepted;
@@ -92,8 +93,12 @@ class QuicEndpoint final : public SessionHost, public std::enable_shared_from_th
   void close(Session& session, std::string reason);
   /// Tells every peer, then forgets all.
   void shut_down();
+  /// A datagram that another core received. Call on any thread.
+  void take_over(std::uint16_t port, const Path& path, std::uint8_t ecn, base::Bytes datagram);
   base::MonotonicTime now() const { return shared_.clock.now(); }
   std::size_t connections() const { return lives_.size(); }
+  /// Datagrams that had to be handed to another core.
+  std::uint64_t misdirected() const { return misdirected_; }
 
   void issue(Session& session, ConnectionId& id, std::uint8_t* reset_token,
              std::size_t id_bytes) override;
@@ -152,6 +157,7 @@ class QuicEndpoint final : public SessionHost, public std::enable_shared_from_th
   Live* making_ = nullptr;  // Whose session is being constructed.
   bool flush_scheduled_ = false;
   base::Bytes burst_;
+  std::uint64_t misdirected_ = 0;
   // Answers to packets of nobody are few: they could be made to reflect.
   double stateless_left_ = 0;
   base::MonotonicTime stateless_refilled_{};

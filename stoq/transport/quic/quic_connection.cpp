@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <boost/asio/dispatch.hpp>
+
 namespace stoq::quic {
 
 using base::Errc;
@@ -127,9 +129,12 @@ std::size_t QuicConnection::datagram_bytes_max() const {
 }
 
 void QuicConnection::close(std::string reason) {
-  if (state_->session == nullptr) return;
-  if (const auto endpoint = state_->endpoint.lock())
-    endpoint->close(*state_->session, std::move(reason));
+  // The last holder may be on another thread.
+  boost::asio::dispatch(state_->executor, [state = state_, reason = std::move(reason)]() mutable {
+    if (state->session == nullptr) return;
+    if (const auto endpoint = state->endpoint.lock())
+      endpoint->close(*state->session, std::move(reason));
+  });
 }
 
 base::Task<std::string> QuicConnection::closed() {

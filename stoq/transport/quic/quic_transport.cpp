@@ -2,13 +2,19 @@
 
 #include <fmt/format.h>
 
-#include <base/async/timeout.hpp>
+#include <algorithm>
+#include <boost/asio/dispatch.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
 #include <cstring>
 
 #include "transport/quic/quic_connection.hpp"
+#include "transport/quic/steering.hpp"
 
 namespace stoq {
 
+namespace asio = boost::asio;
 using base::Errc;
 using base::Result;
 
@@ -31,24 +37,38 @@ Endpoint endpoint_of(const sockaddr_in6& address) {
   return made;
 }
 
+using Incoming = base::Channel<std::shared_ptr<Connection>>;
+
+// A socket of one core, and that core.
+struct Place {
+  std::shared_ptr<quic::QuicEndpoint> endpoint;
+  std::shared_ptr<quic::UdpSocket> socket;
+};
+
 class QuicListener final : public Listener {
  public:
-  QuicListener(std::shared_ptr<quic::QuicEndpoint> endpoint,
-               std::shared_ptr<quic::UdpSocket> socket, ListenOptions options)
-      : endpoint_(std::move(endpoint)),
-        socket_(std::move(socket)),
-        incoming_(std::make_shared<Incoming>(endpoint_->executor(), kPendingMax)) {
+  QuicListener(const base::Executor& executor, std::vector<Place> places, ListenOptions options)
+      : places_(std::move(places)), incoming_(std::make_shared<Incoming>(executor, kPendingMax)) {
     auto acceptor = std::make_shared<quic::Acceptor>();
     acceptor->options = std::move(options);
-    acceptor->accepted = [incoming = incoming_](std::shared_ptr<quic::ConnectionState> state) {
-      // With nobody to take it, the connection ends as it goes.
-      (void)incoming->try_send(std::make_shared<quic::QuicConnection>(std::move(state)));
+    acceptor->accepted = [executor,
+                          incoming = incoming_](std::shared_ptr<quic::ConnectionState> state) {
+      asio::dispatch(executor, [incoming, state = std::move(state)] {
+        // With nobody to take it, the connection ends as it goes.
+        (void)incoming->try_send(std::make_shared<quic::QuicConnection>(state));
+      });
     };
-    endpoint_->add_socket(socket_, std::move(acceptor));
+    for (const Place& place : places_) {
+      asio::dispatch(place.endpoint->executor(),
+                     [place, acceptor] { place.endpoint->add_socket(place.socket, acceptor); });
+    }
   }
   ~QuicListener() override {
     incoming_->close();
-    endpoint_->remove_socket(*socket_);
+    for (const Place& place : places_) {
+      asio::dispatch(place.endpoint->executor(),
+                     [place] { place.endpoint->remove_socket(*place.socket); });
+    }
   }
 
   base::Task<Result<std::shared_ptr<Connection>>> accept() override {
@@ -57,12 +77,10 @@ class QuicListener final : public Listener {
     if (!connection) co_return base::fail(Errc::Unavailable, "the listener was closed");
     co_return *std::move(connection);
   }
-  Endpoint endpoint() const override { return endpoint_of(socket_->local()); }
+  Endpoint endpoint() const override { return endpoint_of(places_.front().socket->local()); }
 
  private:
-  using Incoming = base::Channel<std::shared_ptr<Connection>>;
-  std::shared_ptr<quic::QuicEndpoint> endpoint_;
-  std::shared_ptr<quic::UdpSocket> socket_;
+  std::vector<Place> places_;
   std::shared_ptr<Incoming> incoming_;
 };
 
@@ -75,6 +93,13 @@ base::Task<Result<std::shared_ptr<Connection>>> until_established(
 
 }  // namespace
 
+// One endpoint and, but for the first, its thread.
+struct QuicTransport::Core {
+  std::unique_ptr<asio::io_context> context;
+  std::shared_ptr<quic::QuicEndpoint> endpoint;
+  std::thread thread;
+};
+
 QuicTransport::QuicTransport(base::Executor executor, Parts parts, QuicTransportOptions options)
     : executor_(std::move(executor)),
       parts_(std::move(parts)),
@@ -85,11 +110,42 @@ QuicTransport::QuicTransport(base::Executor executor, Parts parts, QuicTransport
             .clock = parts_.clock,
             .ciphers = options_.ciphers,
             .ticket_life = options_.ticket_life}),
-      shared_(tls_, *parts_.clock, parts_.secret.view(), options_.session, options_.limits),
-      endpoint_(std::make_shared<quic::QuicEndpoint>(executor_, shared_, 0)) {}
+      shared_(tls_, *parts_.clock, parts_.secret.view(), options_.session, options_.limits) {
+  for (unsigned i = 0; i < std::max(options_.cores, 1u); ++i) {
+    auto core = std::make_unique<Core>();
+    if (i > 0) core->context = std::make_unique<asio::io_context>(1);
+    core->endpoint = std::make_shared<quic::QuicEndpoint>(
+        core->context ? base::Executor(core->context->get_executor()) : executor_, shared_, i);
+    shared_.endpoints.push_back(core->endpoint);
+    cores_.push_back(std::move(core));
+  }
+  for (const auto& core : cores_) {
+    if (!core->context) continue;
+    core->thread = std::thread([context = core->context.get()] {
+      const auto work = asio::make_work_guard(*context);
+      context->run();
+    });
+  }
+}
 
 QuicTransport::~QuicTransport() {
-  endpoint_->shut_down();
+  for (const auto& core : cores_) {
+    if (!core->context) {
+      core->endpoint->shut_down();
+      continue;
+    }
+    asio::post(*core->context, [&core] {
+      core->endpoint->shut_down();
+      core->context->stop();
+    });
+    core->thread.join();
+  }
+}
+
+std::uint64_t QuicTransport::misdirected() const {
+  std::uint64_t total = 0;
+  for (const auto& core : cores_) total += core->endpoint->misdirected();
+  return total;
 }
 
 Result<std::shared_ptr<quic::UdpSocket>> QuicTransport::client_socket() {
@@ -98,7 +154,7 @@ Result<std::shared_ptr<quic::UdpSocket>> QuicTransport::client_socket() {
     any.sin6_family = AF_INET6;
     TRY(client_socket_,
         quic::UdpSocket::open(any, {.only_v6 = !options_.ipv4, .offload = options_.offload}));
-    endpoint_->add_socket(client_socket_, nullptr);
+    cores_.front()->endpoint->add_socket(client_socket_, nullptr);
   }
   return client_socket_;
 }
@@ -111,8 +167,9 @@ base::Task<Result<std::shared_ptr<Connection>>> QuicTransport::connect(Endpoint 
   session.alpn = options.alpn;
   session.handshake_timeout = options.timeout;
   const auto resumption = shared_.take_resumption(peer, options.alpn);
-  CO_TRY(const auto state, endpoint_->connect(socket, address_of(endpoint), peer, session,
-                                              resumption ? &*resumption : nullptr));
+  CO_TRY(const auto state,
+         cores_.front()->endpoint->connect(socket, address_of(endpoint), peer, session,
+                                           resumption ? &*resumption : nullptr));
   state->peer = peer;
   auto connection = std::make_shared<quic::QuicConnection>(state);
   if (options.early && state->session != nullptr && state->session->early()) co_return connection;
@@ -120,9 +177,22 @@ base::Task<Result<std::shared_ptr<Connection>>> QuicTransport::connect(Endpoint 
 }
 
 Result<std::unique_ptr<Listener>> QuicTransport::listen(Endpoint endpoint, ListenOptions options) {
-  TRY(auto socket, quic::UdpSocket::open(address_of(endpoint),
-                                         {.only_v6 = !options_.ipv4, .offload = options_.offload}));
-  return std::make_unique<QuicListener>(endpoint_, std::move(socket), std::move(options));
+  sockaddr_in6 address = address_of(endpoint);
+  std::vector<Place> places;
+  for (const auto& core : cores_) {
+    TRY(std::shared_ptr<quic::UdpSocket> socket,
+        quic::UdpSocket::open(address, {.reuse_port = cores_.size() > 1,
+                                        .only_v6 = !options_.ipv4,
+                                        .offload = options_.offload}));
+    address = socket->local();
+    places.push_back({core->endpoint, std::move(socket)});
+  }
+  if (places.size() > 1) {
+    // Where the kernel cannot, datagrams are handed over between the threads.
+    (void)quic::steer_by_connection_id(places.front().socket->fd(),
+                                       static_cast<unsigned>(places.size()));
+  }
+  return std::make_unique<QuicListener>(executor_, std::move(places), std::move(options));
 }
 
 }  // namespace stoq

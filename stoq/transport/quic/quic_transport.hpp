@@ -12,6 +12,9 @@ struct QuicTransportOptions {
   quic::Limits limits;
   std::vector<quic::Cipher> ciphers{quic::Cipher::Aes128Gcm, quic::Cipher::ChaCha20Poly1305};
   base::Duration ticket_life = std::chrono::hours(24);
+  /// Endpoints, each with a socket for every port. The first runs on the node's executor, the
+  /// others on threads of their own; a connection stays on the core that it came to.
+  unsigned cores = 1;
   bool ipv4 = false;    ///< Reach IPv4 peers as v4-mapped addresses.
   bool offload = true;  ///< Many datagrams in one system call, where the kernel can.
 };
@@ -34,8 +37,11 @@ class QuicTransport final : public Transport {
   base::Task<base::Result<std::shared_ptr<Connection>>> connect(Endpoint endpoint, NodeId peer,
                                                                 ConnectOptions options) override;
   base::Result<std::unique_ptr<Listener>> listen(Endpoint endpoint, ListenOptions options) override;
+  /// Datagrams that the kernel gave to a core that does not own their connection.
+  std::uint64_t misdirected() const;
 
  private:
+  struct Core;
   base::Result<std::shared_ptr<quic::UdpSocket>> client_socket();
 
   base::Executor executor_;
@@ -44,7 +50,7 @@ class QuicTransport final : public Transport {
   quic::ReplayStore replays_;
   quic::TlsContext tls_;
   quic::Shared shared_;
-  std::shared_ptr<quic::QuicEndpoint> endpoint_;
+  std::vector<std::unique_ptr<Core>> cores_;
   std::shared_ptr<quic::UdpSocket> client_socket_;
 };
 

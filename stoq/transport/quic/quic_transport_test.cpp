@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <boost/asio/detached.hpp>
 #include <cstring>
 
 #include "identity/leaf_certificate.hpp"
@@ -198,6 +199,39 @@ TEST_F(QuicTransportTest, UnderLoadAClientProvesItsAddressFirst) {
     if (one) {
       EXPECT_EQ(*co_await ask(**one, "x"), "x");
     }
+    listener.reset();
+    co_await scope.join();
+  }(*this));
+}
+
+// Every connection stays on the core that the kernel steers it to, and all are served.
+TEST_F(QuicTransportTest, ConnectionsSpreadOverTheCores) {
+  run([](QuicTransportTest& test) -> base::Task<> {
+    QuicTransportOptions options;
+    options.cores = 3;
+    auto& server = test.server_.start(test.executor(), options);
+    auto& client = test.client_.start(test.executor());
+    auto listener = *server.listen(loopback(0), {});
+    base::TaskScope scope(test.executor());
+    scope.spawn([](Listener& listener) -> base::Task<> {
+      for (;;) {
+        auto connection = co_await listener.accept();
+        if (!connection) co_return;
+        const auto executor = (*connection)->executor();
+        boost::asio::co_spawn(executor, echo(*std::move(connection)), boost::asio::detached);
+      }
+    }(*listener));
+    std::vector<std::shared_ptr<Connection>> connections;
+    for (int i = 0; i < 30; ++i) {
+      auto connection = co_await client.connect(listener->endpoint(), server.self(), {});
+      EXPECT_TRUE(connection) << connection.error().describe();
+      if (!connection) continue;
+      const std::string text(10'000, static_cast<char>('a' + i % 26));
+      EXPECT_EQ(*co_await ask(**connection, text), text);
+      connections.push_back(*std::move(connection));
+    }
+    EXPECT_EQ(server.misdirected(), 0u);
+    connections.clear();
     listener.reset();
     co_await scope.join();
   }(*this));
