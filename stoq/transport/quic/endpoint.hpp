@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <base/async/channel.hpp>
 #include <base/log.hpp>
 #include <boost/asio/posix/stream_descriptor.hpp>
@@ -157,7 +158,7 @@ class QuicEndpoint final : public SessionHost, public std::enable_shared_from_th
   Live* making_ = nullptr;  // Whose session is being constructed.
   bool flush_scheduled_ = false;
   base::Bytes burst_;
-  std::uint64_t misdirected_ = 0;
+  std::atomic<std::uint64_t> misdirected_ = 0;
   // Answers to packets of nobody are few: they could be made to reflect.
   double stateless_left_ = 0;
   base::MonotonicTime stateless_refilled_{};
