@@ -465,7 +465,11 @@ void QuicEndpoint::offer(Live& live) {
   live.state->peer = live.session->peer();
   const auto acceptor = live.port->acceptor;
   if (!acceptor) {
-    live.session->close(0, "the listener was closed", now());
+    // Later: this is called from inside the session.
+    asio::post(executor_, [weak = weak_from_this(), state = live.state] {
+      const auto self = weak.lock();
+      if (self && state->session != nullptr) self->close(*state->session, "the listener was closed");
+    });
     return;
   }
   acceptor->accepted(live.state);

@@ -53,7 +53,8 @@ class QuicListener final : public Listener {
     acceptor->options = std::move(options);
     acceptor->accepted = [executor,
                           incoming = incoming_](std::shared_ptr<quic::ConnectionState> state) {
-      asio::dispatch(executor, [incoming, state = std::move(state)] {
+      // Later: this is called from inside a session, which nothing may close there.
+      asio::post(executor, [incoming, state = std::move(state)] {
         // With nobody to take it, the connection ends as it goes.
         (void)incoming->try_send(std::make_shared<quic::QuicConnection>(state));
       });

@@ -43,7 +43,6 @@ struct StreamState {
   std::int64_t id = -1;
   Session* session = nullptr;  ///< Null when the connection has ended.
   std::uint8_t priority = 0;
-  bool replay_safe = false;
 
   SendBuffer out;
   bool end_wanted = false, end_sent = false;
@@ -113,11 +112,6 @@ class SessionHost {
   virtual void path_changed(Session& session, const Path& path) = 0;
 };
 
-struct SessionCounters {
-  std::uint64_t packets_sent = 0, packets_received = 0, bytes_sent = 0, bytes_received = 0;
-  std::uint64_t datagrams_dropped = 0;
-};
-
 class Session final : private Protected {
  public:
   struct Server {
@@ -164,8 +158,6 @@ class Session final : private Protected {
   bool early_accepted() const { return early_ && !early_rejected_; }
   const std::optional<base::Error>& ended() const { return ended_; }
   const Path& path() const { return path_; }
-  const SessionCounters& counters() const { return counters_; }
-  ngtcp2_conn_stat statistics() const;
 
   /// Null while the peer's limit is reached: see streams_available(). Errors: those of ended().
   base::Result<std::shared_ptr<StreamState>> open_stream(bool bidirectional, std::uint8_t priority,
@@ -199,6 +191,7 @@ class Session final : private Protected {
 
   Session(SessionHost& host, base::Rng& rng, const SessionOptions& options, const Path& path,
           const CipherEngine& engine);
+  std::optional<base::Error> silent_end(int library_error) const;
   /// Stops for `library_error` of ngtcp2, and tells the peer unless it was the peer who stopped.
   void fail(int library_error, base::MonotonicTime now);
   void end(base::Error reason, base::Bytes packet, base::MonotonicTime now);
@@ -238,7 +231,6 @@ class Session final : private Protected {
   base::Bytes carried_;
   Path carried_path_;
   std::uint8_t carried_ecn_ = 0;
-  SessionCounters counters_;
 };
 
 }  // namespace stoq::quic

@@ -1,0 +1,212 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "transport/quic/native.hpp"
+
+// A session's streams and datagrams: what their holders call.
+
+namespace stoq::quic {
+
+using base::Errc;
+using base::Result;
+
+StreamState& Session::adopt(std::int64_t id) {
+  if (const auto known = streams_.find(id); known != streams_.end()) return *known->second;
+  auto state = std::make_shared<StreamState>();
+  state->id = id;
+  state->session = this;
+  if (ngtcp2_is_bidi_stream(id) == 0) {
+    state->write_error =
+        base::make_error(Errc::FailedPrecondition, "the peer's stream goes one way only");
+    state->end_sent = true;
+  }
+  ngtcp2_conn_set_stream_user_data(conn_, id, state.get());
+  streams_.emplace(id, state);
+  StreamState& made = *state;
+  host_.stream_opened(*this, std::move(state));
+  return made;
+}
+
+Result<std::shared_ptr<StreamState>> Session::open_stream(bool bidirectional, std::uint8_t priority,
+                                                          bool replay_safe) {
+  if (ended_) {
+    return base::fail(ended_->code, "the connection ended: " + ended_->message);
+  }
+  if (!established_ && !(early_ && replay_safe)) return std::shared_ptr<StreamState>();
+  auto state = std::make_shared<StreamState>();
+  const int result = bidirectional ? ngtcp2_conn_open_bidi_stream(conn_, &state->id, state.get())
+                                   : ngtcp2_conn_open_uni_stream(conn_, &state->id, state.get());
+  if (result == NGTCP2_ERR_STREAM_ID_BLOCKED) return std::shared_ptr<StreamState>();
+  if (result != 0) return base::fail(Errc::Internal, ngtcp2_strerror(result));
+  state->session = this;
+  state->priority = std::min<std::uint8_t>(priority, kPriorities - 1);
+  if (!bidirectional) {
+    state->end_received = true;
+    state->read_error = base::make_error(Errc::FailedPrecondition, "our stream goes one way only");
+  }
+  streams_.emplace(state->id, state);
+  return state;
+}
+
+// Early streams were forgotten by the peer and by ngtcp2: they are opened again in their order,
+// which gives them their old ids, and sent from the start.
+void Session::restart_early_streams() {
+  std::vector<StreamState*> streams;
+  for (const auto& [id, stream] : streams_) streams.push_back(stream.get());
+  std::ranges::sort(streams, {}, &StreamState::id);
+  for (StreamState* stream : streams) {
+    std::int64_t id = -1;
+    const bool both = ngtcp2_is_bidi_stream(stream->id) != 0;
+    const int opened = both ? ngtcp2_conn_open_bidi_stream(conn_, &id, stream)
+                            : ngtcp2_conn_open_uni_stream(conn_, &id, stream);
+    if (opened != 0 || id != stream->id) {
+      stream->over = true;
+      stream->read_error = stream->write_error =
+          base::make_error(Errc::Unavailable, "the peer allows fewer streams than before");
+      if (stream->on_readable) stream->on_readable();
+      if (stream->on_writable) stream->on_writable();
+      continue;
+    }
+    stream->out.rewind();
+    stream->end_sent = false;
+    stream->blocked = false;
+    make_ready(*stream);
+  }
+}
+
+void Session::make_ready(StreamState& stream) {
+  if (stream.ready || stream.blocked || stream.over || conn_ == nullptr) return;
+  if (stream.out.unsent() == 0 && (!stream.end_wanted || stream.end_sent)) return;
+  append_ready(stream);
+  host_.wants_write(*this);
+}
+
+void Session::append_ready(StreamState& stream) {
+  stream.ready = true;
+  stream.next_ready = nullptr;
+  StreamState*& tail = ready_tail_[stream.priority];
+  if (tail != nullptr) {
+    tail->next_ready = &stream;
+  } else {
+    ready_head_[stream.priority] = &stream;
+  }
+  tail = &stream;
+}
+
+void Session::drop_ready(StreamState& stream) {
+  if (!stream.ready) return;
+  stream.ready = false;
+  StreamState* before = nullptr;
+  for (StreamState* at = ready_head_[stream.priority]; at != nullptr;
+       before = at, at = at->next_ready) {
+    if (at != &stream) continue;
+    (before != nullptr ? before->next_ready : ready_head_[stream.priority]) = stream.next_ready;
+    if (ready_tail_[stream.priority] == &stream) ready_tail_[stream.priority] = before;
+    break;
+  }
+  stream.next_ready = nullptr;
+}
+
+StreamState* Session::first_ready() const {
+  for (StreamState* head : ready_head_) {
+    if (head != nullptr) return head;
+  }
+  return nullptr;
+}
+
+void Session::send(StreamState& stream, base::Bytes bytes) {
+  stream.out.append(std::move(bytes));
+  make_ready(stream);
+}
+
+void Session::send(StreamState& stream, base::BytesView bytes) {
+  stream.out.append(bytes);
+  make_ready(stream);
+}
+
+void Session::send_end(StreamState& stream) {
+  stream.end_wanted = true;
+  make_ready(stream);
+}
+
+base::Bytes Session::read(StreamState& stream) {
+  base::Bytes bytes = stream.in.take();
+  if (bytes.empty() || conn_ == nullptr) return bytes;
+  ngtcp2_conn_extend_max_offset(conn_, bytes.size());
+  if (!stream.over) {
+    // Fails only for a stream that ngtcp2 has let go.
+    (void)ngtcp2_conn_extend_max_stream_offset(conn_, stream.id, bytes.size());
+  }
+  host_.wants_write(*this);
+  return bytes;
+}
+
+void Session::stop_reading(StreamState& stream, std::uint64_t code) {
+  if (stream.reading_stopped) return;
+  stream.reading_stopped = true;
+  if (conn_ == nullptr) return;
+  ngtcp2_conn_extend_max_offset(conn_, stream.in.size());
+  stream.in.clear();
+  if (!stream.over && !stream.end_received)
+    (void)ngtcp2_conn_shutdown_stream_read(conn_, stream.id, code);
+  host_.wants_write(*this);
+}
+
+void Session::reset(StreamState& stream, std::uint64_t code) {
+  const auto error =
+      base::make_error(Errc::Cancelled, fmt::format("the stream was reset with code {}", code));
+  if (!stream.read_error) stream.read_error = error;
+  if (!stream.write_error) stream.write_error = error;
+  drop_ready(stream);
+  stream.out.clear();
+  if (conn_ != nullptr && !stream.over) {
+    ngtcp2_conn_extend_max_offset(conn_, stream.in.size());
+    stream.in.clear();
+    stream.reading_stopped = true;
+    (void)ngtcp2_conn_shutdown_stream(conn_, stream.id, code);
+    host_.wants_write(*this);
+  }
+  if (stream.on_readable) stream.on_readable();
+  if (stream.on_writable) stream.on_writable();
+}
+
+void Session::release(StreamState& stream) {
+  stream.on_readable = stream.on_writable = nullptr;
+  stream.released = true;
+  stop_reading(stream, 0);
+  if (!stream.write_error) send_end(stream);
+  if (stream.over) forget(stream);
+}
+
+void Session::forget(StreamState& stream) {
+  const std::int64_t id = stream.id;
+  if (conn_ != nullptr && ngtcp2_conn_is_local_stream(conn_, id) == 0) {
+    if (ngtcp2_is_bidi_stream(id) != 0) {
+      ngtcp2_conn_extend_max_streams_bidi(conn_, 1);
+    } else {
+      ngtcp2_conn_extend_max_streams_uni(conn_, 1);
+    }
+    host_.wants_write(*this);
+  }
+  streams_.erase(id);
+}
+
+bool Session::send_datagram(base::BytesView bytes) {
+  if (conn_ == nullptr || datagrams_.size() >= options_.datagrams_waiting_max) return false;
+  datagrams_.emplace_back(bytes.begin(), bytes.end());
+  host_.wants_write(*this);
+  return true;
+}
+
+std::size_t Session::datagram_bytes_max() const {
+  if (conn_ == nullptr) return 0;
+  const auto* params = ngtcp2_conn_get_remote_transport_params(conn_);
+  if (params == nullptr || params->max_datagram_frame_size == 0) return 0;
+  // A short header with the longest id and packet number, the frame's type and length, the tag.
+  constexpr std::size_t kAround = 1 + 20 + 4 + 1 + 2 + kTagBytes;
+  const std::size_t packet = ngtcp2_conn_get_path_max_tx_udp_payload_size(conn_);
+  return std::min<std::size_t>(packet - kAround, params->max_datagram_frame_size - 3);
+}
+
+}  // namespace stoq::quic

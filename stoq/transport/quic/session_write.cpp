@@ -1,0 +1,145 @@
+#include <algorithm>
+
+#include "transport/quic/native.hpp"
+
+// What a session sends, and in which order.
+
+namespace stoq::quic {
+
+using base::MonotonicTime;
+
+namespace {
+
+constexpr std::size_t kPiecesPerPacket = 8;
+
+}  // namespace
+
+bool Session::write(Burst& burst, MonotonicTime now) {
+  burst.bytes = burst.segment_bytes = 0;
+  burst.ecn = 0;
+  burst.path = path_;
+  if (conn_ == nullptr) {
+    if (!closing_packet_due_) return false;
+    closing_packet_due_ = false;
+    std::ranges::copy(closing_packet_, burst.data);
+    burst.bytes = burst.segment_bytes = closing_packet_.size();
+    return true;
+  }
+  if (!carried_.empty()) {
+    std::ranges::copy(carried_, burst.data);
+    burst.bytes = burst.segment_bytes = carried_.size();
+    burst.path = carried_path_;
+    burst.ecn = carried_ecn_;
+    carried_.clear();
+    return true;
+  }
+  const std::size_t bytes_max =
+      std::min(Burst::kBytesMax, std::max<std::size_t>(ngtcp2_conn_get_send_quantum(conn_), 1500));
+  for (std::size_t packets = 0; packets < Burst::kPacketsMax; ++packets) {
+    const std::size_t room = bytes_max - burst.bytes;
+    if (packets > 0 && room < burst.segment_bytes) break;
+    Path path;
+    std::uint8_t ecn = 0;
+    const std::size_t written = write_packet(
+        burst.data + burst.bytes, packets > 0 ? burst.segment_bytes : room, path, ecn, now);
+    if (written == 0) break;
+    if (packets == 0) {
+      burst.path = path;
+      burst.ecn = ecn;
+      burst.segment_bytes = written;
+    } else if (!(path == burst.path) || ecn != burst.ecn) {
+      carried_.assign(burst.data + burst.bytes, burst.data + burst.bytes + written);
+      carried_path_ = path;
+      carried_ecn_ = ecn;
+      break;
+    }
+    burst.bytes += written;
+    if (written < burst.segment_bytes) break;
+  }
+  if (conn_ == nullptr) return closing_packet_due_ && write(burst, now);
+  ngtcp2_conn_update_pkt_tx_time(conn_, stamp(now));
+  // Streams of one priority take turns, burst by burst.
+  if (StreamState* head = first_ready(); head != nullptr && head->next_ready != nullptr) {
+    drop_ready(*head);
+    append_ready(*head);
+  }
+  return burst.bytes > 0;
+}
+
+std::size_t Session::write_packet(std::uint8_t* out, std::size_t bytes_max, Path& path,
+                                  std::uint8_t& ecn, MonotonicTime now) {
+  sockaddr_storage local, remote;
+  ngtcp2_path way{{reinterpret_cast<sockaddr*>(&local), sizeof local},
+                  {reinterpret_cast<sockaddr*>(&remote), sizeof remote},
+                  nullptr};
+  ngtcp2_pkt_info info{};
+  const auto done = [&](ngtcp2_ssize written) -> std::size_t {
+    if (written < 0) {
+      fail(static_cast<int>(written), now);
+      return 0;
+    }
+    if (written > 0) {
+      path = from_native(way);
+      ecn = static_cast<std::uint8_t>(info.ecn);
+    }
+    return static_cast<std::size_t>(written);
+  };
+
+  while (!datagrams_.empty()) {
+    base::Bytes& first = datagrams_.front();
+    const ngtcp2_vec vector{first.data(), first.size()};
+    int accepted = 0;
+    const auto written =
+        ngtcp2_conn_writev_datagram(conn_, &way, &info, out, bytes_max, &accepted,
+                                    NGTCP2_WRITE_DATAGRAM_FLAG_MORE, 0, &vector, 1, stamp(now));
+    const bool refused =
+        written == NGTCP2_ERR_INVALID_STATE || written == NGTCP2_ERR_INVALID_ARGUMENT;
+    if (accepted != 0 || refused) datagrams_.pop_front();
+    if (written == NGTCP2_ERR_WRITE_MORE || refused) continue;
+    return done(written);
+  }
+
+  for (;;) {
+    StreamState* stream = first_ready();
+    if (stream == nullptr) {
+      return done(ngtcp2_conn_writev_stream(conn_, &way, &info, out, bytes_max, nullptr,
+                                            NGTCP2_WRITE_STREAM_FLAG_NONE, -1, nullptr, 0,
+                                            stamp(now)));
+    }
+    base::BytesView pieces[kPiecesPerPacket];
+    const std::size_t count = stream->out.gather(pieces, bytes_max);
+    ngtcp2_vec vectors[kPiecesPerPacket];
+    std::size_t offered = 0;
+    for (std::size_t i = 0; i < count; ++i) {
+      vectors[i] = {const_cast<std::uint8_t*>(pieces[i].data()), pieces[i].size()};
+      offered += pieces[i].size();
+    }
+    const bool end = stream->end_wanted && offered == stream->out.unsent();
+    const std::uint32_t flags =
+        NGTCP2_WRITE_STREAM_FLAG_MORE | (end ? NGTCP2_WRITE_STREAM_FLAG_FIN : 0);
+    ngtcp2_ssize taken = -1;
+    const auto written = ngtcp2_conn_writev_stream(conn_, &way, &info, out, bytes_max, &taken,
+                                                   flags, stream->id, vectors, count, stamp(now));
+    if (written == NGTCP2_ERR_STREAM_DATA_BLOCKED) {
+      stream->blocked = true;
+      drop_ready(*stream);
+      continue;
+    }
+    if (written == NGTCP2_ERR_STREAM_SHUT_WR || written == NGTCP2_ERR_STREAM_NOT_FOUND) {
+      drop_ready(*stream);
+      stream->out.clear();
+      continue;
+    }
+    if (taken >= 0) {
+      stream->out.sent(static_cast<std::uint64_t>(taken));
+      if (end && static_cast<std::size_t>(taken) == offered) stream->end_sent = true;
+      if (stream->out.unsent() == 0 && (!stream->end_wanted || stream->end_sent))
+        drop_ready(*stream);
+      if (stream->on_writable) stream->on_writable();
+    }
+    if (written == NGTCP2_ERR_WRITE_MORE) continue;
+    return done(written);
+  }
+}
+
+}  // namespace stoq::quic
