@@ -468,7 +468,8 @@ void QuicEndpoint::offer(Live& live) {
     // Later: this is called from inside the session.
     asio::post(executor_, [weak = weak_from_this(), state = live.state] {
       const auto self = weak.lock();
-      if (self && state->session != nullptr) self->close(*state->session, "the listener was closed");
+      if (self && state->session != nullptr)
+        self->close(*state->session, "the listener was closed");
     });
     return;
   }
