@@ -65,9 +65,11 @@ base::Task<base::Result<>> run(apps::DaemonContext daemon, base::Task<> stopped)
   base::SystemRng rng;
   const auto metrics = base::make_prometheus_metrics();
 
-  stoq::NodeConfig stoq_config;
-  stoq_config.identity_path = place.state / "identity.key";
-  CO_TRY(const auto stoq, stoq::NodeBuilder(daemon.executor, std::move(stoq_config)).build());
+  CO_TRY(const auto stoq,
+         stoq::NodeBuilder(daemon.executor,
+                           stoq::node_config(daemon.config, place.state / "identity.key"),
+                           daemon.log.with_component("stoq"))
+             .build());
 
   CO_TRY(const auto mesh,
          co_await hypermesh::NodeBuilder(daemon.executor, pool, clock, rng, daemon.log,

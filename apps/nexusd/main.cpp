@@ -60,9 +60,10 @@ base::Task<base::Result<>> run(apps::DaemonContext daemon, base::Task<> stopped)
   base::SystemRng rng;
   const auto metrics = base::make_prometheus_metrics();
 
-  CO_TRY(
-      const auto stoq,
-      stoq::NodeBuilder(daemon.executor, {.identity_path = place.identity, .listen = {}}).build());
+  CO_TRY(const auto stoq,
+         stoq::NodeBuilder(daemon.executor, stoq::node_config(daemon.config, place.identity),
+                           daemon.log.with_component("stoq"))
+             .build());
   CO_TRY(const auto processes,
          co_await nexus::ProcessWorkloadDriver::open(daemon.executor, pool, clock,
                                                      daemon.log.with_component("processes"),

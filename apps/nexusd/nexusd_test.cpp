@@ -37,7 +37,7 @@ class Nexusd : public testing::Test {
  protected:
   Nexusd() {
     std::ofstream(home() / "nexusd.yaml") << fmt::format(
-        "stoq:\n  data_directory: {}\n"
+        "stoq:\n  data_directory: {}\n  transport: {{bind: \"[::1]:0\"}}\n"
         "nexus:\n  api: {{listen: \"[::1]:{}\"}}\n  dns: {{listen: \"[::1]:{}\"}}\n"
         "hypermesh:\n  node: {{id: alone}}\n",
         (home() / "data").string(), free_port(), free_port());

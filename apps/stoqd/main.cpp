@@ -1,5 +1,6 @@
 // STOQ alone.
 
+#include <filesystem>
 #include <stoq/node/node.hpp>
 
 #include "daemon/daemon.hpp"
@@ -7,11 +8,15 @@
 namespace {
 
 base::Task<base::Result<>> run(apps::DaemonContext daemon, base::Task<> stopped) {
-  stoq::NodeConfig config;
-  config.identity_path = daemon.config.text("stoq.data_directory") + "/identity.key";
-  CO_TRY(auto node, stoq::NodeBuilder(daemon.executor, std::move(config)).build());
-  daemon.log.warning("no transport in this build reaches other machines",
-                     {{"transport", "memory"}});
+  const std::string folder = daemon.config.text("stoq.data_directory");
+  std::error_code failed;
+  std::filesystem::create_directories(folder, failed);
+  if (failed) co_return base::fail_errno(failed.value(), "making " + folder);
+  CO_TRY(
+      const auto node,
+      stoq::NodeBuilder(daemon.executor, stoq::node_config(daemon.config, folder + "/identity.key"),
+                        daemon.log.with_component("stoq"))
+          .build());
   daemon.log.info("ready", {{"node", node->id().text()}});
   co_await std::move(stopped);
   co_return base::Result<>();

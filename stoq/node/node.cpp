@@ -1,37 +1,82 @@
 #include "node/node.hpp"
 
-#include "transport/memory_transport.hpp"
+#include "identity/identity_file.hpp"
+#include "identity/leaf_certificate.hpp"
+#include "transport/quic/quic_transport.hpp"
 
 namespace stoq {
+
 namespace {
 
-// A transport with the network it runs on.
-class LonelyTransport final : public Transport {
- public:
-  LonelyTransport(base::Executor executor, NodeId self)
-      : transport_(std::move(executor), network_, self) {}
-  const NodeId& self() const override { return transport_.self(); }
-  base::Task<base::Result<std::shared_ptr<Connection>>> connect(Endpoint endpoint, NodeId peer,
-                                                                ConnectOptions options) override {
-    return transport_.connect(endpoint, peer, std::move(options));
-  }
-  base::Result<std::unique_ptr<Listener>> listen(Endpoint endpoint,
-                                                 ListenOptions options) override {
-    return transport_.listen(endpoint, std::move(options));
-  }
+// Peers of before a restart are told at once that their connections are forgotten, and need not
+// prove their addresses again: for that the secret must be the same, and nobody else's.
+base::SecretBytes transport_secret(const Identity& identity) {
+  base::Sha256 hash;
+  hash.update(base::as_bytes("stoq transport secret"));
+  hash.update(identity.key.seed());
+  const base::Digest digest = hash.finish();
+  return base::SecretBytes(base::Bytes(digest.begin(), digest.end()));
+}
 
- private:
-  MemoryNetwork network_;
-  MemoryTransport transport_;
-};
+QuicTransportOptions transport_options(const NodeConfig& config) {
+  QuicTransportOptions options;
+  options.session.congestion = config.bbr ? quic::Congestion::Bbr : quic::Congestion::Cubic;
+  options.session.idle_timeout = config.idle_timeout;
+  options.session.key_life = config.key_life;
+  options.limits.connections_max = config.connections_max;
+  options.ticket_life = config.key_life;
+  options.cores = config.cores;
+  options.ipv4 = config.ipv4_peers;
+  return options;
+}
 
 }  // namespace
+
+struct Node::Parts {
+  Parts(Identity identity, const NodeConfig& config, const base::Executor& executor)
+      : identity(std::move(identity)),
+        leaf(this->identity, rng, config.certificate_life),
+        transport(executor,
+                  {.self = this->identity.id,
+                   .certificates = &leaf,
+                   .verifier = &verifier,
+                   .clock = &clock,
+                   .secret = transport_secret(this->identity)},
+                  transport_options(config)) {}
+
+  base::SystemClock clock;
+  base::SystemRng rng;
+  Identity identity;
+  LeafRotation leaf;
+  IdentityVerifier verifier;
+  QuicTransport transport;
+  std::unique_ptr<Listener> listener;
+};
+
+Node::Node(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+Node::~Node() = default;
+
+const NodeId& Node::id() const {
+  return parts_->identity.id;
+}
+const base::SigningKey& Node::key() const {
+  return parts_->identity.key;
+}
+Transport& Node::transport() {
+  return parts_->transport;
+}
+Endpoint Node::listening() const {
+  return parts_->listener->endpoint();
+}
 
 base::Result<std::unique_ptr<Node>> NodeBuilder::build() {
   base::SystemRng rng;
   TRY(Identity identity, open_identity(config_.identity_path, rng));
-  if (!transport_) transport_ = std::make_unique<LonelyTransport>(executor_, identity.id);
-  return std::make_unique<Node>(std::move(identity), std::move(transport_));
+  auto parts = std::make_unique<Node::Parts>(std::move(identity), config_, executor_);
+  TRY(parts->listener, parts->transport.listen(config_.listen, {}));
+  log_.info("listening", {{"address", parts->listener->endpoint().text() + "/quic"},
+                          {"node", parts->identity.id.text()}});
+  return std::unique_ptr<Node>(new Node(std::move(parts)));
 }
 
 }  // namespace stoq

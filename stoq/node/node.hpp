@@ -1,52 +1,48 @@
 #pragma once
 
 #include <base/async/task.hpp>
+#include <base/crypto.hpp>
 #include <base/log.hpp>
 #include <memory>
 #include <stoq/transport.hpp>
-#include <string>
 
-#include "identity/identity_file.hpp"
+#include "node/node_config.hpp"
 
 namespace stoq {
 
-struct NodeConfig {
-  std::string identity_path;  ///< Made on first start.
-  Endpoint listen;
-};
-
-/// One machine's part of the layer: who it is, and how it reaches others.
+/// One machine's part of the layer: who it is, where it listens, and how it reaches others.
+/// Everything runs on the executor that its builder was given.
 class Node {
  public:
-  Node(Identity identity, std::unique_ptr<Transport> transport)
-      : identity_(std::move(identity)), transport_(std::move(transport)) {}
-  const NodeId& id() const { return identity_.id; }
-  const base::SigningKey& key() const { return identity_.key; }
-  Transport& transport() { return *transport_; }
+  ~Node();
+
+  const NodeId& id() const;
+  const base::SigningKey& key() const;
+  Transport& transport();
+  /// Where it listens, with the port that was taken.
+  Endpoint listening() const;
 
  private:
-  Identity identity_;
-  std::unique_ptr<Transport> transport_;
+  friend class NodeBuilder;
+  struct Parts;
+  explicit Node(std::unique_ptr<Parts> parts);
+
+  std::unique_ptr<Parts> parts_;
 };
 
 /// Assembles a STOQ node; the one place that names concrete classes.
 class NodeBuilder {
  public:
-  NodeBuilder(base::Executor executor, NodeConfig config)
-      : executor_(std::move(executor)), config_(std::move(config)) {}
+  NodeBuilder(base::Executor executor, NodeConfig config, base::Log log)
+      : executor_(std::move(executor)), config_(std::move(config)), log_(std::move(log)) {}
 
-  /// Default: MemoryTransport on a network of its own, which reaches nobody.
-  NodeBuilder& with_transport(std::unique_ptr<Transport> transport) {
-    transport_ = std::move(transport);
-    return *this;
-  }
-  /// Call once. Errors: those of open_identity.
+  /// Call once. Errors: those of open_identity; FailedPrecondition (the address is in use).
   base::Result<std::unique_ptr<Node>> build();
 
  private:
   base::Executor executor_;
   NodeConfig config_;
-  std::unique_ptr<Transport> transport_;
+  base::Log log_;
 };
 
 }  // namespace stoq

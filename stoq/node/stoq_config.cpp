@@ -9,7 +9,7 @@ namespace {
 
 constexpr std::uint64_t kKiB = 1024, kMiB = kKiB * 1024, kGiB = kMiB * 1024, kTiB = kGiB * 1024;
 
-// Of this build's layer only the promises (public headers) and the in-memory transport exist.
+// What of the layer's promises (public headers) is not in this build.
 Section without_effect(Section section, const std::string& part) {
   for (Key& key : section.keys) key = unbuilt(std::move(key), part);
   return section;
@@ -39,24 +39,28 @@ Layer config_layer() {
       unbuilt(flag("all_features", false, "Turns on every part of the layer."), "content network"),
   };
   layer.sections = {
-      without_effect(
-          Section{
-              "transport",
-              "QUIC over IPv6 between nodes.",
-              "protocol",
-              {choice("protocol", {{"quic", {}}}, "quic", "The transport protocol."),
-               choice("tls_version", {{"1.3", {}}}, "1.3",
-                      "TLS of the handshake; QUIC v1 knows no other."),
-               integer("ip_version", 6, 6, 6,
-                       "IPv6 only; an IPv4 peer is reached as a v4-mapped address."),
-               endpoint("bind", "[::]:9292", "Address and UDP port to listen on."),
-               integer("max_connections", 10'000, 1, 1'000'000, "Connections open at once."),
-               duration("certificate_rotation", 24h, 1min, 8760h, "Life of a leaf certificate."),
-               text("certificate_path", "",
-                    "Folder of injected certificates; empty: our own identity."),
-               duration("key_rotation_interval", 24h, 1min, 8760h,
-                        "Life of traffic and ticket keys.")}},
-          "QUIC transport"),
+      Section{
+          "transport",
+          "QUIC over IPv6 between nodes.",
+          "protocol",
+          {choice("protocol", {{"quic", {}}}, "quic", "The transport protocol."),
+           choice("tls_version", {{"1.3", {}}}, "1.3",
+                  "TLS of the handshake; QUIC v1 knows no other."),
+           integer("ip_version", 6, 6, 6,
+                   "IPv6 only; an IPv4 peer is reached as a v4-mapped address."),
+           flag("ipv4_peers", false, "Whether IPv4 peers are reached, as v4-mapped addresses."),
+           endpoint("bind", "[::]:9292", "Address and UDP port to listen on."),
+           integer("max_connections", 10'000, 1, 1'000'000,
+                   "Connections open at once; more are refused."),
+           duration("certificate_rotation", 24h, 1min, 8760h,
+                    "Life of a leaf certificate; renewed when two thirds are over."),
+           text("certificate_path", "",
+                "Folder of injected certificates; empty: our own identity."),
+           duration("key_rotation_interval", 24h, 1min, 8760h, "Life of traffic and ticket keys."),
+           choice("congestion", {{"cubic", {}}, {"bbr", {}}}, "cubic", "Congestion control."),
+           duration("idle_timeout", 30s, 1s, 1h, "Silence after which a connection is over."),
+           integer("cores", 1, 1, 64, "Threads that carry connections, each with a socket."),
+           text("qlog_path", "", "Folder for a qlog file of each connection; empty: none.")}},
       without_effect(
           Section{
               "routing",

@@ -169,6 +169,7 @@ class WireConnection final : public Connection {
   }
 
   std::size_t datagram_bytes_max() const override { return MemoryTransport::kDatagramBytesMax; }
+  ConnectionStats stats() const override { return {}; }
   void close(std::string reason) override { wire_->end(std::move(reason)); }
 
   base::Task<std::string> closed() override {
@@ -235,6 +236,7 @@ base::Task<base::Result<std::shared_ptr<Connection>>> MemoryTransport::connect(
                          fmt::format("the listener speaks \"{}\", not \"{}\"",
                                      listening.options.alpn, options.alpn));
   }
+  if (options.any_peer) peer = listening.self;
   if (listening.self != peer) {
     co_return base::fail(base::Errc::NotVerified, fmt::format("the node there is {}, not {}",
                                                               listening.self.text(), peer.text()));

@@ -9,6 +9,7 @@
 #include <stoq/certificates.hpp>
 #include <stoq/types.hpp>
 #include <string>
+#include <string_view>
 
 namespace stoq {
 
@@ -30,6 +31,21 @@ struct StreamOptions {
   /// connection (0-RTT), which an attacker can record and send again. Others wait for the
   /// handshake.
   bool replay_safe = false;
+};
+
+/// What a connection did, and how its path does. Bytes are those of UDP payloads.
+struct ConnectionStats {
+  base::Duration rtt{}, rtt_min{}, rtt_variation{};  ///< RFC 9002, section 5.
+  std::uint64_t bytes_sent = 0, bytes_received = 0;
+  std::uint64_t bytes_resent = 0;       ///< Of lost packets; an estimate.
+  std::uint64_t congestion_events = 0;  ///< Times the window shrank.
+  std::uint64_t congestion_window = 0, bytes_in_flight = 0;
+  std::size_t packet_bytes = 0;    ///< What fits a packet of the path.
+  std::uint64_t keys_renewed = 0;  ///< By us.
+  base::Duration handshake{};      ///< From the first packet until it was complete.
+  bool resumed = false;            ///< The handshake was short.
+  bool early_accepted = false;
+  std::string_view cipher;
 };
 
 /// An authenticated connection to one peer. Closing it ends its streams. All its calls, and those
@@ -59,6 +75,9 @@ class Connection {
   virtual base::Task<base::Result<base::Bytes>> receive_datagram() = 0;
   virtual std::size_t datagram_bytes_max() const = 0;
 
+  /// All zero when it has ended.
+  virtual ConnectionStats stats() const = 0;
+
   /// Tells the peer `reason`, then ends. Idempotent.
   virtual void close(std::string reason) = 0;
   /// Resumes when the connection has ended, with the reason.
@@ -71,6 +90,9 @@ struct ConnectOptions {
   /// Where an earlier connection to the peer is remembered, do not wait for the handshake: streams
   /// that are replay-safe leave at once.
   bool early = false;
+  /// Whoever answers is taken, and `Connection::peer()` tells who it proved to be: for first
+  /// contact and for diagnosis. The id given to connect() does not matter then.
+  bool any_peer = false;
 };
 
 struct ListenOptions {

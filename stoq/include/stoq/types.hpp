@@ -32,6 +32,12 @@ struct Endpoint {
   std::array<std::uint8_t, 16> address{};
   std::uint16_t port = 0;
   auto operator<=>(const Endpoint&) const = default;
+
+  /// From an IPv6 or IPv4 literal without brackets. Errors: InvalidArgument (a name, not an
+  /// address).
+  static base::Result<Endpoint> of(std::string_view address, std::uint16_t port);
+  /// "[2001:db8::1]:9292"; a v4-mapped address as "192.0.2.1:9292".
+  std::string text() const;
 };
 
 /// WGS 84, degrees.

@@ -91,7 +91,6 @@ struct QuicEndpoint::Live : TimerWheel::Node {
   std::shared_ptr<Port> port;
   std::vector<ConnectionId> ids;
   SourceLimits::Account* account = nullptr;
-  NodeId expected;
   bool dirty = false, offered = false, told = false, counted_established = false;
 };
 
@@ -370,7 +369,7 @@ void QuicEndpoint::begin(Port& port, const Path& path, std::uint8_t ecn, base::B
 
 Result<std::shared_ptr<ConnectionState>> QuicEndpoint::connect(std::shared_ptr<UdpSocket> socket,
                                                                const sockaddr_in6& to,
-                                                               const NodeId& peer,
+                                                               const std::optional<NodeId>& peer,
                                                                const SessionOptions& options,
                                                                const Resumption* resumption) {
   TRY(const sockaddr_in6 from, socket->local_towards(to));
@@ -381,7 +380,6 @@ Result<std::shared_ptr<ConnectionState>> QuicEndpoint::connect(std::shared_ptr<U
   live->state = std::make_shared<ConnectionState>(executor_);
   live->state->endpoint = weak_from_this();
   live->state->alpn = options.alpn;
-  live->expected = peer;
   making_ = live.get();
   auto session =
       Session::connect(*this, shared_.tls, rng_, options, {from, to}, peer, resumption, now());
@@ -491,7 +489,7 @@ void QuicEndpoint::datagram_received(Session& session, base::BytesView bytes) {
 }
 
 void QuicEndpoint::resumption_ready(Session& session) {
-  shared_.remember(lives_.at(&session)->expected, session.alpn(), session.resumption());
+  if (session.peer()) shared_.remember(*session.peer(), session.alpn(), session.resumption());
 }
 
 base::Bytes QuicEndpoint::address_token(const Path& path) {

@@ -87,7 +87,8 @@ class QuicEndpoint final : public SessionHost, public std::enable_shared_from_th
 
   /// Begins a connection from `socket`, one of ours. `resumption` may be null.
   base::Result<std::shared_ptr<ConnectionState>> connect(std::shared_ptr<UdpSocket> socket,
-                                                         const sockaddr_in6& to, const NodeId& peer,
+                                                         const sockaddr_in6& to,
+                                                         const std::optional<NodeId>& peer,
                                                          const SessionOptions& options,
                                                          const Resumption* resumption);
   base::Result<> migrate(Session& session, std::shared_ptr<UdpSocket> to);

@@ -128,6 +128,10 @@ std::size_t QuicConnection::datagram_bytes_max() const {
   return state_->session != nullptr ? state_->session->datagram_bytes_max() : 0;
 }
 
+ConnectionStats QuicConnection::stats() const {
+  return state_->session != nullptr ? state_->session->stats() : ConnectionStats();
+}
+
 void QuicConnection::close(std::string reason) {
   // The last holder may be on another thread.
   boost::asio::dispatch(state_->executor, [state = state_, reason = std::move(reason)]() mutable {

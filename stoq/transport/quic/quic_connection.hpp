@@ -18,6 +18,7 @@ class QuicConnection final : public Connection {
   base::Result<> send_datagram(base::BytesView bytes) override;
   base::Task<base::Result<base::Bytes>> receive_datagram() override;
   std::size_t datagram_bytes_max() const override;
+  ConnectionStats stats() const override;
   void close(std::string reason) override;
   base::Task<std::string> closed() override;
 

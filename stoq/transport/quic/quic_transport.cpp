@@ -167,11 +167,16 @@ base::Task<Result<std::shared_ptr<Connection>>> QuicTransport::connect(Endpoint 
   quic::SessionOptions session = options_.session;
   session.alpn = options.alpn;
   session.handshake_timeout = options.timeout;
-  const auto resumption = shared_.take_resumption(peer, options.alpn);
+  std::optional<NodeId> expected;
+  std::optional<quic::Resumption> resumption;
+  if (!options.any_peer) {
+    expected = peer;
+    resumption = shared_.take_resumption(peer, options.alpn);
+  }
   CO_TRY(const auto state,
-         cores_.front()->endpoint->connect(socket, address_of(endpoint), peer, session,
+         cores_.front()->endpoint->connect(socket, address_of(endpoint), expected, session,
                                            resumption ? &*resumption : nullptr));
-  state->peer = peer;
+  state->peer = expected;
   auto connection = std::make_shared<quic::QuicConnection>(state);
   if (options.early && state->session != nullptr && state->session->early()) co_return connection;
   co_return co_await until_established(std::move(connection), state);

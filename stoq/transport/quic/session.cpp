@@ -252,6 +252,7 @@ Result<std::unique_ptr<Session>> Session::accept(SessionHost& host, TlsContext& 
                                                  const Server& server, MonotonicTime now) {
   std::unique_ptr<Session> made(new Session(host, rng, options, path, *tls.options().engine));
   made->server_ = true;
+  made->begun_ = now;
   TRY(made->tls_,
       TlsSession::server(tls, {options.alpn, options.anonymous_peers, options.certificates}));
   const auto callbacks = Callbacks::table(true);
@@ -280,9 +281,11 @@ Result<std::unique_ptr<Session>> Session::accept(SessionHost& host, TlsContext& 
 
 Result<std::unique_ptr<Session>> Session::connect(SessionHost& host, TlsContext& tls,
                                                   base::Rng& rng, const SessionOptions& options,
-                                                  const Path& path, const NodeId& expected,
+                                                  const Path& path,
+                                                  const std::optional<NodeId>& expected,
                                                   const Resumption* resumption, MonotonicTime now) {
   std::unique_ptr<Session> made(new Session(host, rng, options, path, *tls.options().engine));
+  made->begun_ = now;
   const bool resumes = resumption != nullptr && !resumption->ticket.empty();
   TRY(made->tls_,
       TlsSession::client(tls, {options.alpn, expected,
@@ -334,6 +337,8 @@ void Session::receive(const Path& path, std::uint8_t ecn, base::BytesView datagr
     fail(result, now);
     return;
   }
+  counted_.received += datagram.size();
+  if (established_) renew_keys(now);
   if (!(path == path_)) {
     const Path current = from_native(*ngtcp2_conn_get_path(conn_));
     if (!(current == path_)) {
@@ -342,6 +347,17 @@ void Session::receive(const Path& path, std::uint8_t ecn, base::BytesView datagr
     }
   }
   host_.wants_write(*this);
+}
+
+void Session::renew_keys(MonotonicTime now) {
+  if (keys_due_ == MonotonicTime::max()) {
+    handshake_ = now - begun_;
+    keys_due_ = now + options_.key_life;
+  }
+  // Not before the handshake is confirmed, and not twice in three round trips: then later.
+  if (now < keys_due_ || ngtcp2_conn_initiate_key_update(conn_, stamp(now)) != 0) return;
+  ++counted_.keys_renewed;
+  keys_due_ = now + options_.key_life;
 }
 
 void Session::handle_timeout(MonotonicTime now) {

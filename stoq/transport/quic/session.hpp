@@ -73,6 +73,8 @@ struct SessionOptions {
   base::Duration idle_timeout = std::chrono::seconds(30);
   base::Duration keep_alive{};  ///< Zero: none.
   base::Duration handshake_timeout = std::chrono::seconds(10);
+  /// How long packets are protected by the same keys (RFC 9001, section 6).
+  base::Duration key_life = std::chrono::hours(24);
   /// Before the path is measured; paces the first flight.
   base::Duration initial_rtt = std::chrono::milliseconds(10);
   std::uint64_t streams_max = 1024;  ///< Open at once, of each kind, by the peer.
@@ -126,12 +128,10 @@ class Session final : private Protected {
                                                        const Path& path, const Server& server,
                                                        base::MonotonicTime now);
   /// With `resumption` the handshake is short, and streams marked replay-safe leave at once.
-  static base::Result<std::unique_ptr<Session>> connect(SessionHost& host, TlsContext& tls,
-                                                        base::Rng& rng,
-                                                        const SessionOptions& options,
-                                                        const Path& path, const NodeId& expected,
-                                                        const Resumption* resumption,
-                                                        base::MonotonicTime now);
+  static base::Result<std::unique_ptr<Session>> connect(
+      SessionHost& host, TlsContext& tls, base::Rng& rng, const SessionOptions& options,
+      const Path& path, const std::optional<NodeId>& expected, const Resumption* resumption,
+      base::MonotonicTime now);
   ~Session();
   Session(const Session&) = delete;
   Session& operator=(const Session&) = delete;
@@ -158,6 +158,7 @@ class Session final : private Protected {
   bool early_accepted() const { return early_ && !early_rejected_; }
   const std::optional<base::Error>& ended() const { return ended_; }
   const Path& path() const { return path_; }
+  ConnectionStats stats() const;
 
   /// Null while the peer's limit is reached: see streams_available(). Errors: those of ended().
   base::Result<std::shared_ptr<StreamState>> open_stream(bool bidirectional, std::uint8_t priority,
@@ -196,6 +197,9 @@ class Session final : private Protected {
   void fail(int library_error, base::MonotonicTime now);
   void end(base::Error reason, base::Bytes packet, base::MonotonicTime now);
   base::Bytes closing_packet(const ngtcp2_connection_close_error& why, base::MonotonicTime now);
+  void renew_keys(base::MonotonicTime now);
+  void count_sent(const Burst& burst);
+  void count_resent(std::size_t packet_bytes, std::uint64_t given_bytes);
   void make_ready(StreamState& stream);
   void append_ready(StreamState& stream);
   void drop_ready(StreamState& stream);
@@ -227,6 +231,12 @@ class Session final : private Protected {
   StreamState* ready_tail_[kPriorities]{};
   std::list<base::Bytes> datagrams_;
   base::Bytes address_token_;
+  base::MonotonicTime begun_, keys_due_ = base::MonotonicTime::max();
+  base::Duration handshake_{};
+  ngtcp2_tstamp recovery_ = 0;  // When the window shrank last.
+  struct {
+    std::uint64_t sent = 0, received = 0, resent = 0, congestion_events = 0, keys_renewed = 0;
+  } counted_;
   // A packet that did not fit the burst before it.
   base::Bytes carried_;
   Path carried_path_;

@@ -58,6 +58,7 @@ bool Session::write(Burst& burst, MonotonicTime now) {
   }
   if (conn_ == nullptr) return closing_packet_due_ && write(burst, now);
   ngtcp2_conn_update_pkt_tx_time(conn_, stamp(now));
+  count_sent(burst);
   // Streams of one priority take turns, burst by burst.
   if (StreamState* head = first_ready(); head != nullptr && head->next_ready != nullptr) {
     drop_ready(*head);
@@ -73,6 +74,7 @@ std::size_t Session::write_packet(std::uint8_t* out, std::size_t bytes_max, Path
                   {reinterpret_cast<sockaddr*>(&remote), sizeof remote},
                   nullptr};
   ngtcp2_pkt_info info{};
+  std::uint64_t given = 0;
   const auto done = [&](ngtcp2_ssize written) -> std::size_t {
     if (written < 0) {
       fail(static_cast<int>(written), now);
@@ -81,6 +83,7 @@ std::size_t Session::write_packet(std::uint8_t* out, std::size_t bytes_max, Path
     if (written > 0) {
       path = from_native(way);
       ecn = static_cast<std::uint8_t>(info.ecn);
+      count_resent(static_cast<std::size_t>(written), given);
     }
     return static_cast<std::size_t>(written);
   };
@@ -94,6 +97,7 @@ std::size_t Session::write_packet(std::uint8_t* out, std::size_t bytes_max, Path
                                     NGTCP2_WRITE_DATAGRAM_FLAG_MORE, 0, &vector, 1, stamp(now));
     const bool refused =
         written == NGTCP2_ERR_INVALID_STATE || written == NGTCP2_ERR_INVALID_ARGUMENT;
+    if (accepted != 0) given += first.size();
     if (accepted != 0 || refused) datagrams_.pop_front();
     if (written == NGTCP2_ERR_WRITE_MORE || refused) continue;
     return done(written);
@@ -132,6 +136,7 @@ std::size_t Session::write_packet(std::uint8_t* out, std::size_t bytes_max, Path
     }
     if (taken >= 0) {
       stream->out.sent(static_cast<std::uint64_t>(taken));
+      given += static_cast<std::uint64_t>(taken);
       if (end && static_cast<std::size_t>(taken) == offered) stream->end_sent = true;
       if (stream->out.unsent() == 0 && (!stream->end_wanted || stream->end_sent))
         drop_ready(*stream);

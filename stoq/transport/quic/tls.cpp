@@ -258,7 +258,7 @@ Result<std::unique_ptr<TlsSession>> TlsSession::client(TlsContext& context, Clie
   if (!options.ticket.empty()) {
     // A ticket that GnuTLS cannot read costs a full handshake, nothing else.
     if (gnutls_session_set_data(made->session_, options.ticket.data(), options.ticket.size()) == 0)
-      made->peer_ = options.expected;
+      made->peer_ = options.expected;  // The ticket is of that node's.
   }
   return made;
 }
@@ -320,6 +320,11 @@ std::string TlsSession::alpn() const {
   gnutls_datum_t chosen{};
   if (gnutls_alpn_get_selected_protocol(session_, &chosen) < 0) return {};
   return {reinterpret_cast<const char*>(chosen.data), chosen.size};
+}
+
+std::string_view TlsSession::cipher() const {
+  const char* name = gnutls_cipher_get_name(gnutls_cipher_get(session_));
+  return name != nullptr ? name : "";
 }
 
 Result<> TlsSession::send_ticket() {

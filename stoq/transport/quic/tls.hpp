@@ -65,8 +65,8 @@ class TlsSession {
   };
   struct ClientOptions {
     std::string alpn;
-    NodeId expected;
-    base::BytesView ticket;  ///< Of an earlier connection; empty: a full handshake.
+    std::optional<NodeId> expected;  ///< Empty: whoever answers.
+    base::BytesView ticket;          ///< Of an earlier connection; empty: a full handshake.
   };
   static base::Result<std::unique_ptr<TlsSession>> server(TlsContext& context,
                                                           ServerOptions options);
@@ -88,6 +88,8 @@ class TlsSession {
     return (gnutls_session_get_flags(session_) & GNUTLS_SFLAGS_EARLY_DATA) != 0;
   }
   std::string alpn() const;
+  /// By its name in TLS; empty before the handshake.
+  std::string_view cipher() const;
   /// Of a server, after each message of the client: a resumed session shows no certificates; those
   /// of its first handshake are in the ticket, and must hold now. GnuTLS has unpacked them when it
   /// has answered the first flight, before any early byte can be read. False: refuse.

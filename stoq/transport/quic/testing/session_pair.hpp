@@ -79,7 +79,7 @@ class SessionPair {
   void connect(const Resumption* resumption = nullptr) {
     connect_to(server_node.identity.id, resumption);
   }
-  void connect_to(const NodeId& expected, const Resumption* resumption = nullptr) {
+  void connect_to(const std::optional<NodeId>& expected, const Resumption* resumption = nullptr) {
     client.session = *Session::connect(client, client_node.tls, rng, client_options, client_path(),
                                        expected, resumption, clock.now());
     client.dirty = true;

@@ -1,0 +1,23 @@
+#include "node/node_config.hpp"
+
+namespace stoq {
+
+NodeConfig node_config(const base::config::Effective& config, std::string identity_path) {
+  const auto bind = config.endpoint("stoq.transport.bind");
+  auto listen = Endpoint::of(bind.address, bind.port);
+  BASE_ASSERT(listen, "the loader accepts addresses only");
+  return {.identity_path = std::move(identity_path),
+          .listen = *listen,
+          .ipv4_peers = config.flag("stoq.transport.ipv4_peers"),
+          .connections_max =
+              static_cast<std::size_t>(config.integer("stoq.transport.max_connections")),
+          .certificate_life = config.duration("stoq.transport.certificate_rotation"),
+          .key_life = config.duration("stoq.transport.key_rotation_interval"),
+          .idle_timeout = config.duration("stoq.transport.idle_timeout"),
+          .certificate_path = config.text("stoq.transport.certificate_path"),
+          .qlog_path = config.text("stoq.transport.qlog_path"),
+          .bbr = config.text("stoq.transport.congestion") == "bbr",
+          .cores = static_cast<unsigned>(config.integer("stoq.transport.cores"))};
+}
+
+}  // namespace stoq

@@ -1,0 +1,76 @@
+#include <gtest/gtest.h>
+
+#include "transport/quic/testing/session_pair.hpp"
+
+namespace stoq::quic {
+namespace {
+
+using namespace std::chrono_literals;
+using testing::LinkFaults;
+using testing::SessionPair;
+
+constexpr std::size_t kBytes = 2'000'000;
+
+// Carries kBytes from the client to the server.
+void carry(SessionPair& pair) {
+  pair.connect();
+  ASSERT_TRUE(pair.run([&] { return pair.client.session->established(); }));
+  const auto stream = *pair.client.session->open_stream(true, 1, false);
+  pair.client.session->send(*stream, base::Bytes(kBytes));
+  pair.client.session->send_end(*stream);
+  std::size_t received = 0;
+  ASSERT_TRUE(pair.run(
+      [&] {
+        if (pair.server.opened.empty()) return false;
+        auto& in = *pair.server.opened.front();
+        for (auto bytes = pair.server.session->read(in); !bytes.empty();
+             bytes = pair.server.session->read(in))
+          received += bytes.size();
+        return received == kBytes;
+      },
+      600s));
+}
+
+TEST(SessionStats, APerfectPathLosesNothing) {
+  SessionPair pair;
+  carry(pair);
+  const auto stats = pair.client.session->stats();
+  EXPECT_GT(stats.bytes_sent, kBytes);
+  EXPECT_LT(stats.bytes_resent, kBytes / 100);
+  EXPECT_GE(stats.rtt_min, 2ms);
+  EXPECT_LT(stats.rtt_min, 3ms);
+  EXPECT_GE(stats.handshake, 2ms);
+  EXPECT_GT(stats.packet_bytes, 1200u);
+  EXPECT_EQ(stats.cipher, "AES-128-GCM");
+  EXPECT_FALSE(stats.resumed);
+  EXPECT_EQ(stats.keys_renewed, 0u);
+  EXPECT_GE(pair.server.session->stats().bytes_received, kBytes);
+}
+
+TEST(SessionStats, WhatIsLostIsSentAgainAndCounted) {
+  SessionPair pair(7, LinkFaults{.loss = 0.05});
+  carry(pair);
+  const auto stats = pair.client.session->stats();
+  EXPECT_GT(stats.bytes_resent, kBytes / 50);
+  EXPECT_LT(stats.bytes_resent, kBytes / 5);
+  EXPECT_GT(stats.congestion_events, 0u);
+}
+
+TEST(SessionStats, KeysAreRenewedWhenTheirLifeIsOver) {
+  SessionPair pair(3, LinkFaults{.loss = 0.02});
+  pair.client_options.key_life = pair.server_options.key_life = 20ms;
+  carry(pair);
+  // Whoever is first renews those of both.
+  EXPECT_GT(pair.client.session->stats().keys_renewed, 0u);
+  EXPECT_GT(pair.server.session->stats().keys_renewed, 0u);
+}
+
+TEST(Session, WhoeverAnswersMayBeAskedWhoItIs) {
+  SessionPair pair;
+  pair.connect_to(std::nullopt);
+  ASSERT_TRUE(pair.run([&] { return pair.client.session->established(); }));
+  EXPECT_EQ(pair.client.session->peer(), pair.server_node.identity.id);
+}
+
+}  // namespace
+}  // namespace stoq::quic
