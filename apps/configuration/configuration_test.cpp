@@ -30,7 +30,8 @@ TEST(ExampleConfigurations, NodeTomlMeansWhatItSays) {
   EXPECT_EQ(effective.text("hypermesh.node.data_directory"), "/var/lib/nexus");
   EXPECT_EQ(effective.duration("stoq.transport.key_rotation_interval"), 24h);
   EXPECT_TRUE(effective.flag("hypermesh.storage.fsync"));
-  EXPECT_THAT(effective.without_effect(), Contains("stoq.transport.tls_version (QUIC transport)"));
+  EXPECT_THAT(effective.without_effect(),
+              Contains("hypermesh.consensus.timeout (consensus among several nodes)"));
 }
 
 TEST(ExampleConfigurations, ScalarsAndAllFeaturesExpand) {

@@ -31,6 +31,16 @@ nexus::NodeConfig nexus_config(const apps::Place& place, const base::config::Eff
   return out;
 }
 
+// A machine's own file may say the same as the transport's section, and stands before it.
+stoq::NodeConfig stoq_config(const apps::Place& place, const base::config::Effective& config) {
+  auto made = stoq::node_config(config, place.state / "identity.key");
+  if (config.at("hypermesh.node.listen_address").given())
+    made.listen = stoq::listen_address(config.endpoint("hypermesh.node.listen_address"));
+  if (config.at("hypermesh.node.max_connections").given())
+    made.connections_max = config.size("hypermesh.node.max_connections");
+  return made;
+}
+
 hypermesh::keeper::LogLimits log_limits(const base::config::Effective& config) {
   return {config.size("hypermesh.runtime.log_size"),
           static_cast<std::uint32_t>(config.integer("hypermesh.runtime.log_files"))};
@@ -65,11 +75,9 @@ base::Task<base::Result<>> run(apps::DaemonContext daemon, base::Task<> stopped)
   base::SystemRng rng;
   const auto metrics = base::make_prometheus_metrics();
 
-  CO_TRY(const auto stoq,
-         stoq::NodeBuilder(daemon.executor,
-                           stoq::node_config(daemon.config, place.state / "identity.key"),
-                           daemon.log.with_component("stoq"))
-             .build());
+  CO_TRY(const auto stoq, stoq::NodeBuilder(daemon.executor, stoq_config(place, daemon.config),
+                                            daemon.log.with_component("stoq"))
+                              .build());
 
   CO_TRY(const auto mesh,
          co_await hypermesh::NodeBuilder(daemon.executor, pool, clock, rng, daemon.log,

@@ -24,11 +24,10 @@ Layer config_layer() {
           "This machine.",
           "id",
           {text("id", "", "Name of the node; empty: the host's name."),
-           unbuilt(endpoint("listen_address", "[::]:9292", "STOQ's address."), "QUIC transport"),
+           endpoint("listen_address", "[::]:9292", "STOQ's address; stands for transport.bind."),
            text("data_directory", "/var/lib/hypermesh", "Where state is kept."),
-           unbuilt(
-               integer("max_connections", 10'000, 1, 1'000'000, "STOQ connections open at once."),
-               "QUIC transport")}},
+           integer("max_connections", 10'000, 1, 1'000'000,
+                   "STOQ connections open at once; stands for transport.max_connections.")}},
       Section{
           "runtime",
           "Containers.",

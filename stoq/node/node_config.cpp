@@ -2,15 +2,17 @@
 
 namespace stoq {
 
-NodeConfig node_config(const base::config::Effective& config, std::string identity_path) {
-  const auto bind = config.endpoint("stoq.transport.bind");
-  auto listen = Endpoint::of(bind.address, bind.port);
+Endpoint listen_address(const base::config::Endpoint& bind) {
+  const auto listen = Endpoint::of(bind.address, bind.port);
   BASE_ASSERT(listen, "the loader accepts addresses only");
+  return *listen;
+}
+
+NodeConfig node_config(const base::config::Effective& config, std::string identity_path) {
   return {.identity_path = std::move(identity_path),
-          .listen = *listen,
+          .listen = listen_address(config.endpoint("stoq.transport.bind")),
           .ipv4_peers = config.flag("stoq.transport.ipv4_peers"),
-          .connections_max =
-              static_cast<std::size_t>(config.integer("stoq.transport.max_connections")),
+          .connections_max = config.size("stoq.transport.max_connections"),
           .certificate_life = config.duration("stoq.transport.certificate_rotation"),
           .key_life = config.duration("stoq.transport.key_rotation_interval"),
           .idle_timeout = config.duration("stoq.transport.idle_timeout"),

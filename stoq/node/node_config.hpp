@@ -19,6 +19,9 @@ struct NodeConfig {
   unsigned cores = 1;
 };
 
+/// Of a key whose value the loader has checked.
+Endpoint listen_address(const base::config::Endpoint& bind);
+
 /// What stoq.transport says.
 NodeConfig node_config(const base::config::Effective& config, std::string identity_path);
 
