@@ -1,0 +1,67 @@
+// handshakes_stoq COUNT: COUNT full handshakes with certificates of both sides, every client
+// another node, 16 under way at once. Prints how many a core second of the server does.
+
+#include <base/async/task_scope.hpp>
+
+#include "quic_node.hpp"
+
+namespace {
+
+using namespace bench;
+
+constexpr int kTogether = 16, kWarmUp = 64;
+
+base::Task<> hold(std::shared_ptr<stoq::Connection> connection) {
+  co_await connection->closed();
+}
+
+base::Task<> serve(stoq::Listener& listener, Pipe& pipe, int count) {
+  base::TaskScope scope(co_await boost::asio::this_coro::executor);
+  double start = 0;
+  for (int i = 0; i < kWarmUp + count; ++i) {
+    if (i == kWarmUp) start = cpu_seconds();
+    scope.spawn(hold(must(co_await listener.accept(), "accept")));
+  }
+  pipe.put(count / (cpu_seconds() - start));
+  co_await scope.join();
+}
+
+base::Task<> connect_each(stoq::Endpoint to, stoq::NodeId server, int& left) {
+  const auto executor = co_await boost::asio::this_coro::executor;
+  while (left > 0) {
+    --left;
+    QuicNode node;
+    auto& transport = node.start(executor);
+    const auto connection = must(co_await transport.connect(to, server, {}), "connect");
+    connection->close("done");
+  }
+}
+
+base::Task<> connect_all(stoq::Endpoint to, stoq::NodeId server, int count) {
+  base::TaskScope scope(co_await boost::asio::this_coro::executor);
+  int left = count;
+  for (int i = 0; i < kTogether; ++i) scope.spawn(connect_each(to, server, left));
+  co_await scope.join();
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc != 2) die("usage: handshakes_stoq COUNT");
+  const int count = std::atoi(argv[1]);
+  QuicNode server;
+  Child child([&](Pipe& pipe) {
+    pin(1);
+    boost::asio::io_context context(1);
+    auto& transport = server.start(context.get_executor(), {.limits = no_limits()});
+    const auto listener = must(transport.listen(loopback(0), {}), "listen");
+    pipe.put(listener->endpoint().port);
+    run(context, serve(*listener, pipe, count));
+  });
+  pin(0);
+  const auto to = loopback(child.pipe().get());
+  boost::asio::io_context context(1);
+  run(context, connect_all(to, server.id(), count + kWarmUp));
+  std::printf("%.1f\n", child.pipe().get());
+  return 0;
+}
