@@ -36,6 +36,17 @@ base::Task<> signal_arrives(boost::asio::signal_set& signals) {
 
 }  // namespace
 
+std::set<std::string> hidden_figures(const base::config::Effective& config) {
+  std::set<std::string> hidden;
+  for (const std::string layer : {"stoq", "nexus", "hypermesh"}) {
+    const auto& entry = config.at("metrics." + layer);
+    for (const auto& figure : entry.key->choices) hidden.insert(layer + "_" + figure.name);
+    for (const std::string& shown : config.list("metrics." + layer))
+      hidden.erase(layer + "_" + shown);
+  }
+  return hidden;
+}
+
 int run_daemon(int argc, char** argv, std::string name,
                std::function<base::Task<base::Result<>>(DaemonContext, base::Task<>)> body) {
   DaemonOptions options;

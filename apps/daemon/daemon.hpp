@@ -6,6 +6,7 @@
 #include <base/config/effective.hpp>
 #include <base/log.hpp>
 #include <functional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,9 @@ struct DaemonContext {
   base::LogSink* sink = nullptr;
   base::Log log;
 };
+
+/// What metrics.stoq and its like leave out of the figures they could name, by the metrics' names.
+std::set<std::string> hidden_figures(const base::config::Effective& config);
 
 /// Reads the command line and the configuration, then runs `body` until it ends or SIGTERM or
 /// SIGINT cancels what `body` awaits last. Answers the process's exit code.

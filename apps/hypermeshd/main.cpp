@@ -73,7 +73,7 @@ base::Task<base::Result<>> run(apps::DaemonContext daemon, base::Task<> stopped)
   base::BlockingPool pool(kBlockingThreads);
   const base::SystemClock clock;
   base::SystemRng rng;
-  const auto metrics = base::make_prometheus_metrics();
+  const auto metrics = base::make_prometheus_metrics(apps::hidden_figures(daemon.config));
 
   CO_TRY(const auto stoq, stoq::NodeBuilder(daemon.executor, stoq_config(place, daemon.config),
                                             daemon.log.with_component("stoq"))

@@ -58,11 +58,12 @@ base::Task<base::Result<>> run(apps::DaemonContext daemon, base::Task<> stopped)
   base::BlockingPool pool(kBlockingThreads);
   const base::SystemClock clock;
   base::SystemRng rng;
-  const auto metrics = base::make_prometheus_metrics();
+  const auto metrics = base::make_prometheus_metrics(apps::hidden_figures(daemon.config));
 
   CO_TRY(const auto stoq,
          stoq::NodeBuilder(daemon.executor, stoq::node_config(daemon.config, place.identity),
                            daemon.log.with_component("stoq"))
+             .with_metrics(*metrics)
              .build());
   CO_TRY(const auto processes,
          co_await nexus::ProcessWorkloadDriver::open(daemon.executor, pool, clock,

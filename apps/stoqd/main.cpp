@@ -4,6 +4,7 @@
 #include <stoq/node/node.hpp>
 
 #include "daemon/daemon.hpp"
+#include "metrics_page.hpp"
 
 namespace {
 
@@ -12,13 +13,21 @@ base::Task<base::Result<>> run(apps::DaemonContext daemon, base::Task<> stopped)
   std::error_code failed;
   std::filesystem::create_directories(folder, failed);
   if (failed) co_return base::fail_errno(failed.value(), "making " + folder);
+  const auto metrics = base::make_prometheus_metrics(apps::hidden_figures(daemon.config));
   CO_TRY(
       const auto node,
       stoq::NodeBuilder(daemon.executor, stoq::node_config(daemon.config, folder + "/identity.key"),
                         daemon.log.with_component("stoq"))
+          .with_metrics(*metrics)
           .build());
+  std::unique_ptr<apps::MetricsPage> page;
+  if (const auto address = daemon.config.endpoint("stoq.metrics_listen"); address.port != 0) {
+    CO_TRY(page, apps::MetricsPage::open(daemon.executor, address, *metrics, daemon.log));
+    daemon.log.info("metrics", {{"url", "http://" + page->address() + "/metrics"}});
+  }
   daemon.log.info("ready", {{"node", node->id().text()}});
   co_await std::move(stopped);
+  if (page) co_await page->stop();
   co_return base::Result<>();
 }
 

@@ -218,5 +218,24 @@ TEST(Metrics, TheSameNameIsTheSameMetric) {
   EXPECT_NE(page.find("stoq_latency_p99_seconds 0.5"), page.npos) << page;
 }
 
+TEST(Metrics, AreRefreshedWhenTheyAreRead) {
+  const auto metrics = make_prometheus_metrics();
+  Gauge& gauge = metrics->gauge("looked_at", "How often");
+  auto refresh = metrics->before_exposing([&] { gauge.add(1); });
+  (void)metrics->expose();
+  EXPECT_NE(metrics->expose().find("looked_at 2"), std::string::npos);
+  refresh.reset();
+  EXPECT_NE(metrics->expose().find("looked_at 2"), std::string::npos);
+}
+
+TEST(Metrics, HiddenOnesAreNotShown) {
+  const auto metrics = make_prometheus_metrics({"stoq_latency_p99"});
+  metrics->gauge("stoq_latency_p99", "").set(1);
+  metrics->gauge("stoq_throughput_gbps", "").set(1);
+  const std::string page = metrics->expose();
+  EXPECT_EQ(page.find("stoq_latency_p99"), std::string::npos);
+  EXPECT_NE(page.find("stoq_throughput_gbps 1"), std::string::npos);
+}
+
 }  // namespace
 }  // namespace base

@@ -5,7 +5,7 @@
 #include <prometheus/text_serializer.h>
 
 #include <base/metrics.hpp>
-#include <deque>
+#include <list>
 #include <mutex>
 
 namespace base {
@@ -44,6 +44,8 @@ class Handles {
 
 class PrometheusMetrics final : public Metrics {
  public:
+  explicit PrometheusMetrics(std::set<std::string> hidden) : hidden_(std::move(hidden)) {}
+
   Counter& counter(std::string_view name, std::string_view help,
                    const MetricLabels& labels) override {
     const std::lock_guard lock(mutex_);
@@ -72,12 +74,37 @@ class PrometheusMetrics final : public Metrics {
                               .Register(registry_)
                               .Add(labels, bounds));
   }
+  std::unique_ptr<Refresh> before_exposing(std::function<void()> refresh) override {
+    const std::lock_guard lock(refreshes_mutex_);
+    refreshes_.push_back(std::move(refresh));
+    return std::make_unique<Registration>(*this, std::prev(refreshes_.end()));
+  }
   std::string expose() const override {
+    {
+      const std::lock_guard lock(refreshes_mutex_);
+      for (const auto& refresh : refreshes_) refresh();
+    }
     const std::lock_guard lock(mutex_);
-    return prometheus::TextSerializer().Serialize(registry_.Collect());
+    auto families = registry_.Collect();
+    std::erase_if(families, [&](const auto& family) { return hidden_.contains(family.name); });
+    return prometheus::TextSerializer().Serialize(families);
   }
 
  private:
+  using Refreshes = std::list<std::function<void()>>;
+  struct Registration final : Refresh {
+    Registration(PrometheusMetrics& metrics, Refreshes::iterator at) : metrics(metrics), at(at) {}
+    ~Registration() override {
+      const std::lock_guard lock(metrics.refreshes_mutex_);
+      metrics.refreshes_.erase(at);
+    }
+    PrometheusMetrics& metrics;
+    Refreshes::iterator at;
+  };
+
+  const std::set<std::string> hidden_;
+  mutable std::mutex refreshes_mutex_;
+  Refreshes refreshes_;  // Guarded by refreshes_mutex_.
   mutable std::mutex mutex_;
   prometheus::Registry registry_{
       prometheus::Registry::InsertBehavior::Merge};                 // Guarded by mutex_.
@@ -88,8 +115,8 @@ class PrometheusMetrics final : public Metrics {
 
 }  // namespace
 
-std::unique_ptr<Metrics> make_prometheus_metrics() {
-  return std::make_unique<PrometheusMetrics>();
+std::unique_ptr<Metrics> make_prometheus_metrics(std::set<std::string> hidden) {
+  return std::make_unique<PrometheusMetrics>(std::move(hidden));
 }
 
 }  // namespace base

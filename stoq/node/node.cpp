@@ -2,6 +2,7 @@
 
 #include "identity/identity_file.hpp"
 #include "identity/leaf_certificate.hpp"
+#include "node/transport_metrics.hpp"
 #include "transport/quic/quic_transport.hpp"
 
 namespace stoq {
@@ -26,6 +27,7 @@ QuicTransportOptions transport_options(const NodeConfig& config) {
   options.limits.connections_max = config.connections_max;
   options.ticket_life = config.key_life;
   options.cores = config.cores;
+  options.qlog_folder = config.qlog_path;
   options.ipv4 = config.ipv4_peers;
   return options;
 }
@@ -51,6 +53,7 @@ struct Node::Parts {
   IdentityVerifier verifier;
   QuicTransport transport;
   std::unique_ptr<Listener> listener;
+  std::optional<TransportMetrics> metrics;
 };
 
 Node::Node(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
@@ -74,6 +77,7 @@ base::Result<std::unique_ptr<Node>> NodeBuilder::build() {
   TRY(Identity identity, open_identity(config_.identity_path, rng));
   auto parts = std::make_unique<Node::Parts>(std::move(identity), config_, executor_);
   TRY(parts->listener, parts->transport.listen(config_.listen, {}));
+  if (metrics_ != nullptr) parts->metrics.emplace(*metrics_, parts->transport, parts->clock);
   log_.info("listening", {{"address", parts->listener->endpoint().text() + "/quic"},
                           {"node", parts->identity.id.text()}});
   return std::unique_ptr<Node>(new Node(std::move(parts)));

@@ -3,6 +3,7 @@
 #include <base/async/task.hpp>
 #include <base/crypto.hpp>
 #include <base/log.hpp>
+#include <base/metrics.hpp>
 #include <memory>
 #include <stoq/transport.hpp>
 
@@ -36,6 +37,11 @@ class NodeBuilder {
   NodeBuilder(base::Executor executor, NodeConfig config, base::Log log)
       : executor_(std::move(executor)), config_(std::move(config)), log_(std::move(log)) {}
 
+  /// `metrics` outlives the node.
+  NodeBuilder& with_metrics(base::Metrics& metrics) {
+    metrics_ = &metrics;
+    return *this;
+  }
   /// Call once. Errors: those of open_identity; FailedPrecondition (the address is in use).
   base::Result<std::unique_ptr<Node>> build();
 
@@ -43,6 +49,7 @@ class NodeBuilder {
   base::Executor executor_;
   NodeConfig config_;
   base::Log log_;
+  base::Metrics* metrics_ = nullptr;
 };
 
 }  // namespace stoq

@@ -33,6 +33,9 @@ Layer config_layer() {
   layer.name = "stoq";
   layer.keys = {
       text("data_directory", "/var/lib/hypermesh", "Where stoqd alone keeps its identity."),
+      endpoint("metrics_listen", "[::1]:0",
+               "Where stoqd alone shows its metrics over HTTP; port 0: nowhere. Other daemons show "
+               "them in their API."),
       unbuilt(choice("mode", {{"member", {}}, {"standalone", {}}}, "member",
                      "standalone: a content network of its own, without Nexus and HyperMesh."),
               "content network"),

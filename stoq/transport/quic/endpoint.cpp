@@ -18,6 +18,7 @@ namespace {
 constexpr int kReadsPerTurn = 16;
 constexpr int kBurstsPerTurn = 4;  // Of one connection, before the next has its turn.
 constexpr std::size_t kOwnIdBytes = 18;
+constexpr auto kRoundTripSampleEvery = std::chrono::milliseconds(100);
 constexpr std::size_t kStatelessPerSecond = 1000;
 constexpr auto kRetryTokenLife = std::chrono::seconds(10);
 constexpr auto kAddressTokenLife = std::chrono::hours(24);
@@ -91,6 +92,8 @@ struct QuicEndpoint::Live : TimerWheel::Node {
   std::shared_ptr<Port> port;
   std::vector<ConnectionId> ids;
   SourceLimits::Account* account = nullptr;
+  ConnectionStats measured;
+  MonotonicTime round_trip_due{};
   bool dirty = false, offered = false, told = false, counted_established = false;
 };
 
@@ -313,10 +316,12 @@ void QuicEndpoint::begin(Port& port, const Path& path, std::uint8_t ecn, base::B
     verdict = shared_.limits.admit(path.remote, validated, now());
   }
   if (verdict == SourceLimits::Verdict::Refuse) {
+    meters_.count(Handshake::Refused);
     refuse(NGTCP2_CONNECTION_REFUSED, "the limit of connections is reached");
     return;
   }
   if (verdict == SourceLimits::Verdict::Retry) {
+    meters_.count(Handshake::Retried);
     ConnectionId ours{};
     ours.datalen = kOwnIdBytes;
     rng_.fill({ours.data, kOwnIdBytes});
@@ -362,6 +367,7 @@ void QuicEndpoint::begin(Port& port, const Path& path, std::uint8_t ecn, base::B
   ids_.emplace(header.dcid, live.get());
   Live& made = *live;
   lives_.emplace(made.session.get(), std::move(live));
+  meters_.connections.store(lives_.size(), std::memory_order_relaxed);
   made.session->receive(path, ecn, datagram, now());
 }
 
@@ -393,6 +399,7 @@ Result<std::shared_ptr<ConnectionState>> QuicEndpoint::connect(std::shared_ptr<U
   const auto state = live->state;
   Session& made = *live->session;
   lives_.emplace(&made, std::move(live));
+  meters_.connections.store(lives_.size(), std::memory_order_relaxed);
   wants_write(made);
   return state;
 }
@@ -444,6 +451,7 @@ void QuicEndpoint::wants_write(Session& session) {
 void QuicEndpoint::established(Session& session) {
   Live& live = *lives_.at(&session);
   live.state->established = true;
+  meters_.count(session.resumed() ? Handshake::Resumed : Handshake::Full);
   live.state->peer = session.peer();
   if (live.account != nullptr) {
     const std::lock_guard lock(shared_.mutex);
@@ -568,21 +576,43 @@ void QuicEndpoint::wait_writable(std::shared_ptr<Port> port) {
 // After a session was driven: tells its holders of its end, and sets its timer.
 void QuicEndpoint::settle(Live& live) {
   Session& session = *live.session;
-  if (session.ended() && !live.told) {
-    live.told = true;
-    ConnectionState& state = *live.state;
-    state.ended = session.ended();
-    state.session = nullptr;
-    state.streams.close();
-    state.datagrams.close();
-    state.changed.notify();
-    state.streams_available.notify();
-  }
+  measure(live);
+  if (session.ended() && !live.told) tell_of_end(live);
   if (session.over()) {
     forget(live);
     return;
   }
   wheel_.arm(live, session.next_timeout());
+}
+
+void QuicEndpoint::tell_of_end(Live& live) {
+  live.told = true;
+  ConnectionState& state = *live.state;
+  state.ended = live.session->ended();
+  state.session = nullptr;
+  state.streams.close();
+  state.datagrams.close();
+  state.changed.notify();
+  state.streams_available.notify();
+  if (state.established) return;
+  switch (state.ended->code) {
+    case Errc::NotVerified:
+      return meters_.count(Handshake::NotVerified);
+    case Errc::TimedOut:
+      return meters_.count(Handshake::TimedOut);
+    default:
+      return meters_.count(Handshake::Failed);
+  }
+}
+
+void QuicEndpoint::measure(Live& live) {
+  const ConnectionStats stats = live.session->stats();
+  meters_.add(stats, live.measured);
+  live.measured = stats;
+  const auto at = now();
+  if (at < live.round_trip_due || stats.rtt_min == base::Duration::zero()) return;
+  meters_.round_trips.observe(stats.rtt, at);
+  live.round_trip_due = at + kRoundTripSampleEvery;
 }
 
 void QuicEndpoint::forget(Live& live) {
@@ -595,6 +625,7 @@ void QuicEndpoint::forget(Live& live) {
   }
   live.state->session = nullptr;
   lives_.erase(live.session.get());
+  meters_.connections.store(lives_.size(), std::memory_order_relaxed);
 }
 
 void QuicEndpoint::arm() {

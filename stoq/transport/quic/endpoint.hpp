@@ -8,6 +8,7 @@
 #include <map>
 #include <stoq/transport.hpp>
 
+#include "transport/quic/meters.hpp"
 #include "transport/quic/session.hpp"
 #include "transport/quic/source_limits.hpp"
 #include "transport/quic/timer_wheel.hpp"
@@ -99,6 +100,7 @@ class QuicEndpoint final : public SessionHost, public std::enable_shared_from_th
   void take_over(std::uint16_t port, const Path& path, std::uint8_t ecn, base::Bytes datagram);
   base::MonotonicTime now() const { return shared_.clock.now(); }
   std::size_t connections() const { return lives_.size(); }
+  const Meters& meters() const { return meters_; }
   /// Datagrams that had to be handed to another core.
   std::uint64_t misdirected() const { return misdirected_; }
 
@@ -141,6 +143,8 @@ class QuicEndpoint final : public SessionHost, public std::enable_shared_from_th
   void flush();
   void write(Live& live);
   void settle(Live& live);
+  void measure(Live& live);
+  void tell_of_end(Live& live);
   void arm();
   void forget(Live& live);
   Port* port_of(const UdpSocket& socket);
@@ -160,6 +164,7 @@ class QuicEndpoint final : public SessionHost, public std::enable_shared_from_th
   bool flush_scheduled_ = false;
   base::Bytes burst_;
   std::atomic<std::uint64_t> misdirected_ = 0;
+  Meters meters_;
   // Answers to packets of nobody are few: they could be made to reflect.
   double stateless_left_ = 0;
   base::MonotonicTime stateless_refilled_{};

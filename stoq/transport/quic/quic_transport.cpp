@@ -9,6 +9,7 @@
 #include <boost/asio/post.hpp>
 #include <cstring>
 
+#include "transport/quic/qlog_file.hpp"
 #include "transport/quic/quic_connection.hpp"
 #include "transport/quic/steering.hpp"
 
@@ -85,6 +86,12 @@ class QuicListener final : public Listener {
   std::shared_ptr<Incoming> incoming_;
 };
 
+quic::SessionOptions session_options(const QuicTransportOptions& options) {
+  quic::SessionOptions made = options.session;
+  if (!options.qlog_folder.empty()) made.qlog = quic::qlog_files(options.qlog_folder);
+  return made;
+}
+
 base::Task<Result<std::shared_ptr<Connection>>> until_established(
     std::shared_ptr<Connection> connection, std::shared_ptr<quic::ConnectionState> state) {
   while (!state->established && !state->ended) co_await state->changed.wait();
@@ -111,7 +118,8 @@ QuicTransport::QuicTransport(base::Executor executor, Parts parts, QuicTransport
             .clock = parts_.clock,
             .ciphers = options_.ciphers,
             .ticket_life = options_.ticket_life}),
-      shared_(tls_, *parts_.clock, parts_.secret.view(), options_.session, options_.limits) {
+      shared_(tls_, *parts_.clock, parts_.secret.view(), session_options(options_),
+              options_.limits) {
   for (unsigned i = 0; i < std::max(options_.cores, 1u); ++i) {
     auto core = std::make_unique<Core>();
     if (i > 0) core->context = std::make_unique<asio::io_context>(1);
@@ -143,10 +151,22 @@ QuicTransport::~QuicTransport() {
   }
 }
 
-std::uint64_t QuicTransport::misdirected() const {
-  std::uint64_t total = 0;
-  for (const auto& core : cores_) total += core->endpoint->misdirected();
-  return total;
+TransportTotals QuicTransport::totals() const {
+  TransportTotals made;
+  for (const auto& core : cores_) {
+    const quic::Meters& meters = core->endpoint->meters();
+    made.bytes_sent += meters.bytes_sent;
+    made.bytes_received += meters.bytes_received;
+    made.bytes_resent += meters.bytes_resent;
+    made.congestion_events += meters.congestion_events;
+    made.connections += meters.connections;
+    made.misdirected += core->endpoint->misdirected();
+    for (std::size_t i = 0; i < made.handshakes.size(); ++i)
+      made.handshakes[i] += meters.handshakes[i];
+    made.round_trip_p99 =
+        std::max(made.round_trip_p99, meters.round_trips.quantile(0.99, parts_.clock->now()));
+  }
+  return made;
 }
 
 Result<std::shared_ptr<quic::UdpSocket>> QuicTransport::client_socket() {
@@ -164,7 +184,7 @@ base::Task<Result<std::shared_ptr<Connection>>> QuicTransport::connect(Endpoint 
                                                                        NodeId peer,
                                                                        ConnectOptions options) {
   CO_TRY(const auto socket, client_socket());
-  quic::SessionOptions session = options_.session;
+  quic::SessionOptions session = shared_.session;
   session.alpn = options.alpn;
   session.handshake_timeout = options.timeout;
   std::optional<NodeId> expected;

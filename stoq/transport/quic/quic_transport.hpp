@@ -15,8 +15,19 @@ struct QuicTransportOptions {
   /// Endpoints, each with a socket for every port. The first runs on the node's executor, the
   /// others on threads of their own; a connection stays on the core that it came to.
   unsigned cores = 1;
-  bool ipv4 = false;    ///< Reach IPv4 peers as v4-mapped addresses.
-  bool offload = true;  ///< Many datagrams in one system call, where the kernel can.
+  std::string qlog_folder;  ///< Empty: no qlog.
+  bool ipv4 = false;        ///< Reach IPv4 peers as v4-mapped addresses.
+  bool offload = true;      ///< Many datagrams in one system call, where the kernel can.
+};
+
+/// What a transport did since it began, and does now.
+struct TransportTotals {
+  std::uint64_t bytes_sent = 0, bytes_received = 0, bytes_resent = 0;  ///< Of UDP payloads.
+  std::uint64_t congestion_events = 0;
+  std::uint64_t connections = 0;  ///< Open now.
+  std::uint64_t misdirected = 0;  ///< Datagrams that came to another core than their connection's.
+  std::array<std::uint64_t, quic::kHandshakeResults> handshakes{};  ///< By quic::Handshake.
+  base::Duration round_trip_p99{};  ///< Of the last one to two minutes, of all connections.
 };
 
 /// Transport over QUIC version 1 (RFC 9000, 9001, 9002, 9221) and UDP over IPv6.
@@ -37,8 +48,8 @@ class QuicTransport final : public Transport {
   base::Task<base::Result<std::shared_ptr<Connection>>> connect(Endpoint endpoint, NodeId peer,
                                                                 ConnectOptions options) override;
   base::Result<std::unique_ptr<Listener>> listen(Endpoint endpoint, ListenOptions options) override;
-  /// Datagrams that the kernel gave to a core that does not own their connection.
-  std::uint64_t misdirected() const;
+  /// On any thread.
+  TransportTotals totals() const;
 
  private:
   struct Core;

@@ -230,7 +230,7 @@ TEST_F(QuicTransportTest, ConnectionsSpreadOverTheCores) {
       EXPECT_EQ(*co_await ask(**connection, text), text);
       connections.push_back(*std::move(connection));
     }
-    EXPECT_EQ(server.misdirected(), 0u);
+    EXPECT_EQ(server.totals().misdirected, 0u);
     connections.clear();
     listener.reset();
     co_await scope.join();

@@ -201,7 +201,12 @@ struct Session::Callbacks {
     return made;
   }
 
-  static ngtcp2_settings settings(Session& session, base::BytesView token, MonotonicTime now) {
+  static void qlog(void* user, std::uint32_t, const void* data, std::size_t bytes) {
+    self(user).qlog_->write({static_cast<const std::uint8_t*>(data), bytes});
+  }
+
+  static ngtcp2_settings settings(Session& session, base::BytesView token,
+                                  const ConnectionId& original, MonotonicTime now) {
     const SessionOptions& options = session.options_;
     ngtcp2_settings made;
     ngtcp2_settings_default(&made);
@@ -214,6 +219,11 @@ struct Session::Callbacks {
     made.max_stream_window = options.stream_window_max;
     made.rand_ctx.native_handle = &session.rng_;
     made.token = {const_cast<std::uint8_t*>(token.data()), token.size()};
+    if (options.qlog) session.qlog_ = options.qlog(original, session.server_);
+    if (session.qlog_) {
+      made.qlog.odcid = original;
+      made.qlog.write = qlog;
+    }
     if (options.udp_payload_bytes != 0) {
       made.max_tx_udp_payload_size = options.udp_payload_bytes;
       made.no_tx_udp_payload_size_shaping = 1;
@@ -256,7 +266,7 @@ Result<std::unique_ptr<Session>> Session::accept(SessionHost& host, TlsContext& 
   TRY(made->tls_,
       TlsSession::server(tls, {options.alpn, options.anonymous_peers, options.certificates}));
   const auto callbacks = Callbacks::table(true);
-  const auto settings = Callbacks::settings(*made, server.token, now);
+  const auto settings = Callbacks::settings(*made, server.token, server.original_id, now);
   auto params = Callbacks::params(options);
   params.original_dcid = server.original_id;
   if (server.retry_id) {
@@ -291,13 +301,13 @@ Result<std::unique_ptr<Session>> Session::connect(SessionHost& host, TlsContext&
       TlsSession::client(tls, {options.alpn, expected,
                                resumes ? base::BytesView(resumption->ticket) : base::BytesView()}));
   const auto callbacks = Callbacks::table(false);
-  const auto settings = Callbacks::settings(
-      *made, resumption != nullptr ? base::BytesView(resumption->address_token) : base::BytesView(),
-      now);
   const auto params = Callbacks::params(options);
   ConnectionId theirs{}, ours{};
   theirs.datalen = kConnectionIdBytes;
   rng.fill({theirs.data, kConnectionIdBytes});
+  const auto settings = Callbacks::settings(
+      *made, resumption != nullptr ? base::BytesView(resumption->address_token) : base::BytesView(),
+      theirs, now);
   std::uint8_t unused_token[NGTCP2_STATELESS_RESET_TOKENLEN];
   host.issue(*made, ours, unused_token, kConnectionIdBytes);
   const ngtcp2_path way = native(made->path_);

@@ -65,6 +65,15 @@ struct StreamState {
 
 enum class Congestion : std::uint8_t { Cubic, Bbr };
 
+/// Where one connection's qlog goes, in pieces.
+class Qlog {
+ public:
+  virtual ~Qlog() = default;
+  virtual void write(base::BytesView bytes) = 0;
+};
+/// Null: this connection gets none. `original`: the id that the client chose for the server.
+using QlogFactory = std::function<std::unique_ptr<Qlog>(const ConnectionId& original, bool server)>;
+
 struct SessionOptions {
   std::string alpn = "stoq/1";
   bool anonymous_peers = false;
@@ -82,6 +91,7 @@ struct SessionOptions {
   std::uint64_t stream_window_max = 8 * 1024 * 1024, connection_window_max = 16 * 1024 * 1024;
   std::size_t datagrams_waiting_max = 256;
   std::size_t udp_payload_bytes = 0;  ///< Fixed size of packets; 0: discovered, from 1200.
+  QlogFactory qlog;                   ///< Empty: none is written.
 };
 
 /// What of an earlier connection makes the next one to the same peer cheaper.
@@ -218,6 +228,7 @@ class Session final : private Protected {
   SessionOptions options_;
   Path path_;
   std::unique_ptr<TlsSession> tls_;
+  std::unique_ptr<Qlog> qlog_;
   ngtcp2_conn* conn_ = nullptr;
   bool server_ = false, established_ = false, over_ = false;
   bool early_ = false, early_rejected_ = false, reset_received_ = false;

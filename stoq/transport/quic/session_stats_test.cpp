@@ -1,5 +1,10 @@
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <filesystem>
+
+#include "transport/quic/qlog_file.hpp"
 #include "transport/quic/testing/session_pair.hpp"
 
 namespace stoq::quic {
@@ -63,6 +68,40 @@ TEST(SessionStats, KeysAreRenewedWhenTheirLifeIsOver) {
   // Whoever is first renews those of both.
   EXPECT_GT(pair.client.session->stats().keys_renewed, 0u);
   EXPECT_GT(pair.server.session->stats().keys_renewed, 0u);
+}
+
+TEST(Qlog, TellsOfThePackets) {
+  struct Kept final : Qlog {
+    explicit Kept(std::string& text) : text(text) {}
+    void write(base::BytesView bytes) override { text += base::as_text(bytes); }
+    std::string& text;
+  };
+  std::string text;
+  {
+    SessionPair pair;
+    pair.client_options.qlog = [&](const ConnectionId&, bool server) {
+      EXPECT_FALSE(server);
+      return std::make_unique<Kept>(text);
+    };
+    carry(pair);
+  }
+  EXPECT_THAT(text, ::testing::StartsWith("\x1e{\"qlog_format\":\"JSON-SEQ\""));
+  EXPECT_THAT(text, ::testing::HasSubstr("\"name\":\"transport:packet_sent\""));
+}
+
+TEST(Qlog, AFileForEachConnectionThatDoesNotReplaceAnother) {
+  char folder[] = "/tmp/hypermesh-qlog-XXXXXX";
+  ASSERT_NE(mkdtemp(folder), nullptr);
+  const auto make = qlog_files(folder);
+  const ConnectionId id{2, {0xab, 0xcd}};
+  const auto file = make(id, true);
+  ASSERT_NE(file, nullptr);
+  EXPECT_EQ(make(id, true), nullptr);
+  EXPECT_NE(make(id, false), nullptr);
+  file->write(base::as_bytes("{}"));
+  EXPECT_TRUE(std::filesystem::exists(std::string(folder) + "/abcd_server.sqlog"));
+  std::filesystem::remove_all(folder);
+  EXPECT_EQ(make(id, true), nullptr);
 }
 
 TEST(Session, WhoeverAnswersMayBeAskedWhoItIs) {
