@@ -2,23 +2,35 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <base/async/channel.hpp>
+#include <base/async/timeout.hpp>
+#include <boost/asio/post.hpp>
 
 namespace stoq {
 namespace memory {
 
 // One direction of a stream: bytes in flight, and how it ended.
 struct Pipe {
-  explicit Pipe(const base::Executor& executor) : readable(executor), writable(executor) {}
+  explicit Pipe(const base::Executor& executor)
+      : readable(executor), writable(executor), executor(executor) {}
   base::Bytes bytes;
   bool finished = false;
   std::optional<base::Error> broken;
   base::Event readable, writable;
+  const base::Executor executor;
+  std::weak_ptr<std::function<void()>> reader_abandoned, writer_abandoned;
 
   void fail(base::Error error) {
     if (!broken) broken = std::move(error);
     readable.notify();
     writable.notify();
+    for (auto* who : {&reader_abandoned, &writer_abandoned}) {
+      boost::asio::post(executor, [weak = *who] {
+        const auto call = weak.lock();
+        if (call && *call) std::exchange(*call, nullptr)();
+      });
+    }
   }
 };
 
@@ -72,8 +84,18 @@ class PipeStream final : public Stream {
     in_->fail(error);
   }
 
+  void when_abandoned(std::function<void()> call) override {
+    abandoned_ = std::make_shared<std::function<void()>>(std::move(call));
+    in_->reader_abandoned = abandoned_;
+    out_->writer_abandoned = abandoned_;
+    for (const auto& pipe : {in_, out_}) {
+      if (pipe->broken) pipe->fail(*pipe->broken);
+    }
+  }
+
  private:
   std::shared_ptr<Pipe> in_, out_;
+  std::shared_ptr<std::function<void()>> abandoned_;
 };
 
 // What both ends of a connection share.
@@ -136,7 +158,13 @@ class WireConnection final : public Connection {
     }
     wire->pipes.push_back(there);
     wire->pipes.push_back(back);
-    if (!co_await wire->streams[1 - side_].send(std::make_unique<PipeStream>(there, back))) {
+    auto& waiting = wire->streams[1 - side_];
+    auto far = std::make_unique<PipeStream>(there, back);
+    if (waiting.size() >= MemoryTransport::kPendingMax &&
+        options.wait_max != base::Duration::max()) {
+      CO_TRY_DO(co_await base::with_timeout(offer(waiting, std::move(far)), options.wait_max,
+                                            "the peer accepts no stream"));
+    } else if (!co_await waiting.send(std::move(far))) {
       co_return std::unexpected(wire->gone());
     }
     co_return std::make_unique<PipeStream>(back, there);
@@ -180,6 +208,12 @@ class WireConnection final : public Connection {
   }
 
  private:
+  // A closed channel is seen by whoever uses the stream.
+  static base::Task<base::Result<bool>> offer(base::Channel<std::unique_ptr<Stream>>& to,
+                                              std::unique_ptr<Stream> stream) {
+    co_return co_await to.send(std::move(stream));
+  }
+
   std::shared_ptr<Wire> wire_;
   int side_;
   std::optional<NodeId> peer_;
@@ -231,10 +265,10 @@ base::Task<base::Result<std::shared_ptr<Connection>>> MemoryTransport::connect(
                          fmt::format("nobody listens on port {}", endpoint.port));
   }
   memory::Listening& listening = *found->second;
-  if (listening.options.alpn != options.alpn) {
+  if (std::ranges::find(listening.options.alpn, options.alpn) == listening.options.alpn.end()) {
     co_return base::fail(base::Errc::InvalidArgument,
                          fmt::format("the listener speaks \"{}\", not \"{}\"",
-                                     listening.options.alpn, options.alpn));
+                                     fmt::join(listening.options.alpn, "\", \""), options.alpn));
   }
   if (options.any_peer) peer = listening.self;
   if (listening.self != peer) {

@@ -156,9 +156,55 @@ TYPED_TEST_P(TransportSuite, RefusalsNameTheReason) {
   });
 }
 
+// A listener of several protocols serves each client by the one it asked for.
+TYPED_TEST_P(TransportSuite, OneListenerSpeaksSeveralProtocols) {
+  this->run([this](base::Executor executor) -> base::Task<> {
+    Transport& server = this->fixture_.make(executor, 0);
+    Transport& client = this->fixture_.make(executor, 1);
+    auto listener = server.listen(this->fixture_.endpoint(0), {.alpn = {"one/1", "two/1"}});
+    for (const std::string alpn : {"two/1", "one/1"}) {
+      auto near =
+          co_await client.connect(this->fixture_.endpoint(0), server.self(), {.alpn = alpn});
+      EXPECT_TRUE(near);
+      auto far = co_await (*listener)->accept();
+      EXPECT_EQ((*near)->alpn(), alpn);
+      EXPECT_EQ((*far)->alpn(), alpn);
+    }
+    auto neither =
+        co_await client.connect(this->fixture_.endpoint(0), server.self(), {.alpn = "three/1"});
+    EXPECT_EQ(neither.error().code, base::Errc::InvalidArgument);
+  });
+}
+
+TYPED_TEST_P(TransportSuite, WhoWorksForAStreamHearsThatNobodyWaits) {
+  this->connected([](Connection& server, Connection& client) -> base::Task<> {
+    base::Event heard(co_await boost::asio::this_coro::executor);
+    auto out = co_await client.open_stream();
+    EXPECT_TRUE(co_await (*out)->write(base::as_bytes("work")));
+    (*out)->close_write();
+    auto in = co_await server.accept_stream();
+    EXPECT_EQ(base::as_text(*co_await (*in)->read()), "work");
+    int calls = 0;
+    (*in)->when_abandoned([&] {
+      ++calls;
+      heard.notify();
+    });
+    (*out)->reset(1);
+    EXPECT_TRUE(co_await heard.wait_for(10s));
+    EXPECT_EQ(calls, 1);
+    auto second = co_await client.open_stream();
+    EXPECT_TRUE(co_await (*second)->write(base::as_bytes("work")));
+    auto in_second = co_await server.accept_stream();
+    (*in_second)->when_abandoned([&] { heard.notify(); });
+    client.close("enough");
+    EXPECT_TRUE(co_await heard.wait_for(10s));
+  });
+}
+
 REGISTER_TYPED_TEST_SUITE_P(TransportSuite, BytesArriveInOrderAndTheEndIsSeen,
                             AWriterWaitsForASlowReader, ClosingGivesItsReasonAndEndsStreams,
                             AResetStreamFailsOnBothSidesAndLeavesTheOthers, DatagramsTravelWhole,
-                            RefusalsNameTheReason);
+                            RefusalsNameTheReason, OneListenerSpeaksSeveralProtocols,
+                            WhoWorksForAStreamHearsThatNobodyWaits);
 
 }  // namespace stoq::testing

@@ -10,6 +10,7 @@
 #include <stoq/types.hpp>
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace stoq {
 
@@ -17,8 +18,13 @@ namespace stoq {
 /// writer back.
 class Stream : public base::ByteStream {
  public:
-  /// Drops what is unread and unsent; the peer's calls fail with Cancelled and `code`.
+  /// Drops what is unread and unsent; the peer's calls fail with Cancelled and `code`, and so do
+  /// ours that wait.
   virtual void reset(std::uint64_t code) = 0;
+  /// `call` is made once when nobody at the other end waits for our bytes any more: the peer reset
+  /// the stream or stopped reading, or the connection ended. Also after our own reset() or close().
+  /// Never from inside a call of the transport, and not when this stream is gone.
+  virtual void when_abandoned(std::function<void()> call) = 0;
 };
 
 /// What leaves first when not everything can.
@@ -31,6 +37,8 @@ struct StreamOptions {
   /// connection (0-RTT), which an attacker can record and send again. Others wait for the
   /// handshake.
   bool replay_safe = false;
+  /// How long to wait for the peer's stream limit or the handshake.
+  base::Duration wait_max = base::Duration::max();
 };
 
 /// What a connection did, and how its path does. Bytes are those of UDP payloads.
@@ -63,7 +71,7 @@ class Connection {
   virtual const std::string& alpn() const = 0;
 
   /// Waits while the peer's stream limit is reached. The peer sees the stream when something is
-  /// written to it. Errors: those the connection ended with.
+  /// written to it. Errors: TimedOut (wait_max), those the connection ended with.
   virtual base::Task<base::Result<std::unique_ptr<Stream>>> open_stream(
       StreamOptions options = {}) = 0;
   /// The next stream that the peer opened. Errors: Unavailable (the connection ended).
@@ -96,7 +104,8 @@ struct ConnectOptions {
 };
 
 struct ListenOptions {
-  std::string alpn = "stoq/1";
+  /// Application protocols that are served here; the first that a client also speaks is chosen.
+  std::vector<std::string> alpn{"stoq/1"};
   /// What the listener shows of itself; null: the node's own leaf certificate. Outlives it.
   CertificateProvider* certificates = nullptr;
   /// Strangers without a certificate are let in: DNS over QUIC and HTTP/3 serve them on the same

@@ -70,6 +70,11 @@ base::Error ConnectionState::gone() const {
   return base::make_error(ended->code, "the connection ended: " + ended->message);
 }
 
+base::MonotonicTime ConnectionState::now() const {
+  const auto alive = endpoint.lock();
+  return alive ? alive->now() : base::MonotonicTime::max();
+}
+
 // A socket, who listens on it, and what it could not send yet.
 struct QuicEndpoint::Port {
   Port(const base::Executor& executor, std::shared_ptr<UdpSocket> socket,
@@ -347,7 +352,6 @@ void QuicEndpoint::begin(Port& port, const Path& path, std::uint8_t ecn, base::B
   live->port = *std::ranges::find(ports_, &port, &std::shared_ptr<Port>::get);
   live->state = std::make_shared<ConnectionState>(executor_);
   live->state->endpoint = weak_from_this();
-  live->state->alpn = options.alpn;
   making_ = live.get();
   auto session = Session::accept(*this, shared_.tls, rng_, options, path, server, now());
   making_ = nullptr;
@@ -385,7 +389,7 @@ Result<std::shared_ptr<ConnectionState>> QuicEndpoint::connect(std::shared_ptr<U
   live->port = *std::ranges::find(ports_, port, &std::shared_ptr<Port>::get);
   live->state = std::make_shared<ConnectionState>(executor_);
   live->state->endpoint = weak_from_this();
-  live->state->alpn = options.alpn;
+  live->state->alpn = options.alpn.front();
   making_ = live.get();
   auto session =
       Session::connect(*this, shared_.tls, rng_, options, {from, to}, peer, resumption, now());
@@ -469,6 +473,7 @@ void QuicEndpoint::offer(Live& live) {
   if (live.offered || !live.session->is_server()) return;
   live.offered = true;
   live.state->peer = live.session->peer();
+  live.state->alpn = live.session->alpn();
   const auto acceptor = live.port->acceptor;
   if (!acceptor) {
     // Later: this is called from inside the session.

@@ -55,6 +55,7 @@ struct ConnectionState {
   static constexpr std::size_t kUnbounded = std::size_t{1} << 32, kDatagramsMax = 1024;
 
   base::Error gone() const;
+  base::MonotonicTime now() const;
 
   base::Executor executor;
   std::weak_ptr<QuicEndpoint> endpoint;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <boost/asio/dispatch.hpp>
+#include <boost/asio/post.hpp>
 
 namespace stoq::quic {
 
@@ -21,9 +22,13 @@ class QuicStream final : public Stream {
         state_(std::move(state)),
         readable_(connection_->executor),
         writable_(connection_->executor) {
-    state_->on_readable = [this] { readable_.notify(); };
+    state_->on_readable = [this] {
+      readable_.notify();
+      tell_if_abandoned();
+    };
     state_->on_writable = [this] {
       if (state_->write_error || state_->out.unsent() < kUnsentLow) writable_.notify();
+      tell_if_abandoned();
     };
   }
 
@@ -75,9 +80,24 @@ class QuicStream final : public Stream {
     if (state_->session != nullptr) state_->session->reset(*state_, code);
   }
 
+  void when_abandoned(std::function<void()> call) override {
+    abandoned_ = std::make_shared<std::function<void()>>(std::move(call));
+    tell_if_abandoned();
+  }
+
  private:
+  // A stream's own end of sending is no error, and neither is one that goes one way.
+  void tell_if_abandoned() {
+    if (!abandoned_ || (!state_->read_error && !state_->write_error)) return;
+    boost::asio::post(connection_->executor,
+                      [weak = std::weak_ptr(kept_ = std::move(abandoned_))] {
+                        if (const auto call = weak.lock()) (*call)();
+                      });
+  }
+
   std::shared_ptr<ConnectionState> connection_;
   std::shared_ptr<StreamState> state_;
+  std::shared_ptr<std::function<void()>> abandoned_, kept_;  // The latter: being called.
   base::Event readable_, writable_;
 };
 
@@ -89,13 +109,24 @@ QuicConnection::~QuicConnection() {
 
 base::Task<Result<std::unique_ptr<Stream>>> QuicConnection::open_stream(StreamOptions options) {
   const auto state = state_;
+  base::MonotonicTime until{};
   for (;;) {
     if (state->session == nullptr) co_return std::unexpected(state->gone());
     CO_TRY(auto stream,
            state->session->open_stream(
                !options.one_way, static_cast<std::uint8_t>(options.priority), options.replay_safe));
     if (stream) co_return std::make_unique<QuicStream>(state, std::move(stream));
-    co_await state->streams_available.wait();
+    if (options.wait_max == base::Duration::max()) {
+      co_await state->streams_available.wait();
+      continue;
+    }
+    if (until == base::MonotonicTime()) until = state->now() + options.wait_max;
+    const auto left = until - state->now();
+    if (left <= base::Duration::zero() || !co_await state->streams_available.wait_for(left)) {
+      co_return base::fail(Errc::TimedOut, state->established
+                                               ? "the peer allows no more streams now"
+                                               : "the handshake is not over");
+    }
   }
 }
 

@@ -185,7 +185,7 @@ base::Task<Result<std::shared_ptr<Connection>>> QuicTransport::connect(Endpoint 
                                                                        ConnectOptions options) {
   CO_TRY(const auto socket, client_socket());
   quic::SessionOptions session = shared_.session;
-  session.alpn = options.alpn;
+  session.alpn = {options.alpn};
   session.handshake_timeout = options.timeout;
   std::optional<NodeId> expected;
   std::optional<quic::Resumption> resumption;

@@ -298,7 +298,7 @@ Result<std::unique_ptr<Session>> Session::connect(SessionHost& host, TlsContext&
   made->begun_ = now;
   const bool resumes = resumption != nullptr && !resumption->ticket.empty();
   TRY(made->tls_,
-      TlsSession::client(tls, {options.alpn, expected,
+      TlsSession::client(tls, {options.alpn.front(), expected,
                                resumes ? base::BytesView(resumption->ticket) : base::BytesView()}));
   const auto callbacks = Callbacks::table(false);
   const auto params = Callbacks::params(options);

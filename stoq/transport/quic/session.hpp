@@ -75,7 +75,7 @@ class Qlog {
 using QlogFactory = std::function<std::unique_ptr<Qlog>(const ConnectionId& original, bool server)>;
 
 struct SessionOptions {
-  std::string alpn = "stoq/1";
+  std::vector<std::string> alpn{"stoq/1"};  ///< A client offers the first of them.
   bool anonymous_peers = false;
   CertificateProvider* certificates = nullptr;  ///< Null: the context's.
   Congestion congestion = Congestion::Cubic;
@@ -163,7 +163,8 @@ class Session final : private Protected {
   bool early() const { return early_; }
   bool is_server() const { return server_; }
   const std::optional<NodeId>& peer() const { return tls_->peer(); }
-  const std::string& alpn() const { return options_.alpn; }
+  /// What both sides agreed on; empty before.
+  std::string alpn() const { return tls_->alpn(); }
   bool resumed() const { return tls_->resumed(); }
   bool early_accepted() const { return early_ && !early_rejected_; }
   const std::optional<base::Error>& ended() const { return ended_; }

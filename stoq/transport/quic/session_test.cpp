@@ -269,7 +269,7 @@ TEST(Session, AnExpiredCertificateIsRefusedWithItsReasonOnBothSides) {
 
 TEST(Session, AnotherProtocolIsRefused) {
   SessionPair pair;
-  pair.client_options.alpn = "other/9";
+  pair.client_options.alpn = {"other/9"};
   pair.connect();
   ASSERT_TRUE(pair.run([&] { return pair.client.session->ended().has_value(); }));
   EXPECT_EQ(pair.client.session->ended()->code, base::Errc::InvalidArgument);

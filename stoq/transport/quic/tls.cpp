@@ -18,7 +18,7 @@ using base::Result;
 
 namespace {
 
-constexpr std::size_t kAlpnBytesMax = 64;
+constexpr std::size_t kAlpnBytesMax = 64, kAlpnNamesMax = 8;
 // Two of them: ours, and a listener's own. More only while one is being replaced.
 constexpr std::size_t kCredentialsKept = 4;
 
@@ -189,11 +189,19 @@ void TlsSession::bind(ngtcp2_conn* conn) {
   ngtcp2_conn_set_tls_native_handle(conn, session_);
 }
 
-Result<> TlsSession::begin(const std::string& alpn, CertificateProvider& certificates,
+Result<> TlsSession::begin(std::span<const std::string> alpn, CertificateProvider& certificates,
                            gnutls_priority_t priority) {
-  if (alpn.empty() || alpn.size() > kAlpnBytesMax) {
-    return fail(Errc::InvalidArgument, fmt::format("an ALPN name has 1 to {} bytes; \"{}\" has {}",
-                                                   kAlpnBytesMax, alpn, alpn.size()));
+  if (alpn.empty() || alpn.size() > kAlpnNamesMax) {
+    return fail(Errc::InvalidArgument, fmt::format("1 to {} ALPN names can be offered; there are {}",
+                                                   kAlpnNamesMax, alpn.size()));
+  }
+  std::vector<gnutls_datum_t> protocols;
+  for (const std::string& name : alpn) {
+    if (name.empty() || name.size() > kAlpnBytesMax) {
+      return fail(Errc::InvalidArgument, fmt::format("an ALPN name has 1 to {} bytes; \"{}\" has {}",
+                                                     kAlpnBytesMax, name, name.size()));
+    }
+    protocols.push_back(datum(base::as_bytes(name)));
   }
   TRY(credentials_, context_.credentials(certificates));
   reference_.get_conn = [](ngtcp2_crypto_conn_ref* reference) {
@@ -209,8 +217,9 @@ Result<> TlsSession::begin(const std::string& alpn, CertificateProvider& certifi
   }
   gnutls_handshake_set_secret_function(session_, on_secret);
   if (result >= 0) {
-    const auto protocol = datum(base::as_bytes(alpn));
-    result = gnutls_alpn_set_protocols(session_, &protocol, 1, GNUTLS_ALPN_MANDATORY);
+    result = gnutls_alpn_set_protocols(session_, protocols.data(),
+                                       static_cast<unsigned>(protocols.size()),
+                                       GNUTLS_ALPN_MANDATORY | GNUTLS_ALPN_SERVER_PRECEDENCE);
   }
   if (result >= 0)
     result = gnutls_credentials_set(session_, GNUTLS_CRD_CERTIFICATE, credentials_->handle);
@@ -252,7 +261,7 @@ Result<std::unique_ptr<TlsSession>> TlsSession::client(TlsContext& context, Clie
                   GNUTLS_CLIENT | GNUTLS_ENABLE_EARLY_DATA | GNUTLS_NO_END_OF_EARLY_DATA) < 0) {
     return fail(Errc::ResourceExhausted, "no memory for a TLS session");
   }
-  TRY_DO(made->begin(options.alpn, *context.options_.certificates, context.nodes_));
+  TRY_DO(made->begin({&options.alpn, 1}, *context.options_.certificates, context.nodes_));
   gnutls_handshake_set_hook_function(made->session_, GNUTLS_HANDSHAKE_NEW_SESSION_TICKET,
                                      GNUTLS_HOOK_POST, on_message);
   if (!options.ticket.empty()) {

@@ -10,6 +10,7 @@
 #include <functional>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <stoq/certificates.hpp>
 #include <string>
 
@@ -59,7 +60,7 @@ class TlsContext {
 class TlsSession {
  public:
   struct ServerOptions {
-    std::string alpn;
+    std::vector<std::string> alpn;  ///< Most wanted first.
     bool anonymous_peers = false;
     CertificateProvider* certificates = nullptr;  ///< Null: the context's.
   };
@@ -87,6 +88,7 @@ class TlsSession {
   bool early_data_accepted() const {
     return (gnutls_session_get_flags(session_) & GNUTLS_SFLAGS_EARLY_DATA) != 0;
   }
+  /// What both sides agreed on; empty before.
   std::string alpn() const;
   /// By its name in TLS; empty before the handshake.
   std::string_view cipher() const;
@@ -110,7 +112,7 @@ class TlsSession {
                         const gnutls_datum_t* message);
   /// Whether the certificates that GnuTLS holds prove who we may speak to.
   bool verify_peer();
-  base::Result<> begin(const std::string& alpn, CertificateProvider& certificates,
+  base::Result<> begin(std::span<const std::string> alpn, CertificateProvider& certificates,
                        gnutls_priority_t priority);
 
   TlsContext& context_;
