@@ -89,10 +89,9 @@ class QuicStream final : public Stream {
   // A stream's own end of sending is no error, and neither is one that goes one way.
   void tell_if_abandoned() {
     if (!abandoned_ || (!state_->read_error && !state_->write_error)) return;
-    boost::asio::post(connection_->executor,
-                      [weak = std::weak_ptr(kept_ = std::move(abandoned_))] {
-                        if (const auto call = weak.lock()) (*call)();
-                      });
+    boost::asio::post(connection_->executor, [weak = std::weak_ptr(kept_ = std::move(abandoned_))] {
+      if (const auto call = weak.lock()) (*call)();
+    });
   }
 
   std::shared_ptr<ConnectionState> connection_;

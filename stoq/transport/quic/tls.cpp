@@ -192,14 +192,16 @@ void TlsSession::bind(ngtcp2_conn* conn) {
 Result<> TlsSession::begin(std::span<const std::string> alpn, CertificateProvider& certificates,
                            gnutls_priority_t priority) {
   if (alpn.empty() || alpn.size() > kAlpnNamesMax) {
-    return fail(Errc::InvalidArgument, fmt::format("1 to {} ALPN names can be offered; there are {}",
-                                                   kAlpnNamesMax, alpn.size()));
+    return fail(
+        Errc::InvalidArgument,
+        fmt::format("1 to {} ALPN names can be offered; there are {}", kAlpnNamesMax, alpn.size()));
   }
   std::vector<gnutls_datum_t> protocols;
   for (const std::string& name : alpn) {
     if (name.empty() || name.size() > kAlpnBytesMax) {
-      return fail(Errc::InvalidArgument, fmt::format("an ALPN name has 1 to {} bytes; \"{}\" has {}",
-                                                     kAlpnBytesMax, name, name.size()));
+      return fail(Errc::InvalidArgument,
+                  fmt::format("an ALPN name has 1 to {} bytes; \"{}\" has {}", kAlpnBytesMax, name,
+                              name.size()));
     }
     protocols.push_back(datum(base::as_bytes(name)));
   }
