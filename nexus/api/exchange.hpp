@@ -93,6 +93,11 @@ std::string audit_result(const base::Result<T>& outcome) {
   return outcome ? "ok" : std::string(base::to_string(outcome.error().code));
 }
 
+template <class T>
+std::string audit_result(const Reply<T>& outcome) {
+  return outcome ? "ok" : std::string(base::to_string(outcome.error().error.code));
+}
+
 /// The value of HyperMesh-Receipt.
 std::string receipt_value(const Receipt& receipt);
 

@@ -127,8 +127,7 @@ base::Task<Reply<>> read_files(Exchange& exchange) {
   auto copied = co_await until_peer_gone(
       exchange.connection, copy_to_client(exchange, *copy->stream, std::move(copy->first)));
   if (!copied) {
-    (void)co_await exchange.record("copy-out", object, shown,
-                                   std::string(base::to_string(copied.error().error.code)));
+    (void)co_await exchange.record("copy-out", object, shown, audit_result(copied));
   }
   co_return copied;
 }
@@ -141,9 +140,9 @@ base::Task<Reply<>> write_files(Exchange& exchange) {
   CO_TRY(const Seats::Seat seat, exchange.shared.sessions.take());
   const auto copied = co_await copy_from_client(exchange, container.id, path);
   CO_TRY(std::string receipt,
-         co_await exchange.record(
-             "copy-in", "pod/" + exchange.route.name, fmt::format("{}:{}", container.id.name, path),
-             copied ? "ok" : std::string(base::to_string(copied.error().error.code))));
+         co_await exchange.record("copy-in", "pod/" + exchange.route.name,
+                                  fmt::format("{}:{}", container.id.name, path),
+                                  audit_result(copied)));
   if (!copied) co_return copied;
   const Json status = {{"kind", "Status"},
                        {"apiVersion", "v1"},

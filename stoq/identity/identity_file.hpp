@@ -13,8 +13,8 @@ struct Identity {
 };
 
 /// The identity kept in `path`, made on first use: the Ed25519 seed in hex, one line, mode 0600, on
-/// disk before this returns. Errors: Forbidden (the file can be read by others: says how to mend
-/// it), DataLoss (not a seed), and those of the file system.
+/// disk before this returns. Errors: FailedPrecondition (others may use the file: says how to
+/// mend it), DataLoss (not a seed), and those of the file system.
 base::Result<Identity> open_identity(const std::string& path, base::Rng& rng);
 
 }  // namespace stoq

@@ -37,7 +37,7 @@ TEST_F(IdentityFileTest, IsMadeOnceAndKept) {
 TEST_F(IdentityFileTest, AnOpenOrBrokenFileIsRefused) {
   ASSERT_TRUE(open_identity(path(), rng_));
   chmod(path().c_str(), 0644);
-  EXPECT_EQ(open_identity(path(), rng_).error().code, base::Errc::Forbidden);
+  EXPECT_EQ(open_identity(path(), rng_).error().code, base::Errc::FailedPrecondition);
   std::ofstream(path()) << "nonsense";
   chmod(path().c_str(), 0600);
   EXPECT_EQ(open_identity(path(), rng_).error().code, base::Errc::DataLoss);
