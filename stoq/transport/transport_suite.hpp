@@ -201,10 +201,29 @@ TYPED_TEST_P(TransportSuite, WhoWorksForAStreamHearsThatNobodyWaits) {
   });
 }
 
+TYPED_TEST_P(TransportSuite, WhatWasWrittenBeforeLettingGoArrives) {
+  this->connected([](Connection& server, Connection& client) -> base::Task<> {
+    auto out = co_await client.open_stream();
+    EXPECT_TRUE(co_await (*out)->write(base::as_bytes("ask")));
+    {
+      auto in = co_await server.accept_stream();
+      EXPECT_TRUE(co_await (*in)->read());
+      EXPECT_TRUE(co_await (*in)->write(base::as_bytes("no")));
+    }
+    EXPECT_EQ(base::as_text(*co_await (*out)->read()), "no");
+    EXPECT_TRUE((co_await (*out)->read())->empty());
+    const base::Bytes more(100'000, 1);
+    base::Result<> written;
+    while (written) written = co_await (*out)->write(more);
+    EXPECT_EQ(written.error().code, base::Errc::Cancelled);
+  });
+}
+
 REGISTER_TYPED_TEST_SUITE_P(TransportSuite, BytesArriveInOrderAndTheEndIsSeen,
                             AWriterWaitsForASlowReader, ClosingGivesItsReasonAndEndsStreams,
                             AResetStreamFailsOnBothSidesAndLeavesTheOthers, DatagramsTravelWhole,
                             RefusalsNameTheReason, OneListenerSpeaksSeveralProtocols,
-                            WhoWorksForAStreamHearsThatNobodyWaits);
+                            WhoWorksForAStreamHearsThatNobodyWaits,
+                            WhatWasWrittenBeforeLettingGoArrives);
 
 }  // namespace stoq::testing

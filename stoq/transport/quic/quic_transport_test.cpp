@@ -9,8 +9,8 @@
 #include <boost/asio/detached.hpp>
 #include <cstring>
 
-#include "identity/leaf_certificate.hpp"
 #include "transport/quic/quic_connection.hpp"
+#include "transport/quic/testing/loopback_node.hpp"
 #include "transport/transport_suite.hpp"
 
 namespace stoq {
@@ -18,71 +18,9 @@ namespace {
 
 using namespace std::chrono_literals;
 using ::testing::HasSubstr;
-
-// A node on loopback, which can be restarted.
-struct Node {
-  explicit Node(base::Rng& rng, const base::Clock& clock)
-      : identity(make(rng)), leaves(identity, rng, 24h), clock(clock) {}
-
-  static Identity make(base::Rng& rng) {
-    auto key = base::SigningKey::generate(rng);
-    const NodeId id = NodeId::of(key.public_key());
-    return {std::move(key), id};
-  }
-
-  QuicTransport& start(const base::Executor& executor, QuicTransportOptions options = {}) {
-    const auto seed = identity.key.seed();
-    options.session.initial_rtt = 1ms;
-    transport = std::make_unique<QuicTransport>(
-        executor,
-        QuicTransport::Parts{identity.id, &leaves, &verifier, &clock,
-                             base::SecretBytes(base::Bytes(seed.begin(), seed.end()))},
-        options);
-    return *transport;
-  }
-
-  Identity identity;
-  LeafRotation leaves;
-  IdentityVerifier verifier;
-  const base::Clock& clock;
-  std::unique_ptr<QuicTransport> transport;
-};
-
-Endpoint loopback(std::uint16_t port) {
-  Endpoint made;
-  made.address[15] = 1;
-  made.port = port;
-  return made;
-}
-
-class QuicFixture {
- public:
-  Transport& make(const base::Executor& executor, int index) {
-    return nodes_[index].start(executor);
-  }
-  // A port that nobody has now: the kernel gives it, and nobody else asks for it by number.
-  Endpoint endpoint(int) {
-    if (port_ == 0) {
-      const auto socket = *quic::UdpSocket::open(any(), {});
-      port_ = ntohs(socket->local().sin6_port);
-    }
-    return loopback(port_);
-  }
-  void stop() {
-    for (Node& node : nodes_) node.transport.reset();
-  }
-
- private:
-  static sockaddr_in6 any() {
-    sockaddr_in6 made{};
-    made.sin6_family = AF_INET6;
-    return made;
-  }
-  base::SystemRng rng_;
-  base::SystemClock clock_;
-  std::uint16_t port_ = 0;
-  Node nodes_[2]{Node(rng_, clock_), Node(rng_, clock_)};
-};
+using testing::loopback;
+using testing::LoopbackNode;
+using testing::QuicFixture;
 
 class QuicTransportTest : public ::testing::Test {
  public:
@@ -140,7 +78,7 @@ class QuicTransportTest : public ::testing::Test {
   base::SystemRng rng_;
   base::SystemClock clock_;
   boost::asio::io_context context_;
-  Node server_{rng_, clock_}, client_{rng_, clock_};
+  LoopbackNode server_{rng_, clock_}, client_{rng_, clock_};
 };
 
 TEST_F(QuicTransportTest, TheSecondConnectionAsksWithItsFirstPacket) {

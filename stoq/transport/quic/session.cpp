@@ -113,19 +113,6 @@ struct Session::Callbacks {
     return 0;
   }
 
-  static int stop_sending(ngtcp2_conn*, std::int64_t, std::uint64_t code, void* user, void* found) {
-    if (found == nullptr) return 0;
-    StreamState& state = *stream(found);
-    self(user).drop_ready(state);
-    state.out.clear();
-    if (!state.write_error) {
-      state.write_error = base::make_error(
-          Errc::Cancelled, fmt::format("the peer stopped reading the stream with code {}", code));
-    }
-    if (state.on_writable) state.on_writable();
-    return 0;
-  }
-
   static int stream_close(ngtcp2_conn*, std::uint32_t, std::int64_t, std::uint64_t, void* user,
                           void* found) {
     if (found == nullptr) return 0;
@@ -188,7 +175,6 @@ struct Session::Callbacks {
     made.recv_stream_data = stream_data;
     made.acked_stream_data_offset = acknowledged;
     made.stream_reset = stream_reset;
-    made.stream_stop_sending = stop_sending;
     made.stream_close = stream_close;
     made.extend_max_stream_data = window_grew;
     made.extend_max_local_streams_bidi = more_streams;

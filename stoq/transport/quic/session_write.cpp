@@ -130,8 +130,14 @@ std::size_t Session::write_packet(std::uint8_t* out, std::size_t bytes_max, Path
       continue;
     }
     if (written == NGTCP2_ERR_STREAM_SHUT_WR || written == NGTCP2_ERR_STREAM_NOT_FOUND) {
+      // Only the peer can have ended our direction: it stopped reading.
       drop_ready(*stream);
       stream->out.clear();
+      if (!stream->write_error) {
+        stream->write_error =
+            base::make_error(base::Errc::Cancelled, "the peer stopped reading the stream");
+      }
+      if (stream->on_writable) stream->on_writable();
       continue;
     }
     if (taken >= 0) {
