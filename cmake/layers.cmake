@@ -69,6 +69,27 @@ function(mesh_library name)
   endforeach()
 endfunction()
 
+# mesh_proto(NAME LAYER L SOURCES a.proto ...): messages of a layer, generated at build time, as a library of kind api.
+# Sources lie in LAYER/proto/LAYER/v1 and are included as <LAYER/v1/a.pb.h>.
+function(mesh_proto name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "LAYER" "SOURCES")
+  set(out ${CMAKE_BINARY_DIR}/proto)
+  set(root ${CMAKE_SOURCE_DIR}/${arg_LAYER}/proto)
+  file(MAKE_DIRECTORY ${out})
+  foreach(source IN LISTS arg_SOURCES)
+    string(REGEX REPLACE "\\.proto$" "" stem ${arg_LAYER}/v1/${source})
+    add_custom_command(OUTPUT ${out}/${stem}.pb.cc ${out}/${stem}.pb.h
+      COMMAND protobuf::protoc --proto_path=${root} --cpp_out=${out} ${root}/${stem}.proto
+      DEPENDS ${root}/${stem}.proto VERBATIM)
+    list(APPEND generated ${out}/${stem}.pb.cc)
+  endforeach()
+  add_library(${name} STATIC ${generated})
+  set_target_properties(${name} PROPERTIES MESH_LAYER ${arg_LAYER} MESH_KIND api)
+  target_compile_options(${name} PRIVATE -w)
+  target_include_directories(${name} SYSTEM PUBLIC ${out})
+  target_link_libraries(${name} PUBLIC protobuf::libprotobuf-lite)
+endfunction()
+
 # Writes what mesh_library() declared, and makes the check of includes a test. Call last.
 function(mesh_check_layers)
   get_property(sources GLOBAL PROPERTY MESH_SOURCES)

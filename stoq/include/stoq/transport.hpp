@@ -27,9 +27,6 @@ class Stream : public base::ByteStream {
   virtual void when_abandoned(std::function<void()> call) = 0;
 };
 
-/// What leaves first when not everything can.
-enum class Priority : std::uint8_t { Control, Interactive, Normal, Bulk };
-
 struct StreamOptions {
   Priority priority = Priority::Normal;
   bool one_way = false;  ///< Only the opener writes.

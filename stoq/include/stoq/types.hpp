@@ -40,6 +40,9 @@ struct Endpoint {
   std::string text() const;
 };
 
+/// What leaves first when not everything can.
+enum class Priority : std::uint8_t { Control, Interactive, Normal, Bulk };
+
 /// WGS 84, degrees.
 struct GeoLocation {
   double latitude = 0, longitude = 0;
