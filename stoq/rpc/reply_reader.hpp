@@ -20,7 +20,11 @@ class ReplyReader {
   base::Task<base::Result<base::BytesView>> only(base::ByteStream& stream);
   /// A status was read: the answer is complete.
   bool done() const { return done_; }
-  void begin() { done_ = false; }
+  /// For the next call on the stream.
+  void begin(std::size_t reply_bytes_max) {
+    done_ = false;
+    decoder_.set_message_bytes_max(reply_bytes_max);
+  }
 
  private:
   base::Result<> finish(base::BytesView status);
