@@ -1,10 +1,11 @@
-#include "transport/quic/endpoint.hpp"
-
 #include <ngtcp2/ngtcp2_crypto.h>
 
 #include <algorithm>
 #include <boost/asio/post.hpp>
 #include <cstring>
+
+#include "transport/quic/endpoint_parts.hpp"
+#include "transport/quic/native.hpp"
 
 namespace stoq::quic {
 
@@ -15,26 +16,8 @@ using base::Result;
 
 namespace {
 
-constexpr int kReadsPerTurn = 16;
-constexpr int kBurstsPerTurn = 4;  // Of one connection, before the next has its turn.
-constexpr std::size_t kOwnIdBytes = 18;
 constexpr auto kRoundTripSampleEvery = std::chrono::milliseconds(100);
-constexpr std::size_t kStatelessPerSecond = 1000;
-constexpr auto kRetryTokenLife = std::chrono::seconds(10);
-constexpr auto kAddressTokenLife = std::chrono::hours(24);
-constexpr std::size_t kInitialBytesMin = 1200;
-// A packet that may be a probe of an attacker gets no reset that could loop (RFC 9000, 10.3.3).
-constexpr std::size_t kResetBytesMin = 43;
-
-ngtcp2_tstamp wall_stamp(base::WallTime time) {
-  return static_cast<ngtcp2_tstamp>(time.time_since_epoch().count());
-}
-ngtcp2_duration span(base::Duration duration) {
-  return static_cast<ngtcp2_duration>(duration.count());
-}
-const sockaddr* generic(const sockaddr_in6& address) {
-  return reinterpret_cast<const sockaddr*>(&address);
-}
+constexpr int kBurstsPerTurn = 4;  // Of one connection, before the next has its turn.
 
 }  // namespace
 
@@ -70,38 +53,6 @@ base::Error ConnectionState::gone() const {
   return base::make_error(ended->code, "the connection ended: " + ended->message);
 }
 
-base::MonotonicTime ConnectionState::now() const {
-  const auto alive = endpoint.lock();
-  return alive ? alive->now() : base::MonotonicTime::max();
-}
-
-// A socket, who listens on it, and what it could not send yet.
-struct QuicEndpoint::Port {
-  Port(const base::Executor& executor, std::shared_ptr<UdpSocket> socket,
-       std::shared_ptr<Acceptor> acceptor)
-      : socket(std::move(socket)),
-        acceptor(std::move(acceptor)),
-        descriptor(executor, dup(this->socket->fd())) {}
-  std::shared_ptr<UdpSocket> socket;
-  std::shared_ptr<Acceptor> acceptor;
-  asio::posix::stream_descriptor descriptor;
-  bool blocked = false;
-  base::Bytes waiting;  // A burst that the socket did not take.
-  Burst waiting_burst;
-};
-
-// One connection, and its place among the timers.
-struct QuicEndpoint::Live : TimerWheel::Node {
-  std::unique_ptr<Session> session;
-  std::shared_ptr<ConnectionState> state;
-  std::shared_ptr<Port> port;
-  std::vector<ConnectionId> ids;
-  SourceLimits::Account* account = nullptr;
-  ConnectionStats measured;
-  MonotonicTime round_trip_due{};
-  bool dirty = false, offered = false, told = false, counted_established = false;
-};
-
 std::size_t QuicEndpoint::IdHash::operator()(const ConnectionId& id) const {
   // Ids of strangers are chosen by them: the seed keeps them from choosing collisions.
   std::uint64_t a = 0, b = 0;
@@ -125,12 +76,13 @@ QuicEndpoint::~QuicEndpoint() {
 }
 
 void QuicEndpoint::shut_down() {
-  for (auto& [session, live] : lives_) session->close(0, "the node is shutting down", now());
-  for (auto& [session, live] : lives_) {
-    write(*live);
-    settle(*live);
+  const auto at = now();
+  for (Live& live : lives_) live.session->close(0, "the node is shutting down", at);
+  for (Live& live : lives_) {
+    write(live, at);
+    tell_of_end(live);
   }
-  while (!lives_.empty()) forget(*lives_.begin()->second);
+  while (!lives_.empty()) forget(lives_.front());
   dirty_.clear();
   for (const auto& port : ports_) port->descriptor.cancel();
   ports_.clear();
@@ -145,234 +97,37 @@ void QuicEndpoint::add_socket(std::shared_ptr<UdpSocket> socket,
 }
 
 void QuicEndpoint::remove_socket(const UdpSocket& socket) {
-  Port* port = port_of(socket);
-  if (port == nullptr) return;
+  const auto port = port_of(socket);
+  if (!port) return;
   port->acceptor.reset();
-  const bool used = std::ranges::any_of(
-      lives_, [&](const auto& entry) { return entry.second->port.get() == port; });
-  if (used) return;
+  if (std::ranges::any_of(lives_, [&](const Live& live) { return live.port == port; })) return;
   port->descriptor.cancel();
-  std::erase_if(ports_, [&](const auto& p) { return p.get() == port; });
+  std::erase(ports_, port);
 }
 
-QuicEndpoint::Port* QuicEndpoint::port_of(const UdpSocket& socket) {
+std::shared_ptr<QuicEndpoint::Port> QuicEndpoint::port_of(const UdpSocket& socket) const {
   const auto found =
       std::ranges::find_if(ports_, [&](const auto& port) { return port->socket.get() == &socket; });
-  return found == ports_.end() ? nullptr : found->get();
+  return found == ports_.end() ? nullptr : *found;
 }
 
-// --- receiving ---
-
-void QuicEndpoint::wait_readable(std::shared_ptr<Port> port) {
-  auto& descriptor = port->descriptor;
-  descriptor.async_wait(asio::posix::stream_descriptor::wait_read,
-                        [weak = weak_from_this(), port](const boost::system::error_code& error) {
-                          const auto self = weak.lock();
-                          if (error || !self || !port->descriptor.is_open()) return;
-                          self->read(*port);
-                          self->wait_readable(port);
-                        });
+base::MonotonicTime ConnectionState::now() const {
+  const auto alive = endpoint.lock();
+  return alive ? alive->now() : base::MonotonicTime::max();
 }
 
-void QuicEndpoint::read(Port& port) {
-  port.socket->receive([&](const Path& path, std::uint8_t ecn,
-                           base::BytesView datagram) { dispatch(port, path, ecn, datagram); },
-                       kReadsPerTurn);
-  flush();
+QuicEndpoint::Live::Live(QuicEndpoint& endpoint, std::shared_ptr<Port> port)
+    : endpoint(endpoint),
+      state(std::make_shared<ConnectionState>(endpoint.executor_)),
+      port(std::move(port)) {
+  state->endpoint = endpoint.weak_from_this();
 }
 
-void QuicEndpoint::dispatch(Port& port, const Path& path, std::uint8_t ecn,
-                            base::BytesView datagram) {
-  ngtcp2_version_cid ids;
-  const int decoded =
-      ngtcp2_pkt_decode_version_cid(&ids, datagram.data(), datagram.size(), kOwnIdBytes);
-  if (decoded != 0 && decoded != NGTCP2_ERR_VERSION_NEGOTIATION) return;
-  if (ids.dcidlen > NGTCP2_MAX_CIDLEN || ids.scidlen > NGTCP2_MAX_CIDLEN) return;
-  ConnectionId to;
-  ngtcp2_cid_init(&to, ids.dcid, ids.dcidlen);
-  const auto found = ids_.find(to);
-  if (found == ids_.end()) {
-    // Its first byte says whose it is: another core's, if the kernel does not steer.
-    const unsigned owner = to.datalen > 0 ? to.data[0] % shared_.cores() : core_;
-    if (owner != core_) {
-      ++misdirected_;
-      if (const auto other = shared_.endpoints[owner].lock()) {
-        other->take_over(port.socket->local().sin6_port, path, ecn,
-                         base::Bytes(datagram.begin(), datagram.end()));
-      }
-      return;
-    }
-    unknown(port, path, ecn, datagram, ids);
-    return;
-  }
-  Live& live = *found->second;
-  if (live.account != nullptr && shared_.limits.limits().bytes_per_source_per_second > 0) {
-    const std::lock_guard lock(shared_.mutex);
-    if (!shared_.limits.may_receive(*live.account, datagram.size(), now())) return;
-  }
-  live.session->receive(path, ecn, datagram, now());
-}
-
-void QuicEndpoint::take_over(std::uint16_t port, const Path& path, std::uint8_t ecn,
-                             base::Bytes datagram) {
-  asio::post(executor_, [weak = weak_from_this(), port, path, ecn, bytes = std::move(datagram)] {
-    const auto self = weak.lock();
-    if (!self) return;
-    const auto found = std::ranges::find_if(
-        self->ports_, [&](const auto& p) { return p->socket->local().sin6_port == port; });
-    if (found == self->ports_.end()) return;
-    self->dispatch(**found, path, ecn, bytes);
-    self->flush();
-  });
-}
-
-void QuicEndpoint::answer(Port& port, const Path& path, base::BytesView datagram) {
-  const auto at = now();
-  const double seconds = std::chrono::duration<double>(at - stateless_refilled_).count();
-  stateless_left_ =
-      std::min<double>(kStatelessPerSecond, stateless_left_ + seconds * kStatelessPerSecond);
-  stateless_refilled_ = at;
-  if (stateless_left_ < 1) return;
-  stateless_left_ -= 1;
-  base::Bytes copy(datagram.begin(), datagram.end());
-  Burst burst;
-  burst.path = path;
-  burst.data = copy.data();
-  burst.bytes = burst.segment_bytes = copy.size();
-  (void)port.socket->send(burst);
-}
-
-// What belongs to no connection: a new one, another version, or one that was forgotten.
-void QuicEndpoint::unknown(Port& port, const Path& path, std::uint8_t ecn, base::BytesView datagram,
-                           const ngtcp2_version_cid& ids) {
-  std::uint8_t out[NGTCP2_MAX_UDP_PAYLOAD_SIZE];
-  if (ids.version == 0) {
-    // A client of ours whose connection is young finds the reset of its peer by its socket.
-    if (datagram.size() < kResetBytesMin) return;
-    ConnectionId id;
-    ngtcp2_cid_init(&id, ids.dcid, ids.dcidlen);
-    std::uint8_t token[NGTCP2_STATELESS_RESET_TOKENLEN];
-    if (ngtcp2_crypto_generate_stateless_reset_token(token, shared_.reset_secret.data(),
-                                                     shared_.reset_secret.size(), &id) != 0)
-      return;
-    // Shorter than what caused it, so that two ends that forgot each other fall silent.
-    std::uint8_t unpredictable[64];
-    const std::size_t random_bytes = std::min<std::size_t>(
-        sizeof unpredictable, datagram.size() - NGTCP2_STATELESS_RESET_TOKENLEN - 2);
-    rng_.fill({unpredictable, random_bytes});
-    const auto written =
-        ngtcp2_pkt_write_stateless_reset(out, sizeof out, token, unpredictable, random_bytes);
-    if (written > 0) answer(port, path, {out, static_cast<std::size_t>(written)});
-    return;
-  }
-  if (!port.acceptor) return;
-  if (ids.version != NGTCP2_PROTO_VER_V1) {
-    if (datagram.size() < kInitialBytesMin) return;
-    const std::uint32_t versions[] = {NGTCP2_PROTO_VER_V1};
-    const auto written = ngtcp2_pkt_write_version_negotiation(
-        out, sizeof out, static_cast<std::uint8_t>(rng_.u64()), ids.scid, ids.scidlen, ids.dcid,
-        ids.dcidlen, versions, 1);
-    if (written > 0) answer(port, path, {out, static_cast<std::size_t>(written)});
-    return;
-  }
-  ngtcp2_pkt_hd header;
-  if (ngtcp2_accept(&header, datagram.data(), datagram.size()) != 0) return;
-  begin(port, path, ecn, datagram, header);
-}
-
-void QuicEndpoint::begin(Port& port, const Path& path, std::uint8_t ecn, base::BytesView datagram,
-                         const ngtcp2_pkt_hd& header) {
-  std::uint8_t out[NGTCP2_MAX_UDP_PAYLOAD_SIZE];
-  const auto refuse = [&](std::uint64_t code, std::string_view reason) {
-    const auto written = ngtcp2_crypto_write_connection_close(
-        out, sizeof out, header.version, &header.scid, &header.dcid, code,
-        reinterpret_cast<const std::uint8_t*>(reason.data()), reason.size());
-    if (written > 0) answer(port, path, {out, static_cast<std::size_t>(written)});
-  };
-
-  Session::Server server{header.scid, header.dcid, std::nullopt, {}};
-  bool validated = false;
-  const base::BytesView token{header.token.base, header.token.len};
-  const auto wall = wall_stamp(shared_.clock.wall());
-  if (!token.empty() && token[0] == NGTCP2_CRYPTO_TOKEN_MAGIC_RETRY) {
-    ConnectionId original;
-    if (ngtcp2_crypto_verify_retry_token(&original, token.data(), token.size(),
-                                         shared_.token_secret.data(), shared_.token_secret.size(),
-                                         header.version, generic(path.remote), sizeof path.remote,
-                                         &header.dcid, span(kRetryTokenLife), wall) != 0) {
-      refuse(NGTCP2_INVALID_TOKEN, "the address could not be verified: try again");
-      return;
-    }
-    server.original_id = original;
-    server.retry_id = header.dcid;
-    server.token = token;
-    validated = true;
-  } else if (!token.empty() && token[0] == NGTCP2_CRYPTO_TOKEN_MAGIC_REGULAR) {
-    validated =
-        ngtcp2_crypto_verify_regular_token(token.data(), token.size(), shared_.token_secret.data(),
-                                           shared_.token_secret.size(), generic(path.remote),
-                                           sizeof path.remote, span(kAddressTokenLife), wall) == 0;
-    if (validated) server.token = token;
-  }
-
-  SourceLimits::Verdict verdict;
-  {
-    const std::lock_guard lock(shared_.mutex);
-    verdict = shared_.limits.admit(path.remote, validated, now());
-  }
-  if (verdict == SourceLimits::Verdict::Refuse) {
-    meters_.count(Handshake::Refused);
-    refuse(NGTCP2_CONNECTION_REFUSED, "the limit of connections is reached");
-    return;
-  }
-  if (verdict == SourceLimits::Verdict::Retry) {
-    meters_.count(Handshake::Retried);
-    ConnectionId ours{};
-    ours.datalen = kOwnIdBytes;
-    rng_.fill({ours.data, kOwnIdBytes});
-    // Back to this core.
-    ours.data[0] = header.dcid.data[0];
-    std::uint8_t retry_token[NGTCP2_CRYPTO_MAX_RETRY_TOKENLEN];
-    const auto token_bytes = ngtcp2_crypto_generate_retry_token(
-        retry_token, shared_.token_secret.data(), shared_.token_secret.size(), header.version,
-        generic(path.remote), sizeof path.remote, &ours, &header.dcid, wall);
-    if (token_bytes < 0) return;
-    const auto written =
-        ngtcp2_crypto_write_retry(out, sizeof out, header.version, &header.scid, &ours,
-                                  &header.dcid, retry_token, static_cast<std::size_t>(token_bytes));
-    if (written > 0) answer(port, path, {out, static_cast<std::size_t>(written)});
-    return;
-  }
-
-  SessionOptions options = shared_.session;
-  options.alpn = port.acceptor->options.alpn;
-  options.anonymous_peers = port.acceptor->options.anonymous_peers;
-  options.certificates = port.acceptor->options.certificates;
-  auto live = std::make_unique<Live>();
-  live->port = *std::ranges::find(ports_, &port, &std::shared_ptr<Port>::get);
-  live->state = std::make_shared<ConnectionState>(executor_);
-  live->state->endpoint = weak_from_this();
-  making_ = live.get();
-  auto session = Session::accept(*this, shared_.tls, rng_, options, path, server, now());
-  making_ = nullptr;
-  if (!session) {
-    for (const auto& id : live->ids) ids_.erase(id);
-    refuse(NGTCP2_CONNECTION_REFUSED, "no certificate to show now");
-    return;
-  }
-  live->session = *std::move(session);
-  live->state->session = live->session.get();
-  {
-    const std::lock_guard lock(shared_.mutex);
-    live->account = &shared_.limits.opened(path.remote, now());
-  }
-  // Until the client has heard our id, it writes to the one it chose.
-  live->ids.push_back(header.dcid);
-  ids_.emplace(header.dcid, live.get());
-  Live& made = *live;
-  lives_.emplace(made.session.get(), std::move(live));
+QuicEndpoint::Live& QuicEndpoint::add(std::shared_ptr<Port> port) {
+  Live& live = lives_.emplace_back(*this, std::move(port));
+  live.place = std::prev(lives_.end());
   meters_.connections.store(lives_.size(), std::memory_order_relaxed);
-  made.session->receive(path, ecn, datagram, now());
+  return live;
 }
 
 // --- connecting ---
@@ -383,36 +138,27 @@ Result<std::shared_ptr<ConnectionState>> QuicEndpoint::connect(std::shared_ptr<U
                                                                const SessionOptions& options,
                                                                const Resumption* resumption) {
   TRY(const sockaddr_in6 from, socket->local_towards(to));
-  Port* port = port_of(*socket);
+  auto port = port_of(*socket);
   BASE_ASSERT(port != nullptr, "a connection leaves by a socket of its endpoint");
-  auto live = std::make_unique<Live>();
-  live->port = *std::ranges::find(ports_, port, &std::shared_ptr<Port>::get);
-  live->state = std::make_shared<ConnectionState>(executor_);
-  live->state->endpoint = weak_from_this();
-  live->state->alpn = options.alpn.front();
-  making_ = live.get();
+  Live& live = add(std::move(port));
+  live.state->alpn = options.alpn.front();
   auto session =
-      Session::connect(*this, shared_.tls, rng_, options, {from, to}, peer, resumption, now());
-  making_ = nullptr;
+      Session::connect(live, shared_.tls, rng_, options, {from, to}, peer, resumption, now());
   if (!session) {
-    for (const auto& id : live->ids) ids_.erase(id);
+    forget(live);
     return std::unexpected(session.error());
   }
-  live->session = *std::move(session);
-  live->state->session = live->session.get();
-  const auto state = live->state;
-  Session& made = *live->session;
-  lives_.emplace(&made, std::move(live));
-  meters_.connections.store(lives_.size(), std::memory_order_relaxed);
-  wants_write(made);
-  return state;
+  live.session = *std::move(session);
+  live.state->session = live.session.get();
+  live.wants_write();
+  return live.state;
 }
 
 Result<> QuicEndpoint::migrate(Session& session, std::shared_ptr<UdpSocket> to) {
   TRY(const sockaddr_in6 from, to->local_towards(session.path().remote));
   TRY_DO(session.migrate({from, session.path().remote}, now()));
   add_socket(to, nullptr);
-  lives_.at(&session)->port = ports_.back();
+  static_cast<Live&>(session.host()).port = ports_.back();
   return {};
 }
 
@@ -422,99 +168,93 @@ void QuicEndpoint::close(Session& session, std::string reason) {
 
 // --- the session's calls ---
 
-void QuicEndpoint::issue(Session& session, ConnectionId& id, std::uint8_t* reset_token,
-                         std::size_t id_bytes) {
+void QuicEndpoint::Live::issue(Session&, ConnectionId& id, std::uint8_t* reset_token,
+                               std::size_t id_bytes) {
   id.datalen = id_bytes;
-  rng_.fill({id.data, id_bytes});
+  endpoint.rng_.fill({id.data, id_bytes});
   // The first byte leads datagrams to the core that owns the connection.
-  id.data[0] =
-      static_cast<std::uint8_t>(id.data[0] % (256 / shared_.cores()) * shared_.cores() + core_);
-  const int made = ngtcp2_crypto_generate_stateless_reset_token(
-      reset_token, shared_.reset_secret.data(), shared_.reset_secret.size(), &id);
+  const unsigned cores = endpoint.shared_.cores();
+  id.data[0] = static_cast<std::uint8_t>(id.data[0] % (256 / cores) * cores + endpoint.core_);
+  const auto& secret = endpoint.shared_.reset_secret;
+  const int made =
+      ngtcp2_crypto_generate_stateless_reset_token(reset_token, secret.data(), secret.size(), &id);
   BASE_ASSERT(made == 0, "HKDF with SHA-256 cannot fail");
-  Live* live = making_ != nullptr ? making_ : lives_.at(&session).get();
-  live->ids.push_back(id);
-  ids_.emplace(id, live);
+  ids.push_back(id);
+  endpoint.ids_.emplace(id, this);
 }
 
-void QuicEndpoint::retire(Session& session, const ConnectionId& id) {
-  const auto found = lives_.find(&session);
-  if (found == lives_.end()) return;
-  std::erase_if(found->second->ids, [&](const auto& own) { return ngtcp2_cid_eq(&own, &id); });
-  ids_.erase(id);
+void QuicEndpoint::Live::retire(Session&, const ConnectionId& id) {
+  std::erase_if(ids, [&](const auto& own) { return ngtcp2_cid_eq(&own, &id); });
+  endpoint.ids_.erase(id);
+  if (endpoint.last_ == this) endpoint.last_ = nullptr;
 }
 
-void QuicEndpoint::wants_write(Session& session) {
-  const auto found = lives_.find(&session);
-  if (found == lives_.end() || found->second->dirty) return;
-  found->second->dirty = true;
-  dirty_.push_back(found->second.get());
-  schedule_flush();
+void QuicEndpoint::Live::wants_write() {
+  if (dirty) return;
+  dirty = true;
+  endpoint.dirty_.push_back(this);
+  endpoint.schedule_flush();
 }
 
-void QuicEndpoint::established(Session& session) {
-  Live& live = *lives_.at(&session);
-  live.state->established = true;
-  meters_.count(session.resumed() ? Handshake::Resumed : Handshake::Full);
-  live.state->peer = session.peer();
-  if (live.account != nullptr) {
-    const std::lock_guard lock(shared_.mutex);
-    shared_.limits.established();
-    live.counted_established = true;
+void QuicEndpoint::Live::established(Session&) {
+  state->established = true;
+  endpoint.meters_.count(session->resumed() ? Handshake::Resumed : Handshake::Full);
+  state->peer = session->peer();
+  if (account != nullptr) {
+    const std::lock_guard lock(endpoint.shared_.mutex);
+    endpoint.shared_.limits.established();
+    counted_established = true;
   }
-  offer(live);
-  live.state->changed.notify();
-  live.state->streams_available.notify();
+  offer();
+  // Whoever closes at once must not leave the peer without the end of the handshake.
+  endpoint.answer_first_ = true;
+  state->changed.notify();
+  state->streams_available.notify();
 }
 
-// Gives a new connection to whoever listens: once it is established, or once an early request of a
-// peer that is known has come.
-void QuicEndpoint::offer(Live& live) {
-  if (live.offered || !live.session->is_server()) return;
-  live.offered = true;
-  live.state->peer = live.session->peer();
-  live.state->alpn = live.session->alpn();
-  const auto acceptor = live.port->acceptor;
-  if (!acceptor) {
-    // Later: this is called from inside the session.
-    asio::post(executor_, [weak = weak_from_this(), state = live.state] {
-      const auto self = weak.lock();
-      if (self && state->session != nullptr)
-        self->close(*state->session, "the listener was closed");
-    });
+void QuicEndpoint::Live::offer() {
+  if (offered || !session->is_server()) return;
+  offered = true;
+  state->peer = session->peer();
+  state->alpn = session->alpn();
+  if (port->acceptor) {
+    port->acceptor->accepted(state);
     return;
   }
-  acceptor->accepted(live.state);
+  // Later: this is called from inside the session.
+  asio::post(endpoint.executor_, [weak = endpoint.weak_from_this(), state = state] {
+    const auto self = weak.lock();
+    if (self && state->session != nullptr) self->close(*state->session, "the listener was closed");
+  });
 }
 
-void QuicEndpoint::stream_opened(Session& session, std::shared_ptr<StreamState> stream) {
-  Live& live = *lives_.at(&session);
-  offer(live);
-  (void)live.state->streams.try_send(std::move(stream));
+void QuicEndpoint::Live::stream_opened(Session&, std::shared_ptr<StreamState> stream) {
+  offer();
+  (void)state->streams.try_send(std::move(stream));
 }
 
-void QuicEndpoint::streams_available(Session& session) {
-  lives_.at(&session)->state->streams_available.notify();
+void QuicEndpoint::Live::streams_available(Session&) {
+  state->streams_available.notify();
 }
 
-void QuicEndpoint::datagram_received(Session& session, base::BytesView bytes) {
-  (void)lives_.at(&session)->state->datagrams.try_send(base::Bytes(bytes.begin(), bytes.end()));
+void QuicEndpoint::Live::datagram_received(Session&, base::BytesView bytes) {
+  (void)state->datagrams.try_send(base::Bytes(bytes.begin(), bytes.end()));
 }
 
-void QuicEndpoint::resumption_ready(Session& session) {
-  if (session.peer()) shared_.remember(*session.peer(), session.alpn(), session.resumption());
+void QuicEndpoint::Live::resumption_ready(Session&) {
+  if (session->peer())
+    endpoint.shared_.remember(*session->peer(), session->alpn(), session->resumption());
 }
 
-base::Bytes QuicEndpoint::address_token(const Path& path) {
+base::Bytes QuicEndpoint::Live::address_token(const Path& path) {
+  const auto& secret = endpoint.shared_.token_secret;
   base::Bytes token(NGTCP2_CRYPTO_MAX_REGULAR_TOKENLEN);
   const auto written = ngtcp2_crypto_generate_regular_token(
-      token.data(), shared_.token_secret.data(), shared_.token_secret.size(), generic(path.remote),
-      sizeof path.remote, wall_stamp(shared_.clock.wall()));
+      token.data(), secret.data(), secret.size(), native(path.remote), sizeof path.remote,
+      stamp(endpoint.shared_.clock.wall()));
   token.resize(written > 0 ? static_cast<std::size_t>(written) : 0);
   return token;
 }
-
-void QuicEndpoint::path_changed(Session&, const Path&) {}
 
 // --- sending ---
 
@@ -527,25 +267,26 @@ void QuicEndpoint::schedule_flush() {
 }
 
 void QuicEndpoint::flush() {
-  flush_scheduled_ = false;
-  std::vector<Live*> turn;
-  turn.swap(dirty_);
-  for (Live* live : turn) {
+  flush_scheduled_ = answer_first_ = false;
+  const auto at = now();
+  turn_.swap(dirty_);
+  for (Live* live : turn_) {
     live->dirty = false;
-    write(*live);
+    write(*live, at);
   }
-  for (Live* live : turn) settle(*live);
+  for (Live* live : turn_) settle(*live, at);
+  turn_.clear();
   if (!dirty_.empty()) schedule_flush();
   arm();
 }
 
-void QuicEndpoint::write(Live& live) {
+void QuicEndpoint::write(Live& live, MonotonicTime at) {
   Port& port = *live.port;
   if (port.blocked) {
-    if (!live.dirty) wants_write(*live.session);
+    live.dirty = true;
+    port.held.push_back(&live);
     return;
   }
-  const auto at = now();
   Burst burst;
   for (int bursts = 0; bursts < kBurstsPerTurn; ++bursts) {
     burst.data = burst_.data();
@@ -555,11 +296,12 @@ void QuicEndpoint::write(Live& live) {
       port.waiting_burst = burst;
       port.blocked = true;
       wait_writable(live.port);
-      wants_write(*live.session);
+      live.dirty = true;
+      port.held.push_back(&live);
       return;
     }
   }
-  wants_write(*live.session);
+  live.wants_write();
 }
 
 void QuicEndpoint::wait_writable(std::shared_ptr<Port> port) {
@@ -574,23 +316,26 @@ void QuicEndpoint::wait_writable(std::shared_ptr<Port> port) {
                             return;
                           }
                           port->blocked = false;
+                          self->dirty_.insert(self->dirty_.end(), port->held.begin(),
+                                              port->held.end());
+                          port->held.clear();
                           self->flush();
                         });
 }
 
 // After a session was driven: tells its holders of its end, and sets its timer.
-void QuicEndpoint::settle(Live& live) {
-  Session& session = *live.session;
-  measure(live);
-  if (session.ended() && !live.told) tell_of_end(live);
-  if (session.over()) {
+void QuicEndpoint::settle(Live& live, MonotonicTime at) {
+  measure(live, at);
+  tell_of_end(live);
+  if (live.session->over()) {
     forget(live);
-    return;
+  } else {
+    wheel_.arm(live, live.session->next_timeout());
   }
-  wheel_.arm(live, session.next_timeout());
 }
 
 void QuicEndpoint::tell_of_end(Live& live) {
+  if (!live.session->ended() || live.told) return;
   live.told = true;
   ConnectionState& state = *live.state;
   state.ended = live.session->ended();
@@ -610,11 +355,10 @@ void QuicEndpoint::tell_of_end(Live& live) {
   }
 }
 
-void QuicEndpoint::measure(Live& live) {
+void QuicEndpoint::measure(Live& live, MonotonicTime at) {
   const ConnectionStats stats = live.session->stats();
   meters_.add(stats, live.measured);
   live.measured = stats;
-  const auto at = now();
   if (at < live.round_trip_due || stats.rtt_min == base::Duration::zero()) return;
   meters_.round_trips.observe(stats.rtt, at);
   live.round_trip_due = at + kRoundTripSampleEvery;
@@ -623,24 +367,28 @@ void QuicEndpoint::measure(Live& live) {
 void QuicEndpoint::forget(Live& live) {
   wheel_.disarm(live);
   for (const auto& id : live.ids) ids_.erase(id);
+  if (last_ == &live) last_ = nullptr;
   std::erase(dirty_, &live);
+  std::erase(live.port->held, &live);
   if (live.account != nullptr) {
     const std::lock_guard lock(shared_.mutex);
     shared_.limits.closed(*live.account, live.counted_established);
   }
   live.state->session = nullptr;
-  lives_.erase(live.session.get());
+  lives_.erase(live.place);
   meters_.connections.store(lives_.size(), std::memory_order_relaxed);
 }
 
 void QuicEndpoint::arm() {
   const auto at = wheel_.next();
-  if (at == timer_at_) return;
-  timer_at_ = at;
   if (at == MonotonicTime::max()) {
-    timer_.cancel();
+    if (timer_at_ != at) timer_.cancel();
+    timer_at_ = at;
     return;
   }
+  // A timer that comes early looks again: most deadlines are moved on before they come.
+  if (at >= timer_at_) return;
+  timer_at_ = at;
   timer_.expires_at(std::chrono::time_point_cast<asio::steady_timer::duration>(at));
   timer_.async_wait([weak = weak_from_this()](const boost::system::error_code& error) {
     const auto self = weak.lock();
@@ -650,7 +398,7 @@ void QuicEndpoint::arm() {
     while (TimerWheel::Node* node = self->wheel_.expire(at)) {
       Live& live = *static_cast<Live*>(node);
       live.session->handle_timeout(at);
-      self->wants_write(*live.session);
+      live.wants_write();
     }
     self->flush();
   });

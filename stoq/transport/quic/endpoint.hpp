@@ -78,10 +78,12 @@ struct Acceptor {
 
 /// The connections of one core: sockets, the table of connection ids, timers. Everything on one
 /// executor.
-class QuicEndpoint final : public SessionHost, public std::enable_shared_from_this<QuicEndpoint> {
+class QuicEndpoint final : public std::enable_shared_from_this<QuicEndpoint> {
  public:
   QuicEndpoint(base::Executor executor, Shared& shared, unsigned core);
-  ~QuicEndpoint() override;
+  ~QuicEndpoint();
+  QuicEndpoint(const QuicEndpoint&) = delete;
+  QuicEndpoint& operator=(const QuicEndpoint&) = delete;
 
   const base::Executor& executor() const { return executor_; }
   void add_socket(std::shared_ptr<UdpSocket> socket, std::shared_ptr<Acceptor> acceptor);
@@ -100,22 +102,9 @@ class QuicEndpoint final : public SessionHost, public std::enable_shared_from_th
   /// A datagram that another core received. Call on any thread.
   void take_over(std::uint16_t port, const Path& path, std::uint8_t ecn, base::Bytes datagram);
   base::MonotonicTime now() const { return shared_.clock.now(); }
-  std::size_t connections() const { return lives_.size(); }
   const Meters& meters() const { return meters_; }
   /// Datagrams that had to be handed to another core.
   std::uint64_t misdirected() const { return misdirected_; }
-
-  void issue(Session& session, ConnectionId& id, std::uint8_t* reset_token,
-             std::size_t id_bytes) override;
-  void retire(Session& session, const ConnectionId& id) override;
-  void wants_write(Session& session) override;
-  void established(Session& session) override;
-  void stream_opened(Session& session, std::shared_ptr<StreamState> stream) override;
-  void streams_available(Session& session) override;
-  void datagram_received(Session& session, base::BytesView bytes) override;
-  void resumption_ready(Session& session) override;
-  base::Bytes address_token(const Path& path) override;
-  void path_changed(Session& session, const Path& path) override;
 
  private:
   struct Live;
@@ -132,23 +121,27 @@ class QuicEndpoint final : public SessionHost, public std::enable_shared_from_th
 
   void wait_readable(std::shared_ptr<Port> port);
   void wait_writable(std::shared_ptr<Port> port);
-  void read(Port& port);
-  void dispatch(Port& port, const Path& path, std::uint8_t ecn, base::BytesView datagram);
-  void unknown(Port& port, const Path& path, std::uint8_t ecn, base::BytesView datagram,
-               const ngtcp2_version_cid& ids);
-  void begin(Port& port, const Path& path, std::uint8_t ecn, base::BytesView datagram,
-             const ngtcp2_pkt_hd& header);
-  void answer(Port& port, const Path& path, base::BytesView datagram);
-  void offer(Live& live);
+  void read(const std::shared_ptr<Port>& port);
+  Live* owner_of(base::BytesView datagram);
+  void dispatch(const std::shared_ptr<Port>& port, const Path& path, std::uint8_t ecn,
+                base::BytesView datagram, base::MonotonicTime at);
+  void unknown(const std::shared_ptr<Port>& port, const Path& path, std::uint8_t ecn,
+               base::BytesView datagram, const ngtcp2_version_cid& ids, base::MonotonicTime at);
+  void begin(const std::shared_ptr<Port>& port, const Path& path, std::uint8_t ecn,
+             base::BytesView datagram, const ngtcp2_pkt_hd& header, base::MonotonicTime at);
+  void answer(const Port& port, const Path& path, base::BytesView datagram, base::MonotonicTime at);
+  Live& add(std::shared_ptr<Port> port);
   void schedule_flush();
   void flush();
-  void write(Live& live);
-  void settle(Live& live);
-  void measure(Live& live);
+  void write(Live& live, base::MonotonicTime at);
+  void settle(Live& live, base::MonotonicTime at);
+  void measure(Live& live, base::MonotonicTime at);
   void tell_of_end(Live& live);
   void arm();
   void forget(Live& live);
-  Port* port_of(const UdpSocket& socket);
+  std::shared_ptr<Port> port_of(const UdpSocket& socket) const;
+
+  static constexpr std::size_t kOwnIdBytes = 18;
 
   base::Executor executor_;
   Shared& shared_;
@@ -158,11 +151,12 @@ class QuicEndpoint final : public SessionHost, public std::enable_shared_from_th
   boost::asio::steady_timer timer_;
   base::MonotonicTime timer_at_ = base::MonotonicTime::max();
   std::vector<std::shared_ptr<Port>> ports_;
-  std::unordered_map<Session*, std::unique_ptr<Live>> lives_;
+  std::list<Live> lives_;
   std::unordered_map<ConnectionId, Live*, IdHash, IdEqual> ids_;
-  std::vector<Live*> dirty_;
-  Live* making_ = nullptr;  // Whose session is being constructed.
-  bool flush_scheduled_ = false;
+  Live* last_ = nullptr;  // Whose datagram came last, and to which id.
+  std::array<std::uint8_t, kOwnIdBytes> last_id_{};
+  std::vector<Live*> dirty_, turn_;  // Who wants to write, and who is writing.
+  bool flush_scheduled_ = false, answer_first_ = false;
   base::Bytes burst_;
   std::atomic<std::uint64_t> misdirected_ = 0;
   Meters meters_;

@@ -12,6 +12,11 @@ inline ngtcp2_tstamp stamp(base::MonotonicTime time) {
   return static_cast<ngtcp2_tstamp>(time.time_since_epoch().count());
 }
 
+/// Tokens outlive a process: their time is the wall's.
+inline ngtcp2_tstamp stamp(base::WallTime time) {
+  return static_cast<ngtcp2_tstamp>(time.time_since_epoch().count());
+}
+
 inline base::MonotonicTime from_stamp(ngtcp2_tstamp at) {
   constexpr auto kNever = base::MonotonicTime::max();
   if (at >= stamp(kNever)) return kNever;
@@ -20,6 +25,10 @@ inline base::MonotonicTime from_stamp(ngtcp2_tstamp at) {
 
 inline ngtcp2_duration native(base::Duration duration) {
   return static_cast<ngtcp2_duration>(duration.count());
+}
+
+inline const sockaddr* native(const sockaddr_in6& address) {
+  return reinterpret_cast<const sockaddr*>(&address);
 }
 
 /// Points into `path`.

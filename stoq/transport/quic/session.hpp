@@ -169,6 +169,7 @@ class Session final : private Protected {
   bool early_accepted() const { return early_ && !early_rejected_; }
   const std::optional<base::Error>& ended() const { return ended_; }
   const Path& path() const { return path_; }
+  SessionHost& host() const { return host_; }
   ConnectionStats stats() const;
 
   /// Null while the peer's limit is reached: see streams_available(). Errors: those of ended().
@@ -218,6 +219,7 @@ class Session final : private Protected {
   StreamState& adopt(std::int64_t id);
   void forget(StreamState& stream);
   void restart_early_streams();
+  void pace(std::size_t bytes, base::MonotonicTime now);
   /// One packet at `out`; 0 when there is none to send.
   std::size_t write_packet(std::uint8_t* out, std::size_t bytes_max, Path& path, std::uint8_t& ecn,
                            base::MonotonicTime now);
@@ -249,6 +251,8 @@ class Session final : private Protected {
   struct {
     std::uint64_t sent = 0, received = 0, resent = 0, congestion_events = 0, keys_renewed = 0;
   } counted_;
+  std::uint64_t unpaced_bytes_ = 0;  // Sent since ngtcp2 was told to pause after them.
+  base::MonotonicTime unpaced_since_{};
   // A packet that did not fit the burst before it.
   base::Bytes carried_;
   Path carried_path_;

@@ -57,7 +57,7 @@ bool Session::write(Burst& burst, MonotonicTime now) {
     if (written < burst.segment_bytes) break;
   }
   if (conn_ == nullptr) return closing_packet_due_ && write(burst, now);
-  ngtcp2_conn_update_pkt_tx_time(conn_, stamp(now));
+  pace(burst.bytes, now);
   count_sent(burst);
   // Streams of one priority take turns, burst by burst.
   if (StreamState* head = first_ready(); head != nullptr && head->next_ready != nullptr) {
@@ -65,6 +65,30 @@ bool Session::write(Burst& burst, MonotonicTime now) {
     append_ready(*head);
   }
   return burst.bytes > 0;
+}
+
+// Spreads what is sent over the round trip, but not what may leave at once (RFC 9002, section 7.7):
+// ten packets, or what a fast path takes in a millisecond.
+void Session::pace(std::size_t bytes, MonotonicTime now) {
+  if (bytes == 0) return;
+  if (unpaced_bytes_ == 0) unpaced_since_ = now;
+  unpaced_bytes_ += bytes;
+  ngtcp2_conn_stat stat;
+  ngtcp2_conn_get_conn_stat(conn_, &stat);
+  const std::uint64_t round_trip = std::max<std::uint64_t>(stat.smoothed_rtt, 1);
+  const std::uint64_t at_once =
+      std::clamp<std::uint64_t>(stat.cwnd * NGTCP2_MILLISECONDS / round_trip,
+                                10 * stat.max_tx_udp_payload_size, 4 * Burst::kBytesMax);
+  if (unpaced_bytes_ >= at_once) {
+    ngtcp2_conn_update_pkt_tx_time(conn_, stamp(now));
+  } else if (stamp(now) - stamp(unpaced_since_) >= round_trip) {
+    // So few in a whole round trip need no pause: it is over before it began.
+    ngtcp2_conn_update_pkt_tx_time(conn_, stamp(unpaced_since_));
+    if (const int result = ngtcp2_conn_handle_expiry(conn_, stamp(now))) fail(result, now);
+  } else {
+    return;
+  }
+  unpaced_bytes_ = 0;
 }
 
 std::size_t Session::write_packet(std::uint8_t* out, std::size_t bytes_max, Path& path,

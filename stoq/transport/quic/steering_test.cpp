@@ -41,11 +41,11 @@ TEST(Steering, EveryDatagramReachesTheCoreInItsConnectionId) {
     close(from);
   }
   for (unsigned core = 0; core < kCores; ++core) {
-    const auto count = [&](const Path&, std::uint8_t, base::BytesView datagram) {
+    const auto count = [&](const Path&, std::uint8_t, base::BytesView datagram, std::size_t) {
       ++received[core];
       EXPECT_EQ(datagram[(datagram[0] & 0x80) != 0 ? 6 : 1] % kCores, core);
     };
-    while (sockets[core]->receive(count, 1)) {
+    while (sockets[core]->receive(count, 1, 1)) {
     }
     EXPECT_EQ(received[core], expected[core]);
   }

@@ -13,15 +13,35 @@ void SendBuffer::append(base::Bytes block) {
 
 void SendBuffer::append(base::BytesView bytes) {
   while (!bytes.empty()) {
-    if (blocks_.empty() || blocks_.back().size() == blocks_.back().capacity()) {
-      blocks_.emplace_back().reserve(std::max(kSharedBlockBytes, bytes.size()));
-    }
+    if (blocks_.empty() || blocks_.back().size() == blocks_.back().capacity())
+      add_block(bytes.size());
     base::Bytes& block = blocks_.back();
     const auto part = bytes.first(std::min(bytes.size(), block.capacity() - block.size()));
     block.insert(block.end(), part.begin(), part.end());
     end_ += part.size();
     bytes = bytes.subspan(part.size());
   }
+}
+
+void SendBuffer::add_block(std::size_t bytes) {
+  if (!blocks_.empty() && !spare_.empty()) {
+    blocks_.push_back(std::move(spare_.back()));
+    spare_.pop_back();
+    return;
+  }
+  // A request alone takes what it needs; who goes on gets whole blocks.
+  blocks_.emplace_back().reserve(
+      blocks_.size() == 1 ? std::clamp(bytes, kFirstBlockBytes, kBlockBytes) : kBlockBytes);
+}
+
+void SendBuffer::drop_first_block() {
+  first_offset_ += blocks_.front().size();
+  if (blocks_.front().capacity() == kBlockBytes && spare_.size() < kSpareMax) {
+    spare_.push_back(std::move(blocks_.front()));
+    spare_.back().clear();
+  }
+  blocks_.pop_front();
+  if (blocks_.empty()) spare_ = {};
 }
 
 std::size_t SendBuffer::gather(std::span<base::BytesView> pieces, std::size_t bytes_max) const {
@@ -60,8 +80,7 @@ void SendBuffer::acknowledged(std::uint64_t offset) {
     } else {
       --sent_block_;
     }
-    first_offset_ += blocks_.front().size();
-    blocks_.pop_front();
+    drop_first_block();
   }
 }
 
@@ -73,6 +92,7 @@ void SendBuffer::rewind() {
 
 void SendBuffer::clear() {
   blocks_.clear();
+  spare_ = {};
   begin_ = sent_ = end_;
   first_offset_ = end_;
   sent_block_ = sent_in_block_ = 0;
@@ -83,9 +103,14 @@ void ReceiveBuffer::append(base::BytesView bytes) {
   if (!blocks_.empty()) {
     base::Bytes& last = blocks_.back();
     if (last.size() + bytes.size() <= kBlockBytes) {
+      // The second piece shows that more will come: room for it all at once.
+      if (last.capacity() < last.size() + bytes.size()) last.reserve(kBlockBytes);
       last.insert(last.end(), bytes.begin(), bytes.end());
       return;
     }
+    blocks_.emplace_back().reserve(kBlockBytes);
+    blocks_.back().assign(bytes.begin(), bytes.end());
+    return;
   }
   blocks_.emplace_back(bytes.begin(), bytes.end());
 }

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <deque>
 #include <span>
+#include <vector>
 
 namespace stoq::quic {
 
@@ -29,9 +30,14 @@ class SendBuffer {
   void clear();
 
  private:
-  static constexpr std::size_t kSharedBlockBytes = 16 * 1024;
+  static constexpr std::size_t kFirstBlockBytes = 512, kBlockBytes = 64 * 1024;
+  static constexpr std::size_t kSpareMax = 64;
+
+  void add_block(std::size_t bytes);
+  void drop_first_block();
 
   std::deque<base::Bytes> blocks_;
+  std::vector<base::Bytes> spare_;                // Blocks to use again, while others wait.
   std::uint64_t begin_ = 0, sent_ = 0, end_ = 0;  // Offsets in the stream.
   std::uint64_t first_offset_ = 0;                // Of blocks_.front().
   std::size_t sent_block_ = 0, sent_in_block_ = 0;
@@ -47,7 +53,7 @@ class ReceiveBuffer {
   void clear();
 
  private:
-  static constexpr std::size_t kBlockBytes = 64 * 1024;
+  static constexpr std::size_t kBlockBytes = 32 * 1024;
 
   std::deque<base::Bytes> blocks_;
   std::size_t size_ = 0;

@@ -175,14 +175,29 @@ UdpSocket::Sent UdpSocket::send(Burst& burst) {
   return Sent::All;
 }
 
-bool UdpSocket::receive(const Handler& handler, int calls_max) {
-  for (int call = 0; call < calls_max; ++call) {
-    if (!(gro_ ? receive_burst(handler) : receive_many(handler))) return false;
+bool UdpSocket::receive(const Handler& handler, int calls_max, std::size_t bytes_max) {
+  std::size_t bytes = 0;
+  for (int call = 0; call < calls_max && bytes < bytes_max; ++call) {
+    const std::size_t more = gro_ ? receive_burst(handler) : receive_many(handler);
+    if (more == 0) return false;
+    bytes += more;
   }
   return true;
 }
 
-bool UdpSocket::receive_burst(const Handler& handler) {
+namespace {
+
+// An ICMP error about an earlier datagram concerns no socket that serves many peers, and an empty
+// datagram nobody: there may be more behind them.
+constexpr std::size_t kNothingYet = 1;
+
+std::size_t after_failure(int error) {
+  return error == EINTR || error == ECONNREFUSED ? kNothingYet : 0;
+}
+
+}  // namespace
+
+std::size_t UdpSocket::receive_burst(const Handler& handler) {
   sockaddr_in6 from;
   iovec vector{buffer_.data(), buffer_.size()};
   Control control;
@@ -194,20 +209,16 @@ bool UdpSocket::receive_burst(const Handler& handler) {
   message.msg_control = control.bytes;
   message.msg_controllen = sizeof control.bytes;
   const ssize_t got = recvmsg(fd_, &message, 0);
-  // An ICMP error about an earlier datagram concerns no socket that serves many peers.
-  if (got < 0) return errno == EINTR || errno == ECONNREFUSED;
+  if (got < 0) return after_failure(errno);
+  if (got == 0) return kNothingYet;
   const auto size = static_cast<std::size_t>(got);
   const Around found = around(message, from, local_);
-  const std::size_t segment =
-      found.segment_bytes != 0 ? found.segment_bytes : std::max<std::size_t>(size, 1);
-  for (std::size_t at = 0; at < size; at += segment) {
-    handler(found.path, found.ecn,
-            base::BytesView(buffer_).subspan(at, std::min(segment, size - at)));
-  }
-  return true;
+  handler(found.path, found.ecn, base::BytesView(buffer_).first(size),
+          found.segment_bytes != 0 ? found.segment_bytes : size);
+  return size;
 }
 
-bool UdpSocket::receive_many(const Handler& handler) {
+std::size_t UdpSocket::receive_many(const Handler& handler) {
   sockaddr_in6 from[kMany];
   iovec vectors[kMany];
   Control controls[kMany];
@@ -223,14 +234,17 @@ bool UdpSocket::receive_many(const Handler& handler) {
     messages[i].msg_hdr.msg_controllen = sizeof controls[i].bytes;
   }
   const int got = recvmmsg(fd_, messages, kMany, 0, nullptr);
-  if (got < 0) return errno == EINTR || errno == ECONNREFUSED;
+  if (got < 0) return after_failure(errno);
+  std::size_t bytes = 0;
   for (int i = 0; i < got; ++i) {
-    if ((messages[i].msg_hdr.msg_flags & MSG_TRUNC) != 0) continue;
+    const std::size_t size = messages[i].msg_len;
+    if ((messages[i].msg_hdr.msg_flags & MSG_TRUNC) != 0 || size == 0) continue;
+    bytes += size;
     const Around found = around(messages[i].msg_hdr, from[i], local_);
-    handler(found.path, found.ecn,
-            {static_cast<const std::uint8_t*>(vectors[i].iov_base), messages[i].msg_len});
+    handler(found.path, found.ecn, {static_cast<const std::uint8_t*>(vectors[i].iov_base), size},
+            size);
   }
-  return got == static_cast<int>(kMany);
+  return got < static_cast<int>(kMany) ? 0 : std::max(bytes, kNothingYet);
 }
 
 }  // namespace stoq::quic

@@ -30,23 +30,24 @@ class UdpSocket {
 
   int fd() const { return fd_; }
   const sockaddr_in6& local() const { return local_; }
-  bool sends_bursts() const { return gso_; }
-  bool receives_bursts() const { return gro_; }
 
   enum class Sent : std::uint8_t { All, Blocked };
   /// What the network refuses is lost, as on the wire. After Blocked the rest is left in `burst`,
   /// to be sent when the socket is writable.
   Sent send(Burst& burst);
 
-  using Handler = std::function<void(const Path& path, std::uint8_t ecn, base::BytesView datagram)>;
-  /// Reads until the socket is empty or `calls_max` system calls were made. True: there may be
-  /// more. A path's local address is the one that the peer wrote to.
-  bool receive(const Handler& handler, int calls_max);
+  /// Datagrams that came together: each of `segment_bytes` but for the last, which may be shorter.
+  using Handler = std::function<void(const Path& path, std::uint8_t ecn, base::BytesView datagrams,
+                                     std::size_t segment_bytes)>;
+  /// Reads until the socket is empty, `calls_max` system calls were made or `bytes_max` bytes have
+  /// come. True: there may be more. A path's local address is the one that the peer wrote to.
+  bool receive(const Handler& handler, int calls_max, std::size_t bytes_max);
 
  private:
   UdpSocket(int fd, const sockaddr_in6& local) : fd_(fd), local_(local) {}
-  bool receive_burst(const Handler& handler);
-  bool receive_many(const Handler& handler);
+  /// Bytes that one call brought; 0 when the socket is empty.
+  std::size_t receive_burst(const Handler& handler);
+  std::size_t receive_many(const Handler& handler);
 
   int fd_;
   sockaddr_in6 local_;

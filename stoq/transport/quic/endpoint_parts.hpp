@@ -1,0 +1,58 @@
+#pragma once
+
+// What an endpoint consists of. Private to its sources.
+
+#include "transport/quic/endpoint.hpp"
+
+namespace stoq::quic {
+
+/// A socket, who listens on it, and what it could not send yet.
+struct QuicEndpoint::Port {
+  Port(const base::Executor& executor, std::shared_ptr<UdpSocket> socket,
+       std::shared_ptr<Acceptor> acceptor)
+      : socket(std::move(socket)),
+        acceptor(std::move(acceptor)),
+        descriptor(executor, dup(this->socket->fd())) {}
+  std::shared_ptr<UdpSocket> socket;
+  std::shared_ptr<Acceptor> acceptor;
+  boost::asio::posix::stream_descriptor descriptor;
+  bool blocked = false;
+  base::Bytes waiting;  // A burst that the socket did not take.
+  Burst waiting_burst;
+  std::vector<Live*> held;  // Those that cannot write before that.
+};
+
+/// One connection: what its session tells, and its place among the others and among the timers.
+struct QuicEndpoint::Live final : SessionHost, TimerWheel::Node {
+  Live(QuicEndpoint& endpoint, std::shared_ptr<Port> port);
+
+  void issue(Session& session, ConnectionId& id, std::uint8_t* reset_token,
+             std::size_t id_bytes) override;
+  void retire(Session& session, const ConnectionId& id) override;
+  void wants_write(Session&) override { wants_write(); }
+  void established(Session& session) override;
+  void stream_opened(Session& session, std::shared_ptr<StreamState> stream) override;
+  void streams_available(Session& session) override;
+  void datagram_received(Session& session, base::BytesView bytes) override;
+  void resumption_ready(Session& session) override;
+  base::Bytes address_token(const Path& path) override;
+  void path_changed(Session&, const Path&) override {}
+
+  void wants_write();
+  /// Gives a new connection to whoever listens: once it is established, or once an early request of
+  /// a peer that is known has come.
+  void offer();
+
+  QuicEndpoint& endpoint;
+  std::unique_ptr<Session> session;
+  std::shared_ptr<ConnectionState> state;
+  std::shared_ptr<Port> port;
+  std::list<Live>::iterator place;
+  std::vector<ConnectionId> ids;
+  SourceLimits::Account* account = nullptr;
+  ConnectionStats measured;
+  base::MonotonicTime round_trip_due{};
+  bool dirty = false, offered = false, told = false, counted_established = false;
+};
+
+}  // namespace stoq::quic
