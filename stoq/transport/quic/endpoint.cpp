@@ -198,6 +198,7 @@ void QuicEndpoint::Live::wants_write() {
 
 void QuicEndpoint::Live::established(Session&) {
   state->established = true;
+  quiet_since = endpoint.now();
   endpoint.meters_.count(session->resumed() ? Handshake::Resumed : Handshake::Full);
   state->peer = session->peer();
   if (account != nullptr) {
@@ -228,9 +229,11 @@ void QuicEndpoint::Live::offer() {
   });
 }
 
-void QuicEndpoint::Live::stream_opened(Session&, std::shared_ptr<StreamState> stream) {
+bool QuicEndpoint::Live::stream_opened(Session&, std::shared_ptr<StreamState> stream) {
+  if (!endpoint.count_stream(*this)) return false;
   offer();
   (void)state->streams.try_send(std::move(stream));
+  return true;
 }
 
 void QuicEndpoint::Live::streams_available(Session&) {
@@ -325,6 +328,7 @@ void QuicEndpoint::wait_writable(std::shared_ptr<Port> port) {
 
 // After a session was driven: tells its holders of its end, and sets its timer.
 void QuicEndpoint::settle(Live& live, MonotonicTime at) {
+  count_unread(live, at);
   measure(live, at);
   tell_of_end(live);
   if (live.session->over()) {
@@ -370,8 +374,10 @@ void QuicEndpoint::forget(Live& live) {
   if (last_ == &live) last_ = nullptr;
   std::erase(dirty_, &live);
   std::erase(live.port->held, &live);
+  unread_bytes_ -= live.unread;
   if (live.account != nullptr) {
     const std::lock_guard lock(shared_.mutex);
+    shared_.limits.streams_closed(*live.account, live.streams);
     shared_.limits.closed(*live.account, live.counted_established);
   }
   live.state->session = nullptr;

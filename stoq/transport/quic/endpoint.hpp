@@ -52,7 +52,7 @@ struct ConnectionState {
         streams(executor, kUnbounded),
         datagrams(executor, kDatagramsMax) {}
   // The peer's stream limit bounds the first, this the second: more are dropped.
-  static constexpr std::size_t kUnbounded = std::size_t{1} << 32, kDatagramsMax = 1024;
+  static constexpr std::size_t kUnbounded = std::size_t{1} << 32, kDatagramsMax = 256;
 
   base::Error gone() const;
   base::MonotonicTime now() const;
@@ -103,6 +103,11 @@ class QuicEndpoint final : public std::enable_shared_from_this<QuicEndpoint> {
   void take_over(std::uint16_t port, const Path& path, std::uint8_t ecn, base::Bytes datagram);
   base::MonotonicTime now() const { return shared_.clock.now(); }
   const Meters& meters() const { return meters_; }
+  /// What it holds. Call on its executor.
+  struct Usage {
+    std::size_t connections = 0, ids = 0, streams = 0, unread_bytes = 0, sockets = 0;
+  };
+  Usage usage() const;
   /// Datagrams that had to be handed to another core.
   std::uint64_t misdirected() const { return misdirected_; }
 
@@ -139,6 +144,10 @@ class QuicEndpoint final : public std::enable_shared_from_this<QuicEndpoint> {
   void tell_of_end(Live& live);
   void arm();
   void forget(Live& live);
+  bool count_stream(Live& live);
+  void count_unread(Live& live, base::MonotonicTime at);
+  void make_room(base::MonotonicTime at);
+  void shed_unread(base::MonotonicTime at);
   std::shared_ptr<Port> port_of(const UdpSocket& socket) const;
 
   static constexpr std::size_t kOwnIdBytes = 18;
@@ -160,9 +169,8 @@ class QuicEndpoint final : public std::enable_shared_from_this<QuicEndpoint> {
   base::Bytes burst_;
   std::atomic<std::uint64_t> misdirected_ = 0;
   Meters meters_;
-  // Answers to packets of nobody are few: they could be made to reflect.
-  double stateless_left_ = 0;
-  base::MonotonicTime stateless_refilled_{};
+  std::size_t unread_bytes_ = 0;
+  base::MonotonicTime room_made_{};
 };
 
 }  // namespace stoq::quic

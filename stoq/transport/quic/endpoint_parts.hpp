@@ -31,7 +31,8 @@ struct QuicEndpoint::Live final : SessionHost, TimerWheel::Node {
   void retire(Session& session, const ConnectionId& id) override;
   void wants_write(Session&) override { wants_write(); }
   void established(Session& session) override;
-  void stream_opened(Session& session, std::shared_ptr<StreamState> stream) override;
+  bool stream_opened(Session& session, std::shared_ptr<StreamState> stream) override;
+  void stream_closed(Session& session) override;
   void streams_available(Session& session) override;
   void datagram_received(Session& session, base::BytesView bytes) override;
   void resumption_ready(Session& session) override;
@@ -50,6 +51,9 @@ struct QuicEndpoint::Live final : SessionHost, TimerWheel::Node {
   std::list<Live>::iterator place;
   std::vector<ConnectionId> ids;
   SourceLimits::Account* account = nullptr;
+  std::size_t streams = 0;            ///< That the peer opened, and that count for its source.
+  std::size_t unread = 0;             ///< As it was counted last.
+  base::MonotonicTime quiet_since{};  ///< The last time a stream came or went.
   ConnectionStats measured;
   base::MonotonicTime round_trip_due{};
   bool dirty = false, offered = false, told = false, counted_established = false;

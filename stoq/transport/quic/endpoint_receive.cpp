@@ -20,7 +20,6 @@ namespace {
 constexpr int kReadsPerTurn = 16;
 // Then whoever reads has its turn, while what was received is still in the cache.
 constexpr std::size_t kBytesPerTurn = 64 * 1024;
-constexpr std::size_t kStatelessPerSecond = 1000;
 constexpr auto kRetryTokenLife = std::chrono::seconds(10);
 constexpr auto kAddressTokenLife = std::chrono::hours(24);
 constexpr std::size_t kInitialBytesMin = 1200;
@@ -100,6 +99,7 @@ void QuicEndpoint::dispatch(const std::shared_ptr<Port>& port, const Path& path,
     if (!shared_.limits.may_receive(*live->account, datagram.size(), at)) return;
   }
   live->session->receive(path, ecn, datagram, at);
+  count_unread(*live, at);
 }
 
 void QuicEndpoint::take_over(std::uint16_t port, const Path& path, std::uint8_t ecn,
@@ -117,12 +117,10 @@ void QuicEndpoint::take_over(std::uint16_t port, const Path& path, std::uint8_t 
 
 void QuicEndpoint::answer(const Port& port, const Path& path, base::BytesView datagram,
                           MonotonicTime at) {
-  const double seconds = std::chrono::duration<double>(at - stateless_refilled_).count();
-  stateless_left_ =
-      std::min<double>(kStatelessPerSecond, stateless_left_ + seconds * kStatelessPerSecond);
-  stateless_refilled_ = at;
-  if (stateless_left_ < 1) return;
-  stateless_left_ -= 1;
+  {
+    const std::lock_guard lock(shared_.mutex);
+    if (!shared_.limits.may_answer(path.remote, at)) return;
+  }
   base::Bytes copy(datagram.begin(), datagram.end());
   Burst burst;
   burst.path = path;
@@ -206,10 +204,13 @@ void QuicEndpoint::begin(const std::shared_ptr<Port>& port, const Path& path, st
   }
 
   SourceLimits::Verdict verdict;
+  bool crowded = false;
   {
     const std::lock_guard lock(shared_.mutex);
     verdict = shared_.limits.admit(path.remote, validated, at);
+    crowded = shared_.limits.crowded();
   }
+  if (crowded) make_room(at);
   if (verdict == SourceLimits::Verdict::Refuse) {
     meters_.count(Handshake::Refused);
     refuse(NGTCP2_CONNECTION_REFUSED, "the limit of connections is reached");
@@ -255,6 +256,7 @@ void QuicEndpoint::begin(const std::shared_ptr<Port>& port, const Path& path, st
   live.ids.push_back(header.dcid);
   ids_.emplace(header.dcid, &live);
   live.session->receive(path, ecn, datagram, at);
+  count_unread(live, at);
 }
 
 }  // namespace stoq::quic

@@ -169,6 +169,16 @@ TransportTotals QuicTransport::totals() const {
   return made;
 }
 
+QuicTransport::Usage QuicTransport::usage() {
+  Usage made{.core = cores_.front()->endpoint->usage(), .replays = replays_.size()};
+  const std::lock_guard lock(shared_.mutex);
+  made.connections = shared_.limits.connections();
+  made.handshakes = shared_.limits.handshakes();
+  made.sources = shared_.limits.sources();
+  made.resumptions = shared_.resumptions.size();
+  return made;
+}
+
 Result<std::shared_ptr<quic::UdpSocket>> QuicTransport::client_socket() {
   if (!client_socket_) {
     sockaddr_in6 any{};

@@ -50,6 +50,12 @@ class QuicTransport final : public Transport {
   base::Result<std::unique_ptr<Listener>> listen(Endpoint endpoint, ListenOptions options) override;
   /// On any thread.
   TransportTotals totals() const;
+  /// What the first core holds; of all cores, the sources that are known and those who shake hands.
+  struct Usage {
+    quic::QuicEndpoint::Usage core;
+    std::size_t connections = 0, handshakes = 0, sources = 0, resumptions = 0, replays = 0;
+  };
+  Usage usage();
 
  private:
   struct Core;

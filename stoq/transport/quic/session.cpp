@@ -23,6 +23,18 @@ bool equal(const sockaddr_in6& a, const sockaddr_in6& b) {
          std::memcmp(&a.sin6_addr, &b.sin6_addr, sizeof a.sin6_addr) == 0;
 }
 
+base::Error stopped_by_peer(std::string_view how, std::uint64_t code) {
+  if (code == kStreamRefused) {
+    return base::make_error(Errc::ResourceExhausted,
+                            "the peer refused the stream: it holds too many of ours already");
+  }
+  if (code == kStreamOneWay) {
+    return base::make_error(Errc::FailedPrecondition, "the peer's stream goes one way only");
+  }
+  return base::make_error(Errc::Cancelled,
+                          fmt::format("the peer {} the stream with code {}", how, code));
+}
+
 }  // namespace
 
 bool Path::operator==(const Path& other) const {
@@ -90,13 +102,15 @@ struct Session::Callbacks {
       return 0;
     }
     state.in.append({data, bytes});
+    session.unread_bytes_ += bytes;
     if ((flags & NGTCP2_STREAM_DATA_FLAG_FIN) != 0) state.end_received = true;
     if (state.on_readable) state.on_readable();
     return 0;
   }
 
-  static int acknowledged(ngtcp2_conn*, std::int64_t, std::uint64_t offset, std::uint64_t bytes,
-                          void*, void* found) {
+  static int acknowledged(ngtcp2_conn*, std::int64_t id, std::uint64_t offset, std::uint64_t bytes,
+                          void* user, void* found) {
+    self(user).packet_size_.acknowledged(id, offset + bytes);
     if (found != nullptr) stream(found)->out.acknowledged(offset + bytes);
     return 0;
   }
@@ -106,24 +120,29 @@ struct Session::Callbacks {
     if (found == nullptr) return 0;
     StreamState& state = *stream(found);
     if (!state.read_error && !state.end_received) {
-      state.read_error = base::make_error(
-          Errc::Cancelled, fmt::format("the peer reset the stream with code {}", code));
+      state.read_error = stopped_by_peer("reset", code);
     }
+    if (code == kStreamRefused && !state.write_error)
+      state.write_error = stopped_by_peer("reset", code);
     if (state.on_readable) state.on_readable();
+    if (state.on_writable) state.on_writable();
     return 0;
   }
 
-  static int stream_close(ngtcp2_conn*, std::uint32_t, std::int64_t, std::uint64_t, void* user,
-                          void* found) {
+  static int stream_close(ngtcp2_conn*, std::uint32_t flags, std::int64_t id, std::uint64_t code,
+                          void* user, void* found) {
+    Session& session = self(user);
+    session.packet_size_.stream_ended(id);
     if (found == nullptr) return 0;
     StreamState& state = *stream(found);
-    Session& session = self(user);
     session.drop_ready(state);
     state.over = true;
-    if (!state.end_received && !state.read_error)
-      state.read_error = base::make_error(Errc::Cancelled, "the stream was reset");
-    if (!state.end_sent && !state.write_error)
-      state.write_error = base::make_error(Errc::Cancelled, "the stream was reset");
+    // Without a code it ended well.
+    const auto why = (flags & NGTCP2_STREAM_CLOSE_FLAG_APP_ERROR_CODE_SET) != 0
+                         ? stopped_by_peer("reset", code)
+                         : base::make_error(Errc::Cancelled, "the stream was reset");
+    if (!state.end_received && !state.read_error) state.read_error = why;
+    if (!state.end_sent && !state.write_error) state.write_error = why;
     if (state.on_readable) state.on_readable();
     if (state.on_writable) state.on_writable();
     if (state.released) session.forget(state);
@@ -339,6 +358,7 @@ void Session::receive(const Path& path, std::uint8_t ecn, base::BytesView datagr
     const Path current = from_native(*ngtcp2_conn_get_path(conn_));
     if (!(current == path_)) {
       path_ = current;
+      packet_size_.path_changed();
       host_.path_changed(*this, path_);
     }
   }
@@ -365,6 +385,11 @@ void Session::handle_timeout(MonotonicTime now) {
     fail(result, now);
     return;
   }
+  ngtcp2_conn_stat stat;
+  ngtcp2_conn_get_conn_stat(conn_, &stat);
+  packet_size_.timed_out(
+      stat.pto_count,
+      ngtcp2_conn_get_path_max_tx_udp_payload_size(conn_) > PacketSize::kAlwaysBytes, now);
   host_.wants_write(*this);
 }
 
@@ -379,10 +404,16 @@ Result<> Session::migrate(const Path& path, MonotonicTime now) {
   if (conn_ == nullptr) return base::fail(ended_->code, ended_->message);
   Path to = path;
   const ngtcp2_path way = native(to);
-  if (const int failed = ngtcp2_conn_initiate_migration(conn_, &way, stamp(now))) {
+  if (const int failed = ngtcp2_conn_initiate_immediate_migration(conn_, &way, stamp(now))) {
     return base::fail(Errc::FailedPrecondition,
                       fmt::format("the connection cannot move now: {}", ngtcp2_strerror(failed)));
   }
+  path_ = path;
+  packet_size_.path_changed();
+  // A challenge alone does not tell the peer that we have moved (RFC 9000, section 9.1), and there
+  // may be nothing else to send: ngtcp2 pings for whoever keeps alive.
+  moved_at_ = now;
+  ngtcp2_conn_set_keep_alive_timeout(conn_, 1);
   host_.wants_write(*this);
   return {};
 }

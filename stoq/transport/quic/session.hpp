@@ -14,6 +14,7 @@
 #include <unordered_map>
 
 #include "transport/quic/packet_protection.hpp"
+#include "transport/quic/packet_size.hpp"
 #include "transport/quic/stream_buffers.hpp"
 #include "transport/quic/tls.hpp"
 
@@ -56,12 +57,19 @@ struct StreamState {
 
   bool over = false;      ///< Both directions have ended.
   bool released = false;  ///< Nobody holds it any more.
+  bool refused = false;   ///< Nobody ever held it.
+  bool one_way = false;   ///< Ours, and not read by us.
 
   /// Why reading or writing cannot go on.
   std::optional<base::Error> read_error, write_error;
   /// Called when any of the above changed in the reader's or the writer's favour.
   std::function<void()> on_readable, on_writable;
 };
+
+/// With it a stream ends that the peer would have been one too many of.
+constexpr std::uint64_t kStreamRefused = 0x53'54'4f'51'01;
+/// With it whoever opened a stream that goes one way stops reading it.
+constexpr std::uint64_t kStreamOneWay = 0x53'54'4f'51'02;
 
 enum class Congestion : std::uint8_t { Cubic, Bbr };
 
@@ -113,7 +121,10 @@ class SessionHost {
   /// There is something to write.
   virtual void wants_write(Session& session) = 0;
   virtual void established(Session& session) = 0;
-  virtual void stream_opened(Session& session, std::shared_ptr<StreamState> stream) = 0;
+  /// The peer opened a stream. False: it is refused.
+  virtual bool stream_opened(Session& session, std::shared_ptr<StreamState> stream) = 0;
+  /// A stream that the peer opened, and that was not refused, is gone.
+  virtual void stream_closed(Session& session) = 0;
   /// More streams may be opened by us.
   virtual void streams_available(Session& session) = 0;
   virtual void datagram_received(Session& session, base::BytesView bytes) = 0;
@@ -171,8 +182,14 @@ class Session final : private Protected {
   const Path& path() const { return path_; }
   SessionHost& host() const { return host_; }
   ConnectionStats stats() const;
+  std::size_t streams() const { return streams_.size(); }
+  /// Received on streams, in order, and read by nobody.
+  std::size_t unread_bytes() const { return unread_bytes_; }
 
   /// Null while the peer's limit is reached: see streams_available(). Errors: those of ended().
+  /// One that is not bidirectional is so on the wire, with its other way stopped: ngtcp2 0.12 never
+  /// forgets a unidirectional stream that it received, so a peer may open `streams_max` of those in
+  /// all.
   base::Result<std::shared_ptr<StreamState>> open_stream(bool bidirectional, std::uint8_t priority,
                                                          bool replay_safe);
   void send(StreamState& stream, base::Bytes bytes);
@@ -191,8 +208,8 @@ class Session final : private Protected {
 
   /// The peer is told `reason` (cut to what fits a packet). Streams end with it.
   void close(std::uint64_t code, std::string reason, base::MonotonicTime now);
-  /// Goes on from another local address. Errors: FailedPrecondition (the handshake is not over, or
-  /// the peer gave no spare connection id).
+  /// Goes on from another local address at once. Errors: FailedPrecondition (the handshake is not
+  /// over, or the peer gave no spare connection id).
   base::Result<> migrate(const Path& path, base::MonotonicTime now);
   base::Result<> update_keys(base::MonotonicTime now);
   /// What the next connection to this peer can begin with; empty ticket: nothing yet.
@@ -218,6 +235,7 @@ class Session final : private Protected {
   StreamState* first_ready() const;
   StreamState& adopt(std::int64_t id);
   void forget(StreamState& stream);
+  void drop_unread(StreamState& stream);
   void restart_early_streams();
   void pace(std::size_t bytes, base::MonotonicTime now);
   /// One packet at `out`; 0 when there is none to send.
@@ -243,6 +261,9 @@ class Session final : private Protected {
   std::unordered_map<std::int64_t, std::shared_ptr<StreamState>> streams_;
   StreamState* ready_head_[kPriorities]{};
   StreamState* ready_tail_[kPriorities]{};
+  std::size_t unread_bytes_ = 0;
+  PacketSize packet_size_;
+  std::optional<base::MonotonicTime> moved_at_;  ///< Of a move that the peer was not told of.
   std::list<base::Bytes> datagrams_;
   base::Bytes address_token_;
   base::MonotonicTime begun_, keys_due_ = base::MonotonicTime::max();

@@ -102,6 +102,7 @@ void Session::end(base::Error reason, base::Bytes packet, MonotonicTime now) {
   const auto error = base::make_error(ended_->code, "the connection ended: " + ended_->message);
   const auto streams = std::move(streams_);
   streams_.clear();
+  unread_bytes_ = 0;  // What is left belongs to whoever holds the streams.
   for (const auto& [id, stream] : streams) {
     stream->session = nullptr;
     stream->next_ready = nullptr;

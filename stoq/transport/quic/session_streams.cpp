@@ -24,7 +24,13 @@ StreamState& Session::adopt(std::int64_t id) {
   ngtcp2_conn_set_stream_user_data(conn_, id, state.get());
   streams_.emplace(id, state);
   StreamState& made = *state;
-  host_.stream_opened(*this, std::move(state));
+  if (!host_.stream_opened(*this, std::move(state))) {
+    made.refused = made.released = made.reading_stopped = true;
+    if (!made.write_error) {
+      made.write_error = base::make_error(Errc::ResourceExhausted, "the stream was refused");
+    }
+    (void)ngtcp2_conn_shutdown_stream(conn_, id, kStreamRefused);
+  }
   return made;
 }
 
@@ -35,14 +41,14 @@ Result<std::shared_ptr<StreamState>> Session::open_stream(bool bidirectional, st
   }
   if (!established_ && !(early_ && replay_safe)) return std::shared_ptr<StreamState>();
   auto state = std::make_shared<StreamState>();
-  const int result = bidirectional ? ngtcp2_conn_open_bidi_stream(conn_, &state->id, state.get())
-                                   : ngtcp2_conn_open_uni_stream(conn_, &state->id, state.get());
+  const int result = ngtcp2_conn_open_bidi_stream(conn_, &state->id, state.get());
   if (result == NGTCP2_ERR_STREAM_ID_BLOCKED) return std::shared_ptr<StreamState>();
   if (result != 0) return base::fail(Errc::Internal, ngtcp2_strerror(result));
   state->session = this;
   state->priority = std::min<std::uint8_t>(priority, kPriorities - 1);
   if (!bidirectional) {
-    state->end_received = true;
+    state->one_way = state->end_received = state->reading_stopped = true;
+    (void)ngtcp2_conn_shutdown_stream_read(conn_, state->id, kStreamOneWay);
     state->read_error = base::make_error(Errc::FailedPrecondition, "our stream goes one way only");
   }
   streams_.emplace(state->id, state);
@@ -57,9 +63,7 @@ void Session::restart_early_streams() {
   std::ranges::sort(streams, {}, &StreamState::id);
   for (StreamState* stream : streams) {
     std::int64_t id = -1;
-    const bool both = ngtcp2_is_bidi_stream(stream->id) != 0;
-    const int opened = both ? ngtcp2_conn_open_bidi_stream(conn_, &id, stream)
-                            : ngtcp2_conn_open_uni_stream(conn_, &id, stream);
+    const int opened = ngtcp2_conn_open_bidi_stream(conn_, &id, stream);
     if (opened != 0 || id != stream->id) {
       stream->over = true;
       stream->read_error = stream->write_error =
@@ -68,6 +72,7 @@ void Session::restart_early_streams() {
       if (stream->on_writable) stream->on_writable();
       continue;
     }
+    if (stream->one_way) (void)ngtcp2_conn_shutdown_stream_read(conn_, id, kStreamOneWay);
     stream->out.rewind();
     stream->end_sent = false;
     stream->blocked = false;
@@ -133,6 +138,7 @@ void Session::send_end(StreamState& stream) {
 base::Bytes Session::read(StreamState& stream) {
   base::Bytes bytes = stream.in.take();
   if (bytes.empty() || conn_ == nullptr) return bytes;
+  unread_bytes_ -= bytes.size();
   ngtcp2_conn_extend_max_offset(conn_, bytes.size());
   if (!stream.over) {
     // Fails only for a stream that ngtcp2 has let go.
@@ -142,12 +148,18 @@ base::Bytes Session::read(StreamState& stream) {
   return bytes;
 }
 
+// What nobody will read makes room for the connection's other streams.
+void Session::drop_unread(StreamState& stream) {
+  ngtcp2_conn_extend_max_offset(conn_, stream.in.size());
+  unread_bytes_ -= stream.in.size();
+  stream.in.clear();
+}
+
 void Session::stop_reading(StreamState& stream, std::uint64_t code) {
   if (stream.reading_stopped) return;
   stream.reading_stopped = true;
   if (conn_ == nullptr) return;
-  ngtcp2_conn_extend_max_offset(conn_, stream.in.size());
-  stream.in.clear();
+  drop_unread(stream);
   if (!stream.over && !stream.end_received)
     (void)ngtcp2_conn_shutdown_stream_read(conn_, stream.id, code);
   host_.wants_write(*this);
@@ -161,8 +173,7 @@ void Session::reset(StreamState& stream, std::uint64_t code) {
   drop_ready(stream);
   stream.out.clear();
   if (conn_ != nullptr && !stream.over) {
-    ngtcp2_conn_extend_max_offset(conn_, stream.in.size());
-    stream.in.clear();
+    drop_unread(stream);
     stream.reading_stopped = true;
     (void)ngtcp2_conn_shutdown_stream(conn_, stream.id, code);
     host_.wants_write(*this);
@@ -181,6 +192,8 @@ void Session::release(StreamState& stream) {
 
 void Session::forget(StreamState& stream) {
   const std::int64_t id = stream.id;
+  if (conn_ != nullptr && ngtcp2_conn_is_local_stream(conn_, id) == 0 && !stream.refused)
+    host_.stream_closed(*this);
   if (conn_ != nullptr && ngtcp2_conn_is_local_stream(conn_, id) == 0) {
     if (ngtcp2_is_bidi_stream(id) != 0) {
       ngtcp2_conn_extend_max_streams_bidi(conn_, 1);
@@ -205,7 +218,8 @@ std::size_t Session::datagram_bytes_max() const {
   if (params == nullptr || params->max_datagram_frame_size == 0) return 0;
   // A short header with the longest id and packet number, the frame's type and length, the tag.
   constexpr std::size_t kAround = 1 + 20 + 4 + 1 + 2 + kTagBytes;
-  const std::size_t packet = ngtcp2_conn_get_path_max_tx_udp_payload_size(conn_);
+  const std::size_t packet =
+      std::min(ngtcp2_conn_get_path_max_tx_udp_payload_size(conn_), packet_size_.bytes_max());
   return std::min<std::size_t>(packet - kAround, params->max_datagram_frame_size - 3);
 }
 

@@ -33,6 +33,7 @@ bool Session::write(Burst& burst, MonotonicTime now) {
     carried_.clear();
     return true;
   }
+  packet_size_.update(now);
   const std::size_t bytes_max =
       std::min(Burst::kBytesMax, std::max<std::size_t>(ngtcp2_conn_get_send_quantum(conn_), 1500));
   for (std::size_t packets = 0; packets < Burst::kPacketsMax; ++packets) {
@@ -40,8 +41,10 @@ bool Session::write(Burst& burst, MonotonicTime now) {
     if (packets > 0 && room < burst.segment_bytes) break;
     Path path;
     std::uint8_t ecn = 0;
-    const std::size_t written = write_packet(
-        burst.data + burst.bytes, packets > 0 ? burst.segment_bytes : room, path, ecn, now);
+    const std::size_t written =
+        write_packet(burst.data + burst.bytes,
+                     packets > 0 ? burst.segment_bytes : std::min(room, packet_size_.bytes_max()),
+                     path, ecn, now);
     if (written == 0) break;
     if (packets == 0) {
       burst.path = path;
@@ -59,6 +62,10 @@ bool Session::write(Burst& burst, MonotonicTime now) {
   if (conn_ == nullptr) return closing_packet_due_ && write(burst, now);
   pace(burst.bytes, now);
   count_sent(burst);
+  if (moved_at_ && burst.bytes > 0 && now > *moved_at_) {
+    moved_at_.reset();
+    ngtcp2_conn_set_keep_alive_timeout(conn_, native(options_.keep_alive));
+  }
   // Streams of one priority take turns, burst by burst.
   if (StreamState* head = first_ready(); head != nullptr && head->next_ready != nullptr) {
     drop_ready(*head);
@@ -99,6 +106,7 @@ std::size_t Session::write_packet(std::uint8_t* out, std::size_t bytes_max, Path
                   nullptr};
   ngtcp2_pkt_info info{};
   std::uint64_t given = 0;
+  const StreamState* last = nullptr;  // Of whom the packet has bytes.
   const auto done = [&](ngtcp2_ssize written) -> std::size_t {
     if (written < 0) {
       fail(static_cast<int>(written), now);
@@ -108,12 +116,21 @@ std::size_t Session::write_packet(std::uint8_t* out, std::size_t bytes_max, Path
       path = from_native(way);
       ecn = static_cast<std::uint8_t>(info.ecn);
       count_resent(static_cast<std::size_t>(written), given);
+      if (last != nullptr && packet_size_.wants(static_cast<std::size_t>(written))) {
+        packet_size_.watch(last->id, last->out.sent_end(), now,
+                           base::Duration(static_cast<std::int64_t>(ngtcp2_conn_get_pto(conn_))));
+      }
     }
     return static_cast<std::size_t>(written);
   };
 
   while (!datagrams_.empty()) {
     base::Bytes& first = datagrams_.front();
+    // Taken when packets could be larger: another path, or a black hole.
+    if (first.size() > datagram_bytes_max()) {
+      datagrams_.pop_front();
+      continue;
+    }
     const ngtcp2_vec vector{first.data(), first.size()};
     int accepted = 0;
     const auto written =
@@ -130,6 +147,9 @@ std::size_t Session::write_packet(std::uint8_t* out, std::size_t bytes_max, Path
   for (;;) {
     StreamState* stream = first_ready();
     if (stream == nullptr) {
+      // ngtcp2 fills the answer to a path's challenge up to the room it has. Nothing would notice
+      // that it vanishes in a black hole, and the peer would believe the path dead.
+      if (given == 0) bytes_max = std::min(bytes_max, PacketSize::kAlwaysBytes);
       return done(ngtcp2_conn_writev_stream(conn_, &way, &info, out, bytes_max, nullptr,
                                             NGTCP2_WRITE_STREAM_FLAG_NONE, -1, nullptr, 0,
                                             stamp(now)));
@@ -167,6 +187,7 @@ std::size_t Session::write_packet(std::uint8_t* out, std::size_t bytes_max, Path
     if (taken >= 0) {
       stream->out.sent(static_cast<std::uint64_t>(taken));
       given += static_cast<std::uint64_t>(taken);
+      last = stream;
       if (end && static_cast<std::size_t>(taken) == offered) stream->end_sent = true;
       if (stream->out.unsent() == 0 && (!stream->end_wanted || stream->end_sent))
         drop_ready(*stream);

@@ -24,6 +24,8 @@ void SourceLimits::refill(Account& account, base::MonotonicTime now) const {
                account.handshakes + seconds * limits_.handshakes_per_source_per_second);
   account.bytes = std::min(limits_.bytes_per_source_per_second,
                            account.bytes + seconds * limits_.bytes_per_source_per_second);
+  account.answers = std::min(limits_.answers_per_source_per_second,
+                             account.answers + seconds * limits_.answers_per_source_per_second);
   account.refilled = now;
 }
 
@@ -47,6 +49,7 @@ SourceLimits::Account& SourceLimits::account(std::uint64_t prefix, base::Monoton
   made.prefix = prefix;
   made.handshakes = limits_.handshakes_burst;
   made.bytes = limits_.bytes_per_source_per_second;
+  made.answers = limits_.answers_per_source_per_second;
   made.refilled = now;
   made.idle = idle_.insert(idle_.end(), &made);
   made.is_idle = true;
@@ -86,6 +89,19 @@ void SourceLimits::closed(Account& account, bool was_established) {
   if (--account.connections > 0 || &account == &others_) return;
   account.idle = idle_.insert(idle_.end(), &account);
   account.is_idle = true;
+}
+
+bool SourceLimits::may_open_stream(Account& account) const {
+  if (account.streams >= limits_.streams_per_source_max) return false;
+  ++account.streams;
+  return true;
+}
+
+bool SourceLimits::may_answer(const sockaddr_in6& to, base::MonotonicTime now) {
+  Account& source = account(prefix_of(to), now);
+  if (source.answers < 1) return false;
+  source.answers -= 1;
+  return true;
 }
 
 bool SourceLimits::may_receive(Account& account, std::size_t bytes, base::MonotonicTime now) {

@@ -17,8 +17,18 @@ struct Limits {
   double handshakes_burst = 2'000;  ///< Of one source, at once.
   /// Handshakes under way from which on strangers prove their address first (Retry).
   std::size_t handshakes_before_retry = 256;
+  /// Refusals, retries and resets, which cost no state. They could be made to reflect: what a
+  /// source is sent is not more than what bears its address, and never more than these.
+  double answers_per_source_per_second = 500;
   double bytes_per_source_per_second = 0;  ///< Received; 0: no limit.
-  std::size_t sources_max = 65'536;        ///< Remembered; all beyond share one account.
+  /// Open at once, by all connections of one source; more are refused one by one.
+  std::size_t streams_per_source_max = 65'536;
+  /// Part of connections_max from which on idle connections make room for new ones.
+  double crowded_share = 0.9;
+  base::Duration idle_before_eviction = std::chrono::seconds(10);  ///< Without any stream.
+  /// Received by one core and read by nobody. Beyond it the source with most loses a connection.
+  std::size_t unread_bytes_max = std::size_t{512} << 20;
+  std::size_t sources_max = 65'536;  ///< Remembered; all beyond share one account.
 };
 
 /// Counts what sources use and decides who may begin a connection. Pure: the time is an argument.
@@ -27,8 +37,8 @@ class SourceLimits {
   enum class Verdict : std::uint8_t { Accept, Retry, Refuse };
   struct Account {
     std::uint64_t prefix = 0;
-    std::size_t connections = 0;
-    double handshakes = 0, bytes = 0;  ///< What is left of the buckets.
+    std::size_t connections = 0, streams = 0;
+    double handshakes = 0, bytes = 0, answers = 0;  ///< What is left of the buckets.
     base::MonotonicTime refilled{};
     std::list<Account*>::iterator idle;
     bool is_idle = false;
@@ -44,6 +54,16 @@ class SourceLimits {
   Account& opened(const sockaddr_in6& from, base::MonotonicTime now);
   void established() { --handshakes_; }
   void closed(Account& account, bool was_established);
+  /// False: the stream is one too many. Else it counts until stream_closed().
+  bool may_open_stream(Account& account) const;
+  void streams_closed(Account& account, std::size_t count) const { account.streams -= count; }
+  /// There is little room for new connections.
+  bool crowded() const {
+    return static_cast<double>(connections_) >=
+           limits_.crowded_share * static_cast<double>(limits_.connections_max);
+  }
+  /// Whether the source is sent an answer that costs no state.
+  bool may_answer(const sockaddr_in6& to, base::MonotonicTime now);
   /// Whether the source may send that much more now.
   bool may_receive(Account& account, std::size_t bytes, base::MonotonicTime now);
 

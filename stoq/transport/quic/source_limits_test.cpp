@@ -106,5 +106,41 @@ TEST(SourceLimits, BytesOfASourceAreLimited) {
   EXPECT_FALSE(limits.may_receive(account, 1000, kNow + 1ms));
 }
 
+TEST(SourceLimits, StreamsOfASourceAreLimited) {
+  Limits settings;
+  settings.streams_per_source_max = 3;
+  SourceLimits limits(settings);
+  auto& one = limits.opened(from("2001:db8::1"), kNow);
+  auto& same = limits.opened(from("2001:db8::2"), kNow);
+  EXPECT_TRUE(limits.may_open_stream(one) && limits.may_open_stream(same) &&
+              limits.may_open_stream(one));
+  EXPECT_FALSE(limits.may_open_stream(same));
+  EXPECT_TRUE(limits.may_open_stream(limits.opened(from("2001:db8:1::1"), kNow)));
+  limits.streams_closed(one, 2);
+  EXPECT_TRUE(limits.may_open_stream(same));
+}
+
+TEST(SourceLimits, AnswersToOneSourceDoNotCostTheOthersTheirs) {
+  Limits settings;
+  settings.answers_per_source_per_second = 100;
+  SourceLimits limits(settings);
+  int answered = 0;
+  for (int i = 0; i < 10'000; ++i) answered += limits.may_answer(from("2001:db8::1"), kNow);
+  EXPECT_EQ(answered, 100);
+  EXPECT_TRUE(limits.may_answer(from("2001:db8:1::1"), kNow));
+  EXPECT_TRUE(limits.may_answer(from("2001:db8::1"), kNow + 10ms));
+  EXPECT_FALSE(limits.may_answer(from("2001:db8::1"), kNow + 10ms));
+}
+
+TEST(SourceLimits, IsCrowdedBeforeItIsFull) {
+  Limits settings;
+  settings.connections_max = 10;
+  SourceLimits limits(settings);
+  for (int i = 0; i < 8; ++i) limits.opened(from("2001:db8::1"), kNow);
+  EXPECT_FALSE(limits.crowded());
+  limits.opened(from("2001:db8::1"), kNow);
+  EXPECT_TRUE(limits.crowded());
+}
+
 }  // namespace
 }  // namespace stoq::quic

@@ -19,6 +19,7 @@ class SendBuffer {
   std::uint64_t unsent() const { return end_ - sent_; }
   std::uint64_t unacknowledged() const { return sent_ - begin_; }
   std::uint64_t end() const { return end_; }
+  std::uint64_t sent_end() const { return sent_; }
   /// The next unsent bytes, at most `bytes_max` of them, in pieces. Gives how many pieces.
   std::size_t gather(std::span<base::BytesView> pieces, std::size_t bytes_max) const;
   /// `count` more bytes were sent.

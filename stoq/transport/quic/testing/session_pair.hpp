@@ -40,10 +40,13 @@ class End final : public SessionHost {
   void retire(Session&, const ConnectionId&) override {}
   void wants_write(Session&) override { dirty = true; }
   void established(Session&) override { ++handshakes; }
-  void stream_opened(Session&, std::shared_ptr<StreamState> stream) override {
+  bool stream_opened(Session&, std::shared_ptr<StreamState> stream) override {
+    if (opened.size() >= streams_max) return false;
     if (session && !session->established()) ++early_streams;
     opened.push_back(std::move(stream));
+    return true;
   }
+  void stream_closed(Session&) override { ++streams_closed; }
   void streams_available(Session&) override { ++more_streams; }
   void datagram_received(Session&, base::BytesView bytes) override {
     datagrams.emplace_back(bytes.begin(), bytes.end());
@@ -54,7 +57,8 @@ class End final : public SessionHost {
 
   std::unique_ptr<Session> session;
   bool dirty = false;
-  int handshakes = 0, more_streams = 0, early_streams = 0;
+  int handshakes = 0, more_streams = 0, early_streams = 0, streams_closed = 0;
+  std::size_t streams_max = 1 << 20;
   std::vector<std::shared_ptr<StreamState>> opened;
   std::vector<base::Bytes> datagrams;
   std::vector<Path> paths;
@@ -74,7 +78,7 @@ class SessionPair {
               *base::parse_rfc3339("2026-11-21T12:00:00Z"));
   }
 
-  Path client_path() const { return {address(1, client_port), address(2, 9292)}; }
+  Path client_path() const { return {address(client_host, client_port), address(2, 9292)}; }
 
   void connect(const Resumption* resumption = nullptr) {
     connect_to(server_node.identity.id, resumption);
@@ -129,14 +133,36 @@ class SessionPair {
   End client{rng}, server{rng};
   VirtualLink to_server, to_client;
   TlsContext* server_tls = &server_node.tls;  ///< Another one after a restart.
+  std::uint8_t client_host = 1;
   std::uint16_t client_port = 40'000;
-  std::size_t datagrams_sent = 0;
+  std::vector<sockaddr_in6> gone;  ///< Addresses that the client had: nothing leaves or arrives.
+  std::optional<sockaddr_in6> translated;  ///< What an address translator makes of the client's.
+  std::size_t datagrams_sent() const { return to_server.datagrams_sent + to_client.datagrams_sent; }
   /// The client's first datagram, as an attacker would record it.
   std::vector<base::Bytes> recorded;
 
  private:
   static base::MonotonicTime due(const End& end) {
     return end.session ? end.session->next_timeout() : base::MonotonicTime::max();
+  }
+
+  static bool same(const sockaddr_in6& a, const sockaddr_in6& b) {
+    return Path{a, a} == Path{b, b};
+  }
+
+  // The path of a datagram as its receiver sees it; empty when it can reach nobody.
+  std::optional<Path> route(bool from_client, const Path& path) const {
+    Path seen{path.remote, path.local};
+    if (from_client && translated) seen.remote = *translated;
+    if (!from_client && translated) {
+      if (!same(path.remote, *translated)) return std::nullopt;
+      seen.local = client_path().local;
+    }
+    const auto& ours = from_client ? path.local : seen.local;
+    for (const auto& address : gone) {
+      if (same(address, ours)) return std::nullopt;
+    }
+    return seen;
   }
 
   bool flush(End& end, VirtualLink& link) {
@@ -150,13 +176,9 @@ class SessionPair {
         const auto size = std::min(burst.segment_bytes, burst.bytes - at);
         base::Bytes bytes(buffer.begin() + static_cast<std::ptrdiff_t>(at),
                           buffer.begin() + static_cast<std::ptrdiff_t>(at + size));
-        ++datagrams_sent;
         if (&end == &client) recorded.push_back(bytes);
-        // An address translator may have given the client another port.
-        Path seen{burst.path.remote, burst.path.local};
-        if (&end == &client && translated_port) seen.remote.sin6_port = htons(*translated_port);
-        if (&end == &server) seen.local = client_path().local;
-        link.send({seen, std::move(bytes)}, now());
+        if (const auto seen = route(&end == &client, burst.path))
+          link.send({*seen, std::move(bytes)}, now());
       }
     }
     return true;
@@ -175,9 +197,6 @@ class SessionPair {
     // A damaged first packet begins nothing.
     if (server.session->over() && server.handshakes == 0) server.session.reset();
   }
-
- public:
-  std::optional<std::uint16_t> translated_port;
 };
 
 }  // namespace stoq::quic::testing

@@ -31,6 +31,8 @@ class VirtualLink {
   void set_faults(const LinkFaults& faults) { faults_ = faults; }
 
   void send(Datagram datagram, base::MonotonicTime now) {
+    ++datagrams_sent;
+    bytes_sent += datagram.bytes.size();
     if (datagram.bytes.size() > faults_.mtu_bytes || chance(faults_.loss)) return;
     const int copies = chance(faults_.duplication) ? 2 : 1;
     for (int copy = 0; copy < copies; ++copy) {
@@ -64,6 +66,8 @@ class VirtualLink {
     under_way_.erase(under_way_.begin());
     return datagram;
   }
+
+  std::size_t datagrams_sent = 0, bytes_sent = 0;  ///< Into the link, whatever becomes of them.
 
  private:
   bool chance(double probability) {
