@@ -47,6 +47,7 @@ class Draw {
       made.jitter = base::Duration(
           static_cast<std::int64_t>(static_cast<double>(made.delay.count()) * between(0.01, 1)));
     if (one_in(3)) made.bytes_per_second = between(50e3, 10e6);
+    if (one_in(4)) made.forgery = between(0.001, 0.3);
     if (one_in(4)) made.mtu_bytes = 1200 + below(300);
     return made;
   }
@@ -203,11 +204,11 @@ class Transfer {
   std::string describe() const {
     const auto link = [](const LinkFaults& faults) {
       return fmt::format(
-          "loss {:.3f} dup {:.3f} corr {:.3f} delay {:.1f} jitter {:.1f} rate {:.0f} mtu {}",
+          "loss {:.3f} dup {:.3f} corr {:.3f} delay {:.1f} jitter {:.1f} rate {:.0f} mtu {} forgery {:.3f}",
           faults.loss, faults.duplication, faults.corruption,
           static_cast<double>(faults.delay.count()) / 1e6,
           static_cast<double>(faults.jitter.count()) / 1e6, faults.bytes_per_second,
-          faults.mtu_bytes);
+          faults.mtu_bytes, faults.forgery);
     };
     return fmt::format(
         "{} streams of {} bytes, move {}, hole {}, {}; to the server: {}; to the client: {}",

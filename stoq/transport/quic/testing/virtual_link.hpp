@@ -12,6 +12,7 @@ namespace stoq::quic::testing {
 /// What a bad network does to datagrams, in virtual time.
 struct LinkFaults {
   double loss = 0, duplication = 0, corruption = 0;
+  double forgery = 0;  ///< Garbage, or a changed copy, travels beside a datagram.
   base::Duration delay = std::chrono::milliseconds(1), jitter{};  ///< Jitter reorders.
   std::size_t mtu_bytes = 65'536;                                 ///< Larger ones vanish.
   double bytes_per_second = 0;                                    ///< 0: as fast as you like.
@@ -34,6 +35,8 @@ class VirtualLink {
     ++datagrams_sent;
     bytes_sent += datagram.bytes.size();
     if (datagram.bytes.size() > faults_.mtu_bytes || chance(faults_.loss)) return;
+    if (chance(faults_.forgery))
+      under_way_.emplace(now + faults_.delay, Datagram{datagram.path, forged(datagram.bytes)});
     const int copies = chance(faults_.duplication) ? 2 : 1;
     for (int copy = 0; copy < copies; ++copy) {
       base::MonotonicTime at = now;
@@ -63,13 +66,41 @@ class VirtualLink {
   std::optional<Datagram> take(base::MonotonicTime now) {
     if (next() > now) return std::nullopt;
     Datagram datagram = std::move(under_way_.begin()->second);
+    bytes_delivered += datagram.bytes.size();
     under_way_.erase(under_way_.begin());
     return datagram;
   }
 
+  std::size_t bytes_delivered = 0;
   std::size_t datagrams_sent = 0, bytes_sent = 0;  ///< Into the link, whatever becomes of them.
 
  private:
+  base::Bytes forged(base::Bytes bytes) {
+    switch (rng_.below(6)) {
+      case 0:  // Anything at all.
+        bytes.resize(1 + rng_.below(1500));
+        rng_.fill(bytes);
+        break;
+      case 1:  // What looks like a stateless reset.
+        bytes.resize(21 + rng_.below(80));
+        rng_.fill(bytes);
+        bytes[0] = static_cast<std::uint8_t>(0x40 | (bytes[0] & 0x3f));
+        break;
+      case 2:  // The same beginning: its id leads to the connection.
+        bytes.resize(1 + rng_.below(bytes.size()));
+        break;
+      case 3:
+        rng_.fill(std::span(bytes).subspan(std::min<std::size_t>(bytes.size(), 19)));
+        break;
+      case 4:  // Several packets in one datagram.
+        bytes.insert(bytes.end(), bytes.begin(), bytes.end());
+        break;
+      default:
+        for (int flips = 0; flips < 4; ++flips)
+          bytes[rng_.below(bytes.size())] ^= static_cast<std::uint8_t>(1 << rng_.below(8));
+    }
+    return bytes;
+  }
   bool chance(double probability) {
     return probability > 0 && static_cast<double>(rng_.below(1'000'000)) < probability * 1'000'000;
   }
