@@ -285,21 +285,20 @@ TEST_F(ProtectionTest, ARecordedFirstFlightIsServedOnce) {
               auto connection = co_await listener.accept();
               if (!connection) co_return;
               ++connections;
-              boost::asio::co_spawn(
-                  (*connection)->executor(),
-                  [](std::shared_ptr<Connection> connection,
-                     std::atomic<int>& requests) -> base::Task<> {
-                    for (;;) {
-                      auto stream = co_await connection->accept_stream();
-                      if (!stream) co_return;
-                      const auto bytes = co_await (*stream)->read();
-                      if (!bytes || bytes->empty()) continue;
-                      ++requests;
-                      (void)co_await (*stream)->write(*bytes);
-                      (*stream)->close_write();
-                    }
-                  }(*std::move(connection), requests),
-                  boost::asio::detached);
+              boost::asio::co_spawn((*connection)->executor(),
+                                    [](std::shared_ptr<Connection> connection,
+                                       std::atomic<int>& requests) -> base::Task<> {
+                                      for (;;) {
+                                        auto stream = co_await connection->accept_stream();
+                                        if (!stream) co_return;
+                                        const auto bytes = co_await (*stream)->read();
+                                        if (!bytes || bytes->empty()) continue;
+                                        ++requests;
+                                        (void)co_await (*stream)->write(*bytes);
+                                        (*stream)->close_write();
+                                      }
+                                    }(*std::move(connection), requests),
+                                    boost::asio::detached);
             }
           }(*listener, requests, connections));
           UdpProxy proxy(context.get_executor(), listener->endpoint());

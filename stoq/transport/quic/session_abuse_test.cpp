@@ -35,7 +35,8 @@ bool works(SessionPair& pair, std::size_t bytes = 20'000) {
   return pair.run([&] {
     if (pair.server.opened.empty() || !pair.server.session) return false;
     auto& in = *pair.server.opened.front();
-    for (auto got = pair.server.session->read(in); !got.empty(); got = pair.server.session->read(in))
+    for (auto got = pair.server.session->read(in); !got.empty();
+         got = pair.server.session->read(in))
       received.insert(received.end(), got.begin(), got.end());
     return in.end_received && received == sent;
   });

@@ -204,7 +204,8 @@ class Transfer {
   std::string describe() const {
     const auto link = [](const LinkFaults& faults) {
       return fmt::format(
-          "loss {:.3f} dup {:.3f} corr {:.3f} delay {:.1f} jitter {:.1f} rate {:.0f} mtu {} forgery {:.3f}",
+          "loss {:.3f} dup {:.3f} corr {:.3f} delay {:.1f} jitter {:.1f} rate {:.0f} mtu {} "
+          "forgery {:.3f}",
           faults.loss, faults.duplication, faults.corruption,
           static_cast<double>(faults.delay.count()) / 1e6,
           static_cast<double>(faults.jitter.count()) / 1e6, faults.bytes_per_second,
