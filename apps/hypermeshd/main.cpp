@@ -92,9 +92,11 @@ base::Task<base::Result<>> run(apps::DaemonContext daemon, base::Task<> stopped)
                    nexus_config(place, daemon.config), stoq->key(), nexus_parts(*mesh))
                    .build();
   if (nexus) {
+    stoq->start();
     daemon.log.info("ready", {{"node", place.identity.name}, {"api", (*nexus)->info().api}});
     co_await std::move(stopped);
     daemon.log.info("stopping");
+    co_await stoq->stop();
     co_await (*nexus)->stop();
   }
   co_await mesh->stop();

@@ -80,9 +80,11 @@ base::Task<base::Result<>> run(apps::DaemonContext daemon, base::Task<> stopped)
                    nexus_config(place, daemon.config), stoq->key(), std::move(parts))
                    .build();
   if (nexus) {
+    stoq->start();
     daemon.log.info("ready", {{"node", place.name}, {"api", (*nexus)->info().api}});
     co_await std::move(stopped);
     daemon.log.info("stopping; pods run on");
+    co_await stoq->stop();
     co_await (*nexus)->stop();
   }
   co_await processes->stop();

@@ -21,12 +21,19 @@ base::Task<base::Result<>> run(apps::DaemonContext daemon, base::Task<> stopped)
           .with_metrics(*metrics)
           .build());
   std::unique_ptr<apps::MetricsPage> page;
-  if (const auto address = daemon.config.endpoint("stoq.metrics_listen"); address.port != 0) {
-    CO_TRY(page, apps::MetricsPage::open(daemon.executor, address, *metrics, daemon.log));
+  if (const std::string& listen = daemon.config.text("stoq.metrics_listen"); !listen.empty()) {
+    const auto address = base::config::parse_endpoint(listen);
+    if (!address) {
+      co_return base::fail(base::Errc::InvalidArgument,
+                           "stoq.metrics_listen: " + address.error().message);
+    }
+    CO_TRY(page, apps::MetricsPage::open(daemon.executor, *address, *metrics, daemon.log));
     daemon.log.info("metrics", {{"url", "http://" + page->address() + "/metrics"}});
   }
+  node->start();
   daemon.log.info("ready", {{"node", node->id().text()}});
   co_await std::move(stopped);
+  co_await node->stop();
   if (page) co_await page->stop();
   co_return base::Result<>();
 }

@@ -14,8 +14,7 @@ base::Result<std::unique_ptr<MetricsPage>> MetricsPage::open(const base::Executo
                                                              const base::config::Endpoint& address,
                                                              base::Metrics& metrics,
                                                              base::Log log) {
-  TRY(auto listener,
-      base::http::listen_tcp(executor, address.address, address.port, nullptr));
+  TRY(auto listener, base::http::listen_tcp(executor, address.address, address.port, nullptr));
   return std::unique_ptr<MetricsPage>(
       new MetricsPage(executor, std::move(listener), metrics, std::move(log)));
 }

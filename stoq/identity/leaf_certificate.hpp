@@ -46,15 +46,17 @@ class IdentityVerifier final : public PeerVerifier {
   base::Result<NodeId> verify(std::span<const base::BytesView> chain, base::WallTime now) override;
   std::size_t remembered() const;
 
- private:
   struct Leaf {
     NodeId node;
     base::WallTime from, until;
   };
+  /// What a leaf (DER) says, its signature being right. Errors: NotVerified.
+  static base::Result<Leaf> examine(base::BytesView certificate);
+
+ private:
   struct Hash {
     std::size_t operator()(const base::Digest& digest) const;
   };
-  static base::Result<Leaf> examine(base::BytesView certificate);
 
   RevocationCheck* revocations_;
   std::size_t remembered_max_;

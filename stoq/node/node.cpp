@@ -3,6 +3,7 @@
 #include "identity/identity_file.hpp"
 #include "identity/leaf_certificate.hpp"
 #include "node/transport_metrics.hpp"
+#include "rpc/diagnostics.hpp"
 #include "transport/quic/quic_transport.hpp"
 
 namespace stoq {
@@ -32,6 +33,9 @@ QuicTransportOptions transport_options(const NodeConfig& config) {
   return options;
 }
 
+constexpr std::uint64_t kBenchBytesMax = 64ull << 30;
+constexpr auto kStopGrace = std::chrono::seconds(2);
+
 }  // namespace
 
 struct Node::Parts {
@@ -53,6 +57,8 @@ struct Node::Parts {
   IdentityVerifier verifier;
   QuicTransport transport;
   std::unique_ptr<Listener> listener;
+  Endpoint listening;
+  std::optional<rpc::Server> server;
   std::optional<TransportMetrics> metrics;
 };
 
@@ -69,17 +75,38 @@ Transport& Node::transport() {
   return parts_->transport;
 }
 Endpoint Node::listening() const {
-  return parts_->listener->endpoint();
+  return parts_->listening;
+}
+rpc::Server& Node::server() {
+  return *parts_->server;
+}
+
+void Node::start() {
+  parts_->server->serve(std::move(parts_->listener));
+}
+
+base::Task<> Node::stop() {
+  return parts_->server->stop(kStopGrace);
 }
 
 base::Result<std::unique_ptr<Node>> NodeBuilder::build() {
   base::SystemRng rng;
   TRY(Identity identity, open_identity(config_.identity_path, rng));
   auto parts = std::make_unique<Node::Parts>(std::move(identity), config_, executor_);
-  TRY(parts->listener, parts->transport.listen(config_.listen, {}));
+  ListenOptions options;
+  options.alpn = {std::string(rpc::alpn_of(rpc::Lane::Control)),
+                  std::string(rpc::alpn_of(rpc::Lane::Bulk))};
+  TRY(parts->listener, parts->transport.listen(config_.listen, std::move(options)));
+  parts->listening = parts->listener->endpoint();
+  parts->server.emplace(rpc::Server::Parts{executor_, &parts->clock, metrics_, log_});
+  handle_diagnostics(*parts->server,
+                     {.self = parts->identity.id,
+                      .version = HYPERMESH_VERSION,
+                      .clock = &parts->clock,
+                      .transfer_bytes_max = config_.allow_bench ? kBenchBytesMax : 0});
   if (metrics_ != nullptr) parts->metrics.emplace(*metrics_, parts->transport, parts->clock);
-  log_.info("listening", {{"address", parts->listener->endpoint().text() + "/quic"},
-                          {"node", parts->identity.id.text()}});
+  log_.info("listening",
+            {{"address", parts->listening.text() + "/quic"}, {"node", parts->identity.id.text()}});
   return std::unique_ptr<Node>(new Node(std::move(parts)));
 }
 

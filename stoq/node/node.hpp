@@ -5,6 +5,7 @@
 #include <base/log.hpp>
 #include <base/metrics.hpp>
 #include <memory>
+#include <stoq/rpc_server.hpp>
 #include <stoq/transport.hpp>
 
 #include "node/node_config.hpp"
@@ -22,6 +23,12 @@ class Node {
   Transport& transport();
   /// Where it listens, with the port that was taken.
   Endpoint listening() const;
+  /// Other layers add their methods before start(). Handlers run on their connection's executor.
+  rpc::Server& server();
+  /// From now on calls are answered.
+  void start();
+  /// Calls in flight get a moment to end. Await before the node goes.
+  base::Task<> stop();
 
  private:
   friend class NodeBuilder;

@@ -18,6 +18,7 @@ NodeConfig node_config(const base::config::Effective& config, std::string identi
           .idle_timeout = config.duration("stoq.transport.idle_timeout"),
           .certificate_path = config.text("stoq.transport.certificate_path"),
           .qlog_path = config.text("stoq.transport.qlog_path"),
+          .allow_bench = config.flag("stoq.transport.allow_bench"),
           .bbr = config.text("stoq.transport.congestion") == "bbr",
           .cores = static_cast<unsigned>(config.integer("stoq.transport.cores"))};
 }

@@ -15,6 +15,7 @@ struct NodeConfig {
   base::Duration idle_timeout = std::chrono::seconds(30);
   std::string certificate_path;  ///< Folder of injected certificates; empty: our own identity.
   std::string qlog_path;         ///< Folder; empty: none.
+  bool allow_bench = false;      ///< Transfers for whoever connects.
   bool bbr = false;              ///< Else CUBIC.
   unsigned cores = 1;
 };

@@ -33,9 +33,9 @@ Layer config_layer() {
   layer.name = "stoq";
   layer.keys = {
       text("data_directory", "/var/lib/hypermesh", "Where stoqd alone keeps its identity."),
-      endpoint("metrics_listen", "[::1]:0",
-               "Where stoqd alone shows its metrics over HTTP; port 0: nowhere. Other daemons show "
-               "them in their API."),
+      text("metrics_listen", "",
+           "[address]:port where stoqd alone shows its metrics over HTTP; empty: nowhere. Other "
+           "daemons show them in their API."),
       unbuilt(choice("mode", {{"member", {}}, {"standalone", {}}}, "member",
                      "standalone: a content network of its own, without Nexus and HyperMesh."),
               "content network"),
@@ -63,6 +63,8 @@ Layer config_layer() {
            choice("congestion", {{"cubic", {}}, {"bbr", {}}}, "cubic", "Congestion control."),
            duration("idle_timeout", 30s, 1s, 1h, "Silence after which a connection is over."),
            integer("cores", 1, 1, 64, "Threads that carry connections, each with a socket."),
+           flag("allow_bench", false,
+                "Whether whoever connects may measure how much the node carries (hm stoq bench)."),
            text("qlog_path", "", "Folder for a qlog file of each connection; empty: none.")}},
       without_effect(
           Section{

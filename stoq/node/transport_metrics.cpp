@@ -49,8 +49,8 @@ void TransportMetrics::refresh() {
   for (std::size_t i = 0; i < handshakes_.size(); ++i)
     add(*handshakes_[i], totals.handshakes[i], shown_.handshakes[i]);
   const auto now = clock_.now();
-  const std::uint64_t bytes = totals.bytes_sent - shown_.bytes_sent + totals.bytes_received -
-                              shown_.bytes_received;
+  const std::uint64_t bytes =
+      totals.bytes_sent - shown_.bytes_sent + totals.bytes_received - shown_.bytes_received;
   if (now > shown_at_)
     throughput_.set(static_cast<double>(bytes) * 8e-9 / seconds(now - shown_at_));
   latency_.set(seconds(totals.round_trip_p99));

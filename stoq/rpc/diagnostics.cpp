@@ -36,11 +36,6 @@ class Identify {
     reply.set_version(options_.version);
     reply.set_alpn(std::string(rpc::alpn_of(call.method().options.lane)));
     if (call.peer()) reply.set_caller(raw(*call.peer()));
-    if (options_.certificate) {
-      const auto [from, until] = options_.certificate();
-      reply.set_certificate_not_before(seconds(from));
-      reply.set_certificate_not_after(seconds(until));
-    }
     reply.set_now(seconds(options_.clock->wall()));
     co_return reply;
   }
@@ -55,6 +50,11 @@ class Transfer {
 
   Task<Result<>> operator()(rpc::Call&, rpc::Reader<v1::TransferRequest>& requests,
                             rpc::Writer<v1::TransferReply>& replies) const {
+    if (bytes_max_ == 0) {
+      co_return std::unexpected(
+          base::with_hint(base::make_error(Errc::Forbidden, "this node lets nobody measure it"),
+                          "transport.allow_bench: true in its stoq.yaml, and start it again"));
+    }
     CO_TRY(const auto first, co_await requests.read());
     if (!first) co_return base::fail(Errc::InvalidArgument, "a transfer begins with a message");
     CO_TRY_DO(within("want_bytes", first->want_bytes(), bytes_max_));

@@ -2,7 +2,6 @@
 
 #include <stoq/v1/diagnostics.pb.h>
 
-#include <functional>
 #include <stoq/rpc_server.hpp>
 #include <string>
 
@@ -29,9 +28,7 @@ struct DiagnosticsOptions {
   NodeId self;
   std::string version;  ///< Of the software.
   const base::Clock* clock = nullptr;
-  /// From when until when the certificate holds that is shown now; empty: unknown.
-  std::function<std::pair<base::WallTime, base::WallTime>()> certificate;
-  std::uint64_t transfer_bytes_max = 64ull << 30;  ///< In each direction.
+  std::uint64_t transfer_bytes_max = 64ull << 30;  ///< In each direction; 0: nobody may.
 };
 
 /// Bytes of a transfer's message when the caller does not say, and at most.

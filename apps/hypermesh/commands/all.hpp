@@ -16,6 +16,7 @@ extern const Command kGet, kDescribe, kApply, kDiff, kWait, kExplain;
 // The node.
 extern const Command kNodeLs, kNodeDescribe, kImageLs, kImagePull, kImageImport, kImageExport,
     kImageInspect, kImageRm, kImageGc;
+extern const Command kStoqPing, kStoqConnect, kStoqCert, kStoqBench;
 extern const Command kDnsLookup, kDnsRecords, kDnsZones, kDnsStats;
 extern const Command kAuditLs, kAuditVerify, kAuditExport;
 extern const Command kAuthWhoami, kAuthCanI;

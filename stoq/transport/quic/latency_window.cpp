@@ -44,8 +44,8 @@ base::Duration LatencyWindow::quantile(double share, base::MonotonicTime now) co
     }
   }
   if (total == 0) return {};
-  const auto wanted = std::max(static_cast<std::uint64_t>(std::ceil(share * static_cast<double>(total))),
-                               std::uint64_t{1});
+  const auto wanted = std::max(
+      static_cast<std::uint64_t>(std::ceil(share * static_cast<double>(total))), std::uint64_t{1});
   std::uint64_t seen = 0;
   std::size_t bucket = 0;
   while ((seen += counts[bucket]) < wanted) ++bucket;

@@ -7,9 +7,9 @@
 
 namespace stoq::quic {
 
-/// Quantiles of what was observed in the last one to two minutes, within 9 %: counts in buckets, eight
-/// for each doubling (as HdrHistogram), in two halves that take turns. One thread observes, any
-/// reads.
+/// Quantiles of what was observed in the last one to two minutes, within 9 %: counts in buckets,
+/// eight for each doubling (as HdrHistogram), in two halves that take turns. One thread observes,
+/// any reads.
 class LatencyWindow {
  public:
   static constexpr base::Duration kHalf = std::chrono::minutes(1);

@@ -7,7 +7,15 @@
 namespace stoq::quic {
 
 /// How a handshake ended. Retried: the client was told to prove its address, and comes again.
-enum class Handshake : std::uint8_t { Full, Resumed, Retried, Refused, NotVerified, TimedOut, Failed };
+enum class Handshake : std::uint8_t {
+  Full,
+  Resumed,
+  Retried,
+  Refused,
+  NotVerified,
+  TimedOut,
+  Failed
+};
 inline constexpr std::size_t kHandshakeResults = 7;
 std::string_view name_of(Handshake result);
 
