@@ -34,10 +34,11 @@ class ByteStreamCall final : public OpenCall {
   base::Task<Result<std::optional<base::BytesView>>> receive() override {
     return replies_.next(stream_);
   }
-  base::Task<Result<base::BytesView>> exchange(base::Bytes frames) override {
+  base::Task<Result<base::BytesView>> exchange(base::BytesView frames) override {
     CO_TRY_DO(co_await stream_.write(frames));
     co_return co_await replies_.only(stream_);
   }
+  bool answered() const override { return replies_.done(); }
 
  private:
   base::ByteStream& stream_;

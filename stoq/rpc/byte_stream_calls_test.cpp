@@ -21,7 +21,8 @@ Task<Result<PingReply>> answer(rpc::Call& call, const PingRequest& request) {
 }
 
 TEST(ByteStreamCalls, FollowEachOtherOverOneStream) {
-  run_to_end([](base::Executor executor) -> Task<> {
+  boost::asio::io_context context;
+  run_to_end(context, [](base::Executor executor) -> Task<> {
     rpc::MethodTable methods;
     methods.add(
         kPing,

@@ -87,7 +87,7 @@ class StreamCall final : public OpenCall, private Deadlines::Entry {
     co_return reply;
   }
 
-  base::Task<Result<base::BytesView>> exchange(base::Bytes frames) override {
+  base::Task<Result<base::BytesView>> exchange(base::BytesView frames) override {
     const auto sent = co_await parts_.stream->write(frames);
     if (sent) parts_.stream->close_write();
     // Even when sending failed: the server may have refused before it heard everything.
@@ -100,6 +100,8 @@ class StreamCall final : public OpenCall, private Deadlines::Entry {
     (void)end({});
     co_return *reply;
   }
+
+  bool answered() const override { return replies_.done(); }
 
  private:
   void expired() override {

@@ -50,7 +50,7 @@ class RpcSuite : public ::testing::Test {
 
   void serve(const Add& add, std::function<Task<>(Pair&)> body, rpc::ServerOptions options = {},
              base::Metrics* metrics = nullptr) {
-    run_to_end([&](base::Executor executor) -> Task<> {
+    run_to_end(context_, [&](base::Executor executor) -> Task<> {
       Pair pair(executor);
       co_await pair.start(add, options, metrics);
       co_await body(pair);
@@ -62,6 +62,9 @@ class RpcSuite : public ::testing::Test {
     static const base::SystemClock clock;
     handle_diagnostics(server, {.self = {}, .version = "1", .clock = &clock});
   }
+
+ private:
+  boost::asio::io_context context_;
 };
 
 TYPED_TEST_SUITE_P(RpcSuite);

@@ -36,8 +36,10 @@ class OpenCall {
   virtual base::Task<base::Result<>> send(base::Bytes frames, bool last) = 0;
   /// The next reply, valid until the next call; empty: the call ended well.
   virtual base::Task<base::Result<std::optional<base::BytesView>>> receive() = 0;
-  /// Sends all there is to send; the one reply.
-  virtual base::Task<base::Result<base::BytesView>> exchange(base::Bytes frames) = 0;
+  /// Sends all there is to send; the one reply. `frames` outlives the task.
+  virtual base::Task<base::Result<base::BytesView>> exchange(base::BytesView frames) = 0;
+  /// Whether the peer's status was read: an error is its word then.
+  virtual bool answered() const = 0;
 };
 
 /// A call with several messages in one direction or both. Its calls are made on one executor; one
@@ -90,7 +92,7 @@ class Caller {
     CO_TRY(const auto call, co_await open_call(method, options));
     base::Bytes frames = call->begin();
     CO_TRY_DO(encode(frames, method, request, method.options.request_bytes_max));
-    CO_TRY(const auto bytes, co_await call->exchange(std::move(frames)));
+    CO_TRY(const auto bytes, co_await call->exchange(frames));
     co_return decode<Reply>(method, bytes);
   }
 

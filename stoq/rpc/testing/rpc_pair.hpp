@@ -60,9 +60,9 @@ class RpcPair {
   std::unique_ptr<rpc::Client> client, bulk_client;
 };
 
-/// Runs `body` to its end on a context of its own.
-inline void run_to_end(const std::function<base::Task<>(base::Executor)>& body) {
-  boost::asio::io_context context;
+/// Runs `body` to its end. What waits on `context` is declared after it.
+inline void run_to_end(boost::asio::io_context& context,
+                       const std::function<base::Task<>(base::Executor)>& body) {
   bool done = false;
   boost::asio::co_spawn(context, body(context.get_executor()), [&](std::exception_ptr thrown) {
     if (thrown) std::rethrow_exception(thrown);
