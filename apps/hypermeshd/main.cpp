@@ -15,13 +15,15 @@ namespace {
 /// For fsync, RocksDB and log files; image transfers have threads of their own.
 constexpr std::size_t kBlockingThreads = 4;
 
-nexus::NodeConfig nexus_config(const apps::Place& place, const base::config::Effective& config) {
+nexus::NodeConfig nexus_config(const apps::Place& place, const base::config::Effective& config,
+                               const stoq::Node& stoq) {
   const auto& cluster = place.identity.cluster;
   const auto own = place.identity.addresses();
   nexus::NodeConfig out;
   out.name = place.identity.name;
   out.addresses = {own.node6.to_string(), own.node4.to_string()};
   out.prefixes = {cluster.v6.to_string(), cluster.v4.to_string()};
+  out.stoq = stoq::reached_at(stoq.listening(), out.addresses.front());
   out.state = place.state;
   out.run = place.run;
   out.version = HYPERMESH_VERSION;
@@ -89,7 +91,7 @@ base::Task<base::Result<>> run(apps::DaemonContext daemon, base::Task<> stopped)
 
   auto nexus = co_await nexus::NodeBuilder(
                    {daemon.executor, pool, clock, rng, *metrics, daemon.log}, daemon.config,
-                   nexus_config(place, daemon.config), stoq->key(), nexus_parts(*mesh))
+                   nexus_config(place, daemon.config, *stoq), stoq->key(), nexus_parts(*mesh))
                    .build();
   if (nexus) {
     stoq->start();

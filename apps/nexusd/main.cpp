@@ -29,10 +29,12 @@ std::filesystem::path helper_program() {
          "hypermesh-process";
 }
 
-nexus::NodeConfig nexus_config(const apps::Place& place, const base::config::Effective& config) {
+nexus::NodeConfig nexus_config(const apps::Place& place, const base::config::Effective& config,
+                               const stoq::Node& stoq) {
   nexus::NodeConfig out;
   out.name = place.name;
   out.addresses = place.addresses;
+  out.stoq = stoq::reached_at(stoq.listening(), out.addresses.empty() ? "" : out.addresses.front());
   out.state = place.state;
   out.run = place.run;
   out.version = HYPERMESH_VERSION;
@@ -77,7 +79,7 @@ base::Task<base::Result<>> run(apps::DaemonContext daemon, base::Task<> stopped)
   parts.checks = checks;
   auto nexus = co_await nexus::NodeBuilder(
                    {daemon.executor, pool, clock, rng, *metrics, daemon.log}, daemon.config,
-                   nexus_config(place, daemon.config), stoq->key(), std::move(parts))
+                   nexus_config(place, daemon.config, *stoq), stoq->key(), std::move(parts))
                    .build();
   if (nexus) {
     stoq->start();

@@ -8,6 +8,12 @@ Endpoint listen_address(const base::config::Endpoint& bind) {
   return *listen;
 }
 
+std::string reached_at(const Endpoint& listening, std::string_view own_address) {
+  if (listening.address != Endpoint{}.address) return listening.text();
+  const auto own = Endpoint::of(own_address, listening.port);
+  return own ? own->text() : listening.text();
+}
+
 NodeConfig node_config(const base::config::Effective& config, std::string identity_path) {
   return {.identity_path = std::move(identity_path),
           .listen = listen_address(config.endpoint("stoq.transport.bind")),

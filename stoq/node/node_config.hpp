@@ -23,6 +23,10 @@ struct NodeConfig {
 /// Of a key whose value the loader has checked.
 Endpoint listen_address(const base::config::Endpoint& bind);
 
+/// Where others reach who listens on `listening`: there, or at `own_address` if that is any
+/// address.
+std::string reached_at(const Endpoint& listening, std::string_view own_address);
+
 /// What stoq.transport says.
 NodeConfig node_config(const base::config::Effective& config, std::string identity_path);
 

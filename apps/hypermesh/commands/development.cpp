@@ -42,7 +42,7 @@ Result<int> show_nodes(Session& session, const std::vector<DevNode>& nodes) {
   document.value = {
       {"apiVersion", kApiVersion}, {"kind", "DevelopmentCluster"}, {"nodes", std::move(list)}};
   document.table = [&nodes](bool wide) {
-    std::vector<std::string> heads = {"NAME", "STATE", "PID", "API", "DNS"};
+    std::vector<std::string> heads = {"NAME", "STATE", "PID", "API", "STOQ", "DNS"};
     if (wide) heads.emplace_back("HOME");
     Table table(heads);
     for (const DevNode& node : nodes) {
@@ -50,6 +50,7 @@ Result<int> show_nodes(Session& session, const std::vector<DevNode>& nodes) {
                                {node.state, node.state == "Ready" ? Tone::Good : Tone::Warn},
                                node.pid > 0 ? std::to_string(node.pid) : "",
                                node.api,
+                               node.stoq,
                                node.dns};
       if (wide) row.emplace_back(node.home.string());
       table.row(std::move(row));
@@ -85,7 +86,8 @@ Result<> forget_context(Session& session) {
 void greet(Session& session, const std::vector<DevNode>& nodes) {
   Console& console = session.console();
   for (const DevNode& node : nodes) {
-    console.say(Outcome::Done, fmt::format("{}   api {}   dns {}", node.name, node.api, node.dns));
+    console.say(Outcome::Done, fmt::format("{}   api {}   stoq {}   dns {}", node.name, node.api,
+                                           node.stoq, node.dns));
   }
   if (console.quiet()) return;
   console.say(Outcome::Note, "one replica: no fault is tolerated (f=0)");

@@ -347,7 +347,8 @@ Result<int> run_bench(Session& session, const Arguments& arguments) {
     TRY(bytes, base::config::parse_size(arguments.text("size")));
     if (bytes == 0) return base::fail(Errc::InvalidArgument, "--size 0: want at least one byte");
   }
-  StoqProbe probe(session.loop().executor(), {.bbr = arguments.has("bbr"), .qlog_folder = arguments.text("qlog")});
+  StoqProbe probe(session.loop().executor(),
+                  {.bbr = arguments.has("bbr"), .qlog_folder = arguments.text("qlog")});
   std::vector<Transfer> all;
   for (const char* direction : {"down", "up"}) {
     if (arguments.has(direction == std::string_view("down") ? "up" : "down")) continue;
