@@ -78,7 +78,7 @@ base::Task<base::Result<>> run(apps::DaemonContext daemon, base::Task<> stopped)
   const auto metrics = base::make_prometheus_metrics(apps::hidden_figures(daemon.config));
 
   CO_TRY(const auto stoq, stoq::NodeBuilder(daemon.executor, stoq_config(place, daemon.config),
-                                            daemon.log.with_component("stoq"))
+                                            *metrics, daemon.log.with_component("stoq"))
                               .build());
 
   CO_TRY(const auto mesh,

@@ -64,8 +64,7 @@ base::Task<base::Result<>> run(apps::DaemonContext daemon, base::Task<> stopped)
 
   CO_TRY(const auto stoq,
          stoq::NodeBuilder(daemon.executor, stoq::node_config(daemon.config, place.identity),
-                           daemon.log.with_component("stoq"))
-             .with_metrics(*metrics)
+                           *metrics, daemon.log.with_component("stoq"))
              .build());
   CO_TRY(const auto processes,
          co_await nexus::ProcessWorkloadDriver::open(daemon.executor, pool, clock,

@@ -17,8 +17,7 @@ base::Task<base::Result<>> run(apps::DaemonContext daemon, base::Task<> stopped)
   CO_TRY(
       const auto node,
       stoq::NodeBuilder(daemon.executor, stoq::node_config(daemon.config, folder + "/identity.key"),
-                        daemon.log.with_component("stoq"))
-          .with_metrics(*metrics)
+                        *metrics, daemon.log.with_component("stoq"))
           .build());
   std::unique_ptr<apps::MetricsPage> page;
   if (const std::string& listen = daemon.config.text("stoq.metrics_listen"); !listen.empty()) {

@@ -98,13 +98,13 @@ base::Result<std::unique_ptr<Node>> NodeBuilder::build() {
                   std::string(rpc::alpn_of(rpc::Lane::Bulk))};
   TRY(parts->listener, parts->transport.listen(config_.listen, std::move(options)));
   parts->listening = parts->listener->endpoint();
-  parts->server.emplace(rpc::Server::Parts{executor_, &parts->clock, metrics_, log_});
+  parts->server.emplace(rpc::Server::Parts{executor_, &parts->clock, &metrics_, log_});
   handle_diagnostics(*parts->server,
                      {.self = parts->identity.id,
                       .version = HYPERMESH_VERSION,
                       .clock = &parts->clock,
                       .transfer_bytes_max = config_.allow_bench ? kBenchBytesMax : 0});
-  if (metrics_ != nullptr) parts->metrics.emplace(*metrics_, parts->transport, parts->clock);
+  parts->metrics.emplace(metrics_, parts->transport, parts->clock);
   log_.info("listening",
             {{"address", parts->listening.text() + "/quic"}, {"node", parts->identity.id.text()}});
   return std::unique_ptr<Node>(new Node(std::move(parts)));

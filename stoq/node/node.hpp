@@ -41,22 +41,21 @@ class Node {
 /// Assembles a STOQ node; the one place that names concrete classes.
 class NodeBuilder {
  public:
-  NodeBuilder(base::Executor executor, NodeConfig config, base::Log log)
-      : executor_(std::move(executor)), config_(std::move(config)), log_(std::move(log)) {}
-
   /// `metrics` outlives the node.
-  NodeBuilder& with_metrics(base::Metrics& metrics) {
-    metrics_ = &metrics;
-    return *this;
-  }
+  NodeBuilder(base::Executor executor, NodeConfig config, base::Metrics& metrics, base::Log log)
+      : executor_(std::move(executor)),
+        config_(std::move(config)),
+        metrics_(metrics),
+        log_(std::move(log)) {}
+
   /// Call once. Errors: those of open_identity; FailedPrecondition (the address is in use).
   base::Result<std::unique_ptr<Node>> build();
 
  private:
   base::Executor executor_;
   NodeConfig config_;
+  base::Metrics& metrics_;
   base::Log log_;
-  base::Metrics* metrics_ = nullptr;
 };
 
 }  // namespace stoq
