@@ -271,6 +271,7 @@ class Session final : private Protected {
   ngtcp2_tstamp recovery_ = 0;  // When the window shrank last.
   struct {
     std::uint64_t sent = 0, received = 0, resent = 0, congestion_events = 0, keys_renewed = 0;
+    std::uint64_t given = 0;  // Of streams and datagrams.
   } counted_;
   std::uint64_t unpaced_bytes_ = 0;  // Sent since ngtcp2 was told to pause after them.
   base::MonotonicTime unpaced_since_{};

@@ -51,7 +51,9 @@ void Session::count_sent(const Burst& burst) {
 // A packet that is nearly full although we gave it little carries stream data once more.
 void Session::count_resent(std::size_t packet_bytes, std::uint64_t given_bytes) {
   constexpr std::uint64_t kAround = 200;  // Headers, the tag, acknowledgements.
-  if (!established_ || packet_bytes <= given_bytes + kAround) return;
+  const bool first = counted_.given == 0;  // Before it, what is large is the handshake's.
+  counted_.given += given_bytes;
+  if (first || packet_bytes <= given_bytes + kAround) return;
   const bool probes_mtu = packet_bytes > ngtcp2_conn_get_path_max_tx_udp_payload_size(conn_);
   if (!probes_mtu) counted_.resent += packet_bytes - given_bytes;
 }
