@@ -1,11 +1,10 @@
 #include "identity/leaf_certificate.hpp"
 
 #include <fmt/format.h>
-#include <openssl/evp.h>
-#include <openssl/x509.h>
-#include <openssl/x509v3.h>
 
 #include <cstring>
+
+#include "identity/x509.hpp"
 
 namespace stoq {
 
@@ -13,6 +12,11 @@ using base::Errc;
 using base::fail;
 using base::Result;
 using namespace std::chrono_literals;
+using x509::AuthorityKey;
+using x509::Certificate;
+using x509::Extension;
+using x509::Key;
+using x509::wall_time;
 
 namespace {
 
@@ -21,19 +25,6 @@ constexpr auto kClockLag = 5min;
 constexpr std::uint8_t kPkcs8[] = {0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06,
                                    0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20};
 constexpr std::size_t kLeafBytesMax = 4096;
-
-template <auto Free>
-struct Deleter {
-  template <class T>
-  void operator()(T* object) const {
-    Free(object);
-  }
-};
-using Certificate = std::unique_ptr<X509, Deleter<X509_free>>;
-using Key = std::unique_ptr<EVP_PKEY, Deleter<EVP_PKEY_free>>;
-using AuthorityKey = std::unique_ptr<AUTHORITY_KEYID, Deleter<AUTHORITY_KEYID_free>>;
-using TimeText = std::unique_ptr<ASN1_TIME, Deleter<ASN1_TIME_free>>;
-using Extension = std::unique_ptr<X509_EXTENSION, Deleter<X509_EXTENSION_free>>;
 
 void must(bool done) {
   BASE_ASSERT(done, "OpenSSL builds a certificate from good values");
@@ -54,13 +45,6 @@ void time_field(ASN1_TIME* field, base::WallTime time) {
   must(ASN1_TIME_set(field, std::chrono::system_clock::to_time_t(
                                 std::chrono::time_point_cast<std::chrono::system_clock::duration>(
                                     time))) != nullptr);
-}
-
-Result<base::WallTime> wall_time(const ASN1_TIME* field) {
-  std::tm parts{};
-  if (ASN1_TIME_to_tm(field, &parts) != 1)
-    return fail(Errc::NotVerified, "the certificate's validity is not a time");
-  return base::WallTime(std::chrono::seconds(timegm(&parts)));
 }
 
 }  // namespace
@@ -129,18 +113,7 @@ Result<std::shared_ptr<const CertificateChain>> LeafRotation::current(base::Wall
   return leaf_;
 }
 
-std::size_t IdentityVerifier::Hash::operator()(const base::Digest& digest) const {
-  std::size_t value;
-  std::memcpy(&value, digest.data(), sizeof value);
-  return value;
-}
-
-std::size_t IdentityVerifier::remembered() const {
-  const std::lock_guard lock(mutex_);
-  return remembered_.size();
-}
-
-Result<IdentityVerifier::Leaf> IdentityVerifier::examine(base::BytesView der) {
+Result<VerifiedLeaf> IdentityVerifier::examine(base::BytesView der) {
   if (der.size() > kLeafBytesMax) {
     return fail(Errc::NotVerified, fmt::format("the certificate has {} bytes; at most {} are read",
                                                der.size(), kLeafBytesMax));
@@ -178,39 +151,23 @@ Result<IdentityVerifier::Leaf> IdentityVerifier::examine(base::BytesView der) {
 
   TRY(const auto from, wall_time(X509_get0_notBefore(certificate.get())));
   TRY(const auto until, wall_time(X509_get0_notAfter(certificate.get())));
-  return Leaf{NodeId::of(identity), from, until};
+  return VerifiedLeaf{NodeId::of(identity), from, until};
 }
 
 Result<NodeId> IdentityVerifier::verify(std::span<const base::BytesView> chain,
                                         base::WallTime now) {
   if (chain.empty()) return fail(Errc::NotVerified, "the peer showed no certificate");
-  const base::Digest digest = base::sha256(chain.front());
-  std::optional<Leaf> leaf;
-  {
-    const std::lock_guard lock(mutex_);
-    if (const auto found = remembered_.find(digest); found != remembered_.end())
-      leaf = found->second;
+  if (chain.size() > 1) {
+    return fail(Errc::NotVerified,
+                fmt::format("the peer showed {} certificates; a node shows one", chain.size()));
   }
+  const base::Digest digest = base::sha256(chain.front());
+  auto leaf = leaves_.find(digest);
   if (!leaf) {
     TRY(leaf, examine(chain.front()));
-    const std::lock_guard lock(mutex_);
-    // Which one goes does not matter much: it costs its peer one verification.
-    if (remembered_.size() >= remembered_max_) remembered_.erase(remembered_.begin());
-    remembered_.emplace(digest, *leaf);
+    leaves_.remember(digest, *leaf);
   }
-  if (now < leaf->from) {
-    return fail(Errc::NotVerified,
-                fmt::format("the certificate is valid from {} only; it is {} here",
-                            base::to_rfc3339(leaf->from), base::to_rfc3339(now)));
-  }
-  if (now > leaf->until) {
-    return fail(Errc::NotVerified,
-                fmt::format("the certificate expired at {}; it is {} here",
-                            base::to_rfc3339(leaf->until), base::to_rfc3339(now)));
-  }
-  if (revocations_ != nullptr && revocations_->revoked(leaf->node))
-    return fail(Errc::NotVerified, fmt::format("the node {} is revoked", leaf->node.text()));
-  return leaf->node;
+  return holds(*leaf, now, revocations_);
 }
 
 }  // namespace stoq

@@ -4,9 +4,9 @@
 #include <mutex>
 #include <optional>
 #include <stoq/certificates.hpp>
-#include <unordered_map>
 
 #include "identity/identity_file.hpp"
+#include "identity/verified_leaves.hpp"
 
 namespace stoq {
 
@@ -37,31 +37,20 @@ class LeafRotation final : public CertificateProvider {
 /// that a peer's next handshakes cost a hash.
 class IdentityVerifier final : public PeerVerifier {
  public:
-  static constexpr std::size_t kRememberedMax = 16'384;  ///< Default, of leaves.
-
   /// `revocations` may be null; it outlives the verifier.
   explicit IdentityVerifier(RevocationCheck* revocations = nullptr,
-                            std::size_t remembered_max = kRememberedMax)
-      : revocations_(revocations), remembered_max_(remembered_max) {}
+                            std::size_t remembered_max = VerifiedLeaves::kRememberedMax)
+      : revocations_(revocations), leaves_(remembered_max) {}
   base::Result<NodeId> verify(std::span<const base::BytesView> chain, base::WallTime now) override;
-  std::size_t remembered() const;
+  std::size_t remembered() const { return leaves_.size(); }
 
-  struct Leaf {
-    NodeId node;
-    base::WallTime from, until;
-  };
   /// What a leaf (DER) says, its signature being right. Errors: NotVerified.
-  static base::Result<Leaf> examine(base::BytesView certificate);
+  static base::Result<VerifiedLeaf> examine(base::BytesView certificate);
 
  private:
-  struct Hash {
-    std::size_t operator()(const base::Digest& digest) const;
-  };
 
   RevocationCheck* revocations_;
-  std::size_t remembered_max_;
-  mutable std::mutex mutex_;
-  std::unordered_map<base::Digest, Leaf, Hash> remembered_;
+  VerifiedLeaves leaves_;
 };
 
 }  // namespace stoq

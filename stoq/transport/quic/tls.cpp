@@ -89,6 +89,20 @@ Result<> import_key(gnutls_privkey_t into, base::BytesView pkcs8) {
   return {};
 }
 
+// GnuTLS would show one node's certificate with another's key, and leave it to peers to find out.
+bool belongs(gnutls_pubkey_t certificate, gnutls_privkey_t key) {
+  const auto kind =
+      static_cast<gnutls_pk_algorithm_t>(gnutls_pubkey_get_pk_algorithm(certificate, nullptr));
+  const auto algorithm = gnutls_pk_to_sign(
+      kind, kind == GNUTLS_PK_EDDSA_ED25519 ? GNUTLS_DIG_SHA512 : GNUTLS_DIG_SHA256);
+  const auto data = datum(base::as_bytes("whose key is it"));
+  gnutls_datum_t signature{};
+  if (gnutls_privkey_sign_data2(key, algorithm, 0, &data, &signature) < 0) return false;
+  const int verified = gnutls_pubkey_verify_data2(certificate, algorithm, 0, &data, &signature);
+  gnutls_free(signature.data);
+  return verified >= 0;
+}
+
 }  // namespace
 
 struct TlsContext::Credentials {
@@ -152,6 +166,10 @@ Result<std::shared_ptr<TlsContext::Credentials>> TlsContext::credentials(
     usable = fail(Errc::ResourceExhausted, "no memory for a private key");
   } else {
     usable = import_key(key, chain->private_key.view());
+    if (usable && !belongs(certificates.front().pubkey, key)) {
+      usable =
+          fail(Errc::InvalidArgument, "the certificate to show does not go with its private key");
+    }
   }
   if (usable) {
     result = gnutls_certificate_set_key(made->handle, nullptr, 0, certificates.data(),
