@@ -31,8 +31,8 @@ Result<Certificate> decode(base::BytesView der) {
 }
 
 Result<NodeId> node_of(const X509* leaf) {
-  const x509::Names names(static_cast<GENERAL_NAMES*>(
-      X509_get_ext_d2i(leaf, NID_subject_alt_name, nullptr, nullptr)));
+  const x509::Names names(
+      static_cast<GENERAL_NAMES*>(X509_get_ext_d2i(leaf, NID_subject_alt_name, nullptr, nullptr)));
   std::optional<NodeId> node;
   for (int i = 0; names && i < sk_GENERAL_NAME_num(names.get()); ++i) {
     const GENERAL_NAME* name = sk_GENERAL_NAME_value(names.get(), i);
@@ -44,8 +44,8 @@ Result<NodeId> node_of(const X509* leaf) {
     if (node) return fail(Errc::NotVerified, "the certificate names more than one node");
     auto parsed = NodeId::parse(uri.substr(kNodeUri.size()));
     if (!parsed) {
-      return fail(Errc::NotVerified, "the certificate names a node that is none: " +
-                                         parsed.error().message);
+      return fail(Errc::NotVerified,
+                  "the certificate names a node that is none: " + parsed.error().message);
     }
     node = *parsed;
   }
@@ -86,8 +86,8 @@ Result<VerifiedLeaf> verify_by_authority(const Authorities& authorities,
   VerifiedLeaf leaf;
   for (const int purpose : {X509_PURPOSE_SSL_CLIENT, X509_PURPOSE_SSL_SERVER}) {
     const x509::StoreContext context(X509_STORE_CTX_new());
-    if (!context || X509_STORE_CTX_init(context.get(), store.get(), shown.front().get(),
-                                        between.get()) != 1) {
+    if (!context ||
+        X509_STORE_CTX_init(context.get(), store.get(), shown.front().get(), between.get()) != 1) {
       return fail(Errc::ResourceExhausted, "no memory to verify a certificate");
     }
     // The time is ours to judge: what is remembered is judged again at every handshake. An
@@ -97,10 +97,10 @@ Result<VerifiedLeaf> verify_by_authority(const Authorities& authorities,
     X509_VERIFY_PARAM_set_depth(parameters, static_cast<int>(AuthorityVerifier::kChainMax));
     X509_VERIFY_PARAM_set_purpose(parameters, purpose);
     if (X509_verify_cert(context.get()) != 1) {
-      return fail(Errc::NotVerified,
-                  fmt::format("the authority does not vouch for the certificate: {}",
-                              X509_verify_cert_error_string(
-                                  X509_STORE_CTX_get_error(context.get()))));
+      return fail(
+          Errc::NotVerified,
+          fmt::format("the authority does not vouch for the certificate: {}",
+                      X509_verify_cert_error_string(X509_STORE_CTX_get_error(context.get()))));
     }
     leaf.from = base::WallTime::min();
     leaf.until = base::WallTime::max();

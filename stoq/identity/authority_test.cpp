@@ -58,11 +58,9 @@ TEST_F(AuthorityTest, WhomTheAuthorityNamesIsWhoItIs) {
 
 TEST_F(AuthorityTest, AuthoritiesBetweenAreFollowed) {
   trust(authority_);
-  const auto between =
-      authority_.issue({.from = now_ - 1h, .until = now_ + 5h, .authority = true});
+  const auto between = authority_.issue({.from = now_ - 1h, .until = now_ + 5h, .authority = true});
   const auto leaf = TestAuthority::issue_below(
-      between,
-      {.names = TestAuthority::node_uri(node_), .from = now_ - 1h, .until = now_ + 24h});
+      between, {.names = TestAuthority::node_uri(node_), .from = now_ - 1h, .until = now_ + 24h});
   EXPECT_THAT(reason({leaf.der()}, now_), HasSubstr("does not vouch"));
   EXPECT_EQ(*verify({leaf.der(), between.der()}, now_), node_);
   // The chain holds as long as its shortest part, also when it is remembered.
@@ -87,11 +85,11 @@ TEST_F(AuthorityTest, TheReasonOfARefusalIsNamed) {
       reason({authority_.issue({.names = names + "," + names, .from = from, .until = until}).der()},
              now_),
       HasSubstr("more than one node"));
-  EXPECT_THAT(reason({authority_
-                          .issue({.names = "URI:urn:hypermesh:node:me", .from = from, .until = until})
-                          .der()},
-                     now_),
-              HasSubstr("a node that is none"));
+  EXPECT_THAT(
+      reason({authority_.issue({.names = "URI:urn:hypermesh:node:me", .from = from, .until = until})
+                  .der()},
+             now_),
+      HasSubstr("a node that is none"));
   for (const char* usage : {"serverAuth", "clientAuth", "codeSigning"}) {
     EXPECT_THAT(
         reason({authority_.issue({.names = names, .from = from, .until = until, .usage = usage})

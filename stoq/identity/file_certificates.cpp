@@ -78,8 +78,7 @@ Result<FileCertificates::Loaded> FileCertificates::load(base::WallTime now) cons
   auto proved = verify_by_authority(authorities, views);
   auto node = proved ? holds(*proved, now, nullptr) : std::unexpected(proved.error());
   if (!node) {
-    return fail(node.error().code,
-                (folder_ / kCertificate).string() + ": " + node.error().message);
+    return fail(node.error().code, (folder_ / kCertificate).string() + ": " + node.error().message);
   }
   if (*node != self_) {
     return fail(Errc::NotVerified,

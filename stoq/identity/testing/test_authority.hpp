@@ -43,7 +43,9 @@ class TestAuthority {
       : root_(sign({.from = from, .until = until, .authority = true, .ed25519 = ed25519}, nullptr,
                    "root")) {}
 
-  static std::string node_uri(const NodeId& node) { return "URI:urn:hypermesh:node:" + node.text(); }
+  static std::string node_uri(const NodeId& node) {
+    return "URI:urn:hypermesh:node:" + node.text();
+  }
 
   Leaf issue(const Wanted& wanted) const { return sign(wanted, &root_, "leaf"); }
   Leaf issue(const NodeId& node, base::WallTime from, base::WallTime until) const {
@@ -88,9 +90,9 @@ class TestAuthority {
     ASN1_INTEGER_set_int64(X509_get_serialNumber(certificate), serial++);
     X509_NAME_add_entry_by_txt(X509_get_subject_name(certificate), "CN", MBSTRING_ASC,
                                reinterpret_cast<const unsigned char*>(name), -1, -1, 0);
-    X509_set_issuer_name(certificate, X509_get_subject_name(
-                                          issuer != nullptr ? issuer->certificate.get()
-                                                            : certificate));
+    X509_set_issuer_name(
+        certificate,
+        X509_get_subject_name(issuer != nullptr ? issuer->certificate.get() : certificate));
     time(X509_getm_notBefore(certificate), wanted.from);
     time(X509_getm_notAfter(certificate), wanted.until);
     X509_set_pubkey(certificate, made.key.get());

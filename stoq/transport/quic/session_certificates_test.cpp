@@ -64,9 +64,9 @@ TEST_P(Refusals, BothEndsHearWhy) {
   TlsContext lying({&shown, &liar.verifier, &liar.replays, &pair.clock});
   TlsContext judging({&judge.leaves, &strict, &judge.replays, &pair.clock});
   pair.server_tls = by_client ? &lying : &judging;
-  auto session = Session::connect(pair.client, by_client ? judging : lying, pair.rng,
-                                  pair.client_options, pair.client_path(),
-                                  pair.server_node.identity.id, nullptr, pair.now());
+  auto session =
+      Session::connect(pair.client, by_client ? judging : lying, pair.rng, pair.client_options,
+                       pair.client_path(), pair.server_node.identity.id, nullptr, pair.now());
   ASSERT_TRUE(session) << session.error().describe();
   pair.client.session = *std::move(session);
   pair.client.dirty = true;
@@ -180,8 +180,7 @@ TEST(SessionCertificates, ATicketOfARevokedOrExpiredNodeResumesNothing) {
     SessionPair pair;
     Revoked revoked;
     IdentityVerifier strict(&revoked);
-    TlsContext judging(
-        {&pair.server_node.leaves, &strict, &pair.server_node.replays, &pair.clock});
+    TlsContext judging({&pair.server_node.leaves, &strict, &pair.server_node.replays, &pair.clock});
     pair.server_tls = &judging;
     pair.connect();
     ASSERT_TRUE(pair.run([&] { return pair.client.resumption.has_value(); }));
