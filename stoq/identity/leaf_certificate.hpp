@@ -48,7 +48,6 @@ class IdentityVerifier final : public PeerVerifier {
   static base::Result<VerifiedLeaf> examine(base::BytesView certificate);
 
  private:
-
   RevocationCheck* revocations_;
   VerifiedLeaves leaves_;
 };
