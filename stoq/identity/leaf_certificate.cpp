@@ -2,8 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <cstring>
+#include <algorithm>
 
+#include "identity/der.hpp"
 #include "identity/x509.hpp"
 
 namespace stoq {
@@ -16,7 +17,6 @@ using x509::AuthorityKey;
 using x509::Certificate;
 using x509::Extension;
 using x509::Key;
-using x509::wall_time;
 
 namespace {
 
@@ -25,6 +25,9 @@ constexpr auto kClockLag = 5min;
 constexpr std::uint8_t kPkcs8[] = {0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06,
                                    0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20};
 constexpr std::size_t kLeafBytesMax = 4096;
+// AlgorithmIdentifier of Ed25519 (RFC 8410, section 3).
+constexpr std::uint8_t kEd25519[] = {0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70};
+constexpr std::uint8_t kKeyIdentifier = 0x80;  // [0] of an AuthorityKeyIdentifier.
 
 void must(bool done) {
   BASE_ASSERT(done, "OpenSSL builds a certificate from good values");
@@ -45,6 +48,30 @@ void time_field(ASN1_TIME* field, base::WallTime time) {
   must(ASN1_TIME_set(field, std::chrono::system_clock::to_time_t(
                                 std::chrono::time_point_cast<std::chrono::system_clock::duration>(
                                     time))) != nullptr);
+}
+
+Result<base::WallTime> wall_time(const DerReader::Element& field) {
+  const auto* at = field.whole.data();
+  const x509::Time time(d2i_ASN1_TIME(nullptr, &at, static_cast<long>(field.whole.size())));
+  if (!time) return fail(Errc::NotVerified, "the certificate's validity is not a time");
+  return x509::wall_time(time.get());
+}
+
+// The value of the authority key identifier among the extensions; empty when there is none.
+Result<base::BytesView> authority_key(base::BytesView extensions) {
+  static constexpr std::uint8_t kId[] = {0x06, 0x03, 0x55, 0x1d, 0x23};  // 2.5.29.35
+  TRY(const auto list, DerReader(extensions).next(DerReader::kSequence));
+  for (DerReader each(list.content); !each.done();) {
+    TRY(const auto extension, each.next(DerReader::kSequence));
+    DerReader parts(extension.content);
+    TRY(const auto id, parts.next());
+    if (!std::ranges::equal(id.whole, kId)) continue;
+    TRY(const auto value, parts.next(DerReader::kOctetString));
+    TRY(const auto identifier, DerReader(value.content).next(DerReader::kSequence));
+    TRY(const auto key, DerReader(identifier.content).next());
+    return key.tag == kKeyIdentifier ? key.content : base::BytesView();
+  }
+  return base::BytesView();
 }
 
 }  // namespace
@@ -118,39 +145,45 @@ Result<VerifiedLeaf> IdentityVerifier::examine(base::BytesView der) {
     return fail(Errc::NotVerified, fmt::format("the certificate has {} bytes; at most {} are read",
                                                der.size(), kLeafBytesMax));
   }
-  const auto* at = der.data();
-  const Certificate certificate(d2i_X509(nullptr, &at, static_cast<long>(der.size())));
-  if (!certificate || at != der.data() + der.size())
-    return fail(Errc::NotVerified, "the certificate is not X.509");
-
-  const AuthorityKey authority(static_cast<AUTHORITY_KEYID*>(
-      X509_get_ext_d2i(certificate.get(), NID_authority_key_identifier, nullptr, nullptr)));
-  base::PublicKey identity;
-  if (!authority || authority->keyid == nullptr ||
-      ASN1_STRING_length(authority->keyid) != static_cast<int>(identity.size())) {
-    return fail(Errc::NotVerified, "the certificate names no identity that signed it");
-  }
-  std::memcpy(identity.data(), ASN1_STRING_get0_data(authority->keyid), identity.size());
-
-  const ASN1_BIT_STRING* bits = nullptr;
-  const X509_ALGOR* algorithm = nullptr;
-  X509_get0_signature(&bits, &algorithm, certificate.get());
+  // OpenSSL would decode what nobody asks for, at twice the price of checking the signature.
+  DerReader outer(der);
+  TRY(const auto certificate, outer.next(DerReader::kSequence));
+  if (!outer.done()) return fail(Errc::NotVerified, "something follows the certificate");
+  DerReader parts(certificate.content);
+  TRY(const auto signed_part, parts.next(DerReader::kSequence));
+  TRY(const auto algorithm, parts.next(DerReader::kSequence));
+  TRY(const auto bits, parts.next(DerReader::kBitString));
   base::Signature signature;
-  if (OBJ_obj2nid(algorithm->algorithm) != NID_ED25519 ||
-      ASN1_STRING_length(bits) != static_cast<int>(signature.size())) {
+  if (!parts.done() || !std::ranges::equal(algorithm.whole, kEd25519) ||
+      bits.content.size() != 1 + signature.size() || bits.content[0] != 0) {
     return fail(Errc::NotVerified, "the certificate is not signed with Ed25519");
   }
-  std::memcpy(signature.data(), ASN1_STRING_get0_data(bits), signature.size());
-  unsigned char* signed_part = nullptr;
-  const int signed_bytes = i2d_re_X509_tbs(certificate.get(), &signed_part);
-  if (signed_bytes <= 0) return fail(Errc::NotVerified, "the certificate is not X.509");
-  const bool holds =
-      base::verify(identity, {signed_part, static_cast<std::size_t>(signed_bytes)}, signature);
-  OPENSSL_free(signed_part);
-  if (!holds) return fail(Errc::NotVerified, "the certificate was not signed by its identity");
+  std::ranges::copy(bits.content.subspan(1), signature.begin());
 
-  TRY(const auto from, wall_time(X509_get0_notBefore(certificate.get())));
-  TRY(const auto until, wall_time(X509_get0_notAfter(certificate.get())));
+  // RFC 5280, section 4.1: version, serial number, algorithm, issuer, validity, subject, key,
+  // extensions.
+  DerReader fields(signed_part.content);
+  TRY_DO(fields.next(DerReader::kFirst));
+  TRY_DO(fields.next(DerReader::kInteger));
+  TRY_DO(fields.next(DerReader::kSequence));
+  TRY_DO(fields.next(DerReader::kSequence));
+  TRY(const auto validity, fields.next(DerReader::kSequence));
+  TRY_DO(fields.next(DerReader::kSequence));
+  TRY_DO(fields.next(DerReader::kSequence));
+  TRY(const auto extensions, fields.next(DerReader::kFirst + 3));
+  TRY(const auto authority, authority_key(extensions.content));
+  base::PublicKey identity;
+  if (authority.size() != identity.size())
+    return fail(Errc::NotVerified, "the certificate names no identity that signed it");
+  std::ranges::copy(authority, identity.begin());
+  if (!base::verify(identity, signed_part.whole, signature))
+    return fail(Errc::NotVerified, "the certificate was not signed by its identity");
+
+  DerReader times(validity.content);
+  TRY(const auto not_before, times.next());
+  TRY(const auto not_after, times.next());
+  TRY(const auto from, wall_time(not_before));
+  TRY(const auto until, wall_time(not_after));
   return VerifiedLeaf{NodeId::of(identity), from, until};
 }
 
