@@ -19,6 +19,24 @@ namespace {
 constexpr auto kRoundTripSampleEvery = std::chrono::milliseconds(100);
 constexpr int kBurstsPerTurn = 4;  // Of one connection, before the next has its turn.
 
+ngtcp2_mem native(BlockPool& pool) {
+  return {&pool,
+          [](std::size_t bytes, void* of) { return static_cast<BlockPool*>(of)->allocate(bytes); },
+          [](void* block, void* of) { static_cast<BlockPool*>(of)->free(block); },
+          [](std::size_t count, std::size_t bytes, void* of) {
+            void* block = static_cast<BlockPool*>(of)->allocate(count * bytes);
+            return block != nullptr ? std::memset(block, 0, count * bytes) : nullptr;
+          },
+          [](void* block, std::size_t bytes, void* of) -> void* {
+            if (block != nullptr && BlockPool::bytes_of(block) >= bytes) return block;
+            void* made = static_cast<BlockPool*>(of)->allocate(bytes);
+            if (made == nullptr || block == nullptr) return made;
+            std::memcpy(made, block, BlockPool::bytes_of(block));
+            static_cast<BlockPool*>(of)->free(block);
+            return made;
+          }};
+}
+
 }  // namespace
 
 Shared::Shared(TlsContext& tls, const base::Clock& clock, base::BytesView secret,
@@ -68,6 +86,7 @@ QuicEndpoint::QuicEndpoint(base::Executor executor, Shared& shared, unsigned cor
       core_(core),
       wheel_(shared.clock.now()),
       timer_(executor_),
+      memory_(native(pool_)),
       ids_(16, IdHash{rng_.u64()}),
       burst_(Burst::kBytesMax + 1500) {}
 
@@ -76,11 +95,15 @@ QuicEndpoint::~QuicEndpoint() {
 }
 
 void QuicEndpoint::shut_down() {
-  const auto at = now();
-  for (Live& live : lives_) live.session->close(0, "the node is shutting down", at);
-  for (Live& live : lives_) {
-    write(live, at);
-    tell_of_end(live);
+  // Whoever still holds the endpoint when the transport has gone calls this with no connection
+  // left.
+  if (!lives_.empty()) {
+    const auto at = now();
+    for (Live& live : lives_) live.session->close(0, "the node is shutting down", at);
+    for (Live& live : lives_) {
+      write(live, at);
+      tell_of_end(live);
+    }
   }
   while (!lives_.empty()) forget(lives_.front());
   dirty_.clear();

@@ -8,6 +8,7 @@
 #include <map>
 #include <stoq/transport.hpp>
 
+#include "transport/quic/block_pool.hpp"
 #include "transport/quic/meters.hpp"
 #include "transport/quic/session.hpp"
 #include "transport/quic/source_limits.hpp"
@@ -160,6 +161,8 @@ class QuicEndpoint final : public std::enable_shared_from_this<QuicEndpoint> {
   boost::asio::steady_timer timer_;
   base::MonotonicTime timer_at_ = base::MonotonicTime::max();
   std::vector<std::shared_ptr<Port>> ports_;
+  BlockPool pool_;
+  ngtcp2_mem memory_;  // Of pool_, as ngtcp2 wants it.
   std::list<Live> lives_;
   std::unordered_map<ConnectionId, Live*, IdHash, IdEqual> ids_;
   Live* last_ = nullptr;  // Whose datagram came last, and to which id.

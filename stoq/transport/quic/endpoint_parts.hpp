@@ -26,6 +26,7 @@ struct QuicEndpoint::Port {
 struct QuicEndpoint::Live final : SessionHost, TimerWheel::Node {
   Live(QuicEndpoint& endpoint, std::shared_ptr<Port> port);
 
+  const ngtcp2_mem* memory() override { return &endpoint.memory_; }
   void issue(Session& session, ConnectionId& id, std::uint8_t* reset_token,
              std::size_t id_bytes) override;
   void retire(Session& session, const ConnectionId& id) override;

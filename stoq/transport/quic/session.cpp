@@ -64,6 +64,10 @@ struct Session::Callbacks {
 
   static int handshake_message(ngtcp2_conn* conn, ngtcp2_crypto_level level, std::uint64_t offset,
                                const std::uint8_t* data, std::size_t bytes, void* user) {
+    if (self(user).tls_->released()) {
+      ngtcp2_conn_set_tls_alert(conn, GNUTLS_A_UNEXPECTED_MESSAGE);
+      return NGTCP2_ERR_CRYPTO;
+    }
     const int result = ngtcp2_crypto_recv_crypto_data_cb(conn, level, offset, data, bytes, user);
     if (result != 0 || self(user).tls_->verify_resumed()) return result;
     ngtcp2_conn_set_tls_alert(conn, GNUTLS_A_BAD_CERTIFICATE);
@@ -282,9 +286,9 @@ Result<std::unique_ptr<Session>> Session::accept(SessionHost& host, TlsContext& 
   host.issue(*made, ours, params.stateless_reset_token, kConnectionIdBytes);
   params.stateless_reset_token_present = 1;
   const ngtcp2_path way = native(made->path_);
-  if (const int failed = ngtcp2_conn_server_new(&made->conn_, &server.client_id, &ours, &way,
-                                                NGTCP2_PROTO_VER_V1, &callbacks, &settings, &params,
-                                                nullptr, static_cast<Protected*>(made.get()))) {
+  if (const int failed = ngtcp2_conn_server_new(
+          &made->conn_, &server.client_id, &ours, &way, NGTCP2_PROTO_VER_V1, &callbacks, &settings,
+          &params, host.memory(), static_cast<Protected*>(made.get()))) {
     return base::fail(Errc::Internal, ngtcp2_strerror(failed));
   }
   made->tls_->bind(made->conn_);
@@ -316,9 +320,9 @@ Result<std::unique_ptr<Session>> Session::connect(SessionHost& host, TlsContext&
   std::uint8_t unused_token[NGTCP2_STATELESS_RESET_TOKENLEN];
   host.issue(*made, ours, unused_token, kConnectionIdBytes);
   const ngtcp2_path way = native(made->path_);
-  if (const int failed = ngtcp2_conn_client_new(&made->conn_, &theirs, &ours, &way,
-                                                NGTCP2_PROTO_VER_V1, &callbacks, &settings, &params,
-                                                nullptr, static_cast<Protected*>(made.get()))) {
+  if (const int failed = ngtcp2_conn_client_new(
+          &made->conn_, &theirs, &ours, &way, NGTCP2_PROTO_VER_V1, &callbacks, &settings, &params,
+          host.memory(), static_cast<Protected*>(made.get()))) {
     return base::fail(Errc::Internal, ngtcp2_strerror(failed));
   }
   made->tls_->bind(made->conn_);
@@ -353,7 +357,10 @@ void Session::receive(const Path& path, std::uint8_t ecn, base::BytesView datagr
     return;
   }
   counted_.received += datagram.size();
-  if (established_) renew_keys(now);
+  if (established_) {
+    if (server_) tls_->release();
+    renew_keys(now);
+  }
   if (!(path == path_)) {
     const Path current = from_native(*ngtcp2_conn_get_path(conn_));
     if (!(current == path_)) {

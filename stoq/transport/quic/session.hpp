@@ -114,6 +114,8 @@ struct Resumption {
 class SessionHost {
  public:
   virtual ~SessionHost() = default;
+  /// Where ngtcp2 takes a session's memory from; null: malloc. Outlives the sessions.
+  virtual const ngtcp2_mem* memory() { return nullptr; }
   /// A fresh id of ours, to which the host will route, and its stateless reset token.
   virtual void issue(Session& session, ConnectionId& id, std::uint8_t* reset_token,
                      std::size_t id_bytes) = 0;

@@ -30,7 +30,7 @@ bool Session::write(Burst& burst, MonotonicTime now) {
     burst.bytes = burst.segment_bytes = carried_.size();
     burst.path = carried_path_;
     burst.ecn = carried_ecn_;
-    carried_.clear();
+    base::Bytes().swap(carried_);
     return true;
   }
   packet_size_.update(now);

@@ -41,7 +41,7 @@ void SendBuffer::drop_first_block() {
     spare_.back().clear();
   }
   blocks_.pop_front();
-  if (blocks_.empty()) spare_ = {};
+  if (blocks_.empty()) spare_.clear();
 }
 
 std::size_t SendBuffer::gather(std::span<base::BytesView> pieces, std::size_t bytes_max) const {
@@ -92,7 +92,7 @@ void SendBuffer::rewind() {
 
 void SendBuffer::clear() {
   blocks_.clear();
-  spare_ = {};
+  spare_.clear();
   begin_ = sent_ = end_;
   first_offset_ = end_;
   sent_block_ = sent_in_block_ = 0;

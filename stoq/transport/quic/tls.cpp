@@ -346,12 +346,14 @@ int TlsSession::on_message(gnutls_session_t session, unsigned, unsigned, unsigne
 }
 
 std::string TlsSession::alpn() const {
+  if (released()) return alpn_;
   gnutls_datum_t chosen{};
   if (gnutls_alpn_get_selected_protocol(session_, &chosen) < 0) return {};
   return {reinterpret_cast<const char*>(chosen.data), chosen.size};
 }
 
 std::string_view TlsSession::cipher() const {
+  if (released()) return cipher_;
   const char* name = gnutls_cipher_get_name(gnutls_cipher_get(session_));
   return name != nullptr ? name : "";
 }
@@ -360,6 +362,16 @@ Result<> TlsSession::send_ticket() {
   const int result = gnutls_session_ticket_send(session_, 1, 0);
   if (result < 0) return fail(Errc::Internal, "TLS: no ticket: " + reason(result));
   return {};
+}
+
+void TlsSession::release() {
+  if (released()) return;
+  alpn_ = alpn();
+  cipher_ = cipher();
+  resumed_ = resumed();
+  gnutls_deinit(session_);
+  session_ = nullptr;
+  ngtcp2_conn_set_tls_native_handle(conn_, nullptr);
 }
 
 }  // namespace stoq::quic

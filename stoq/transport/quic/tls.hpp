@@ -84,7 +84,9 @@ class TlsSession {
   const std::optional<NodeId>& peer() const { return peer_; }
   /// Why we refused the peer; empty if we did not.
   const std::string& refusal() const { return refusal_; }
-  bool resumed() const { return gnutls_session_is_resumed(session_) != 0; }
+  bool resumed() const {
+    return session_ != nullptr ? gnutls_session_is_resumed(session_) != 0 : resumed_;
+  }
   bool early_data_accepted() const {
     return (gnutls_session_get_flags(session_) & GNUTLS_SFLAGS_EARLY_DATA) != 0;
   }
@@ -101,6 +103,10 @@ class TlsSession {
   std::function<void()> on_ticket;
   /// Of a server, once the handshake is complete.
   base::Result<> send_ticket();
+  /// Of a server, after that: lets go of what GnuTLS keeps, a sixth of an idle connection's memory.
+  /// A client has nothing more to say in TLS (RFC 9001, section 6: keys are not updated by it).
+  void release();
+  bool released() const { return session_ == nullptr; }
 
  private:
   explicit TlsSession(TlsContext& context);
@@ -121,6 +127,10 @@ class TlsSession {
   ngtcp2_crypto_conn_ref reference_{};
   ngtcp2_conn* conn_ = nullptr;
   bool server_ = false, anonymous_peers_ = false, verified_ = false;
+  // Of a session that was released.
+  bool resumed_ = false;
+  std::string alpn_;
+  std::string_view cipher_;
   std::optional<NodeId> expected_, peer_;
   std::string refusal_;
   base::Bytes ticket_;
