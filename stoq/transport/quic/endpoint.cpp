@@ -17,6 +17,8 @@ using base::Result;
 namespace {
 
 constexpr auto kRoundTripSampleEvery = std::chrono::milliseconds(100);
+// For another way to a peer, while there is none from the address that the connection has.
+constexpr auto kSeekWayEvery = std::chrono::milliseconds(200);
 constexpr int kBurstsPerTurn = 4;  // Of one connection, before the next has its turn.
 
 ngtcp2_mem native(BlockPool& pool) {
@@ -185,6 +187,23 @@ Result<> QuicEndpoint::migrate(Session& session, std::shared_ptr<UdpSocket> to) 
   return {};
 }
 
+// A client whose machine was given another address goes on from it, when its routes say so.
+void QuicEndpoint::seek_way(Live& live, MonotonicTime at) {
+  Session& session = *live.session;
+  if (session.is_server() || session.ended()) {
+    live.no_way = false;
+    return;
+  }
+  if (at < live.way_sought + kSeekWayEvery) return;
+  live.way_sought = at;
+  const auto from = live.port->socket->local_towards(session.path().remote);
+  live.no_way = !from;
+  if (!from) return;
+  const Path path{*from, session.path().remote};
+  // Refused while the peer has not confirmed the handshake, or has given no id for another path.
+  if (!(path == session.path()) && !session.migrate(path, at)) live.no_way = true;
+}
+
 void QuicEndpoint::close(Session& session, std::string reason) {
   session.close(0, std::move(reason), now());
 }
@@ -317,7 +336,9 @@ void QuicEndpoint::write(Live& live, MonotonicTime at) {
   for (int bursts = 0; bursts < kBurstsPerTurn; ++bursts) {
     burst.data = burst_.data();
     if (!live.session->write(burst, at)) return;
-    if (port.socket->send(burst) == UdpSocket::Sent::Blocked) {
+    const auto sent = port.socket->send(burst);
+    if (sent == UdpSocket::Sent::NoWay) live.no_way = true;
+    if (sent == UdpSocket::Sent::Blocked) {
       port.waiting.assign(burst.data, burst.data + burst.bytes);
       port.waiting_burst = burst;
       port.blocked = true;
@@ -357,7 +378,9 @@ void QuicEndpoint::settle(Live& live, MonotonicTime at) {
   if (live.session->over()) {
     forget(live);
   } else {
-    wheel_.arm(live, live.session->next_timeout());
+    if (live.no_way) seek_way(live, at);
+    const auto due = live.session->next_timeout();
+    wheel_.arm(live, live.no_way ? std::min(due, at + kSeekWayEvery) : due);
   }
 }
 
@@ -427,6 +450,7 @@ void QuicEndpoint::arm() {
     while (TimerWheel::Node* node = self->wheel_.expire(at)) {
       Live& live = *static_cast<Live*>(node);
       live.session->handle_timeout(at);
+      if (live.session->in_doubt()) self->seek_way(live, at);
       live.wants_write();
     }
     self->flush();

@@ -57,6 +57,8 @@ struct QuicEndpoint::Live final : SessionHost, TimerWheel::Node {
   base::MonotonicTime quiet_since{};  ///< The last time a stream came or went.
   ConnectionStats measured;
   base::MonotonicTime round_trip_due{};
+  base::MonotonicTime way_sought{};
+  bool no_way = false;  ///< From our address to the peer's.
   bool dirty = false, offered = false, told = false, counted_established = false;
 };
 

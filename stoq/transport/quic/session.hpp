@@ -182,6 +182,8 @@ class Session final : private Protected {
   bool early_accepted() const { return early_ && !early_rejected_; }
   const std::optional<base::Error>& ended() const { return ended_; }
   const Path& path() const { return path_; }
+  /// Nothing has come from the peer for a while although it should have answered.
+  bool in_doubt() const { return timeouts_ >= PacketSize::kTimeoutsInDoubt; }
   SessionHost& host() const { return host_; }
   ConnectionStats stats() const;
   std::size_t streams() const { return streams_.size(); }
@@ -263,7 +265,7 @@ class Session final : private Protected {
   std::unordered_map<std::int64_t, std::shared_ptr<StreamState>> streams_;
   StreamState* ready_head_[kPriorities]{};
   StreamState* ready_tail_[kPriorities]{};
-  std::size_t unread_bytes_ = 0;
+  std::size_t unread_bytes_ = 0, timeouts_ = 0;
   PacketSize packet_size_;
   std::optional<base::MonotonicTime> moved_at_;  ///< Of a move that the peer was not told of.
   std::list<base::Bytes> datagrams_;

@@ -139,8 +139,9 @@ UdpSocket::~UdpSocket() {
 }
 
 UdpSocket::Sent UdpSocket::send(Burst& burst) {
+  bool in_pieces = !gso_, refused = false, no_way = false;
   while (burst.bytes > 0) {
-    const bool together = gso_ && burst.bytes > burst.segment_bytes;
+    const bool together = !in_pieces && burst.bytes > burst.segment_bytes;
     const std::size_t bytes = together ? burst.bytes : std::min(burst.bytes, burst.segment_bytes);
     iovec vector{burst.data, bytes};
     Control control;
@@ -162,17 +163,22 @@ UdpSocket::Sent UdpSocket::send(Burst& burst) {
     if (sendmsg(fd_, &message, 0) < 0) {
       if (errno == EINTR) continue;
       if (errno == EAGAIN || errno == EWOULDBLOCK || errno == ENOBUFS) return Sent::Blocked;
-      // A device without segmentation says so only now (EIO, EINVAL): piece by piece from here on.
+      // A device without segmentation says so only now, but an address that we no longer have is
+      // EINVAL as well: the pieces tell.
       if (together && (errno == EIO || errno == EINVAL || errno == EOPNOTSUPP)) {
-        gso_ = false;
+        in_pieces = refused = true;
         continue;
       }
       // Too large for the path, no route, refused by a filter: lost.
+      no_way |= errno == EINVAL || errno == EADDRNOTAVAIL || errno == ENETUNREACH ||
+                errno == EHOSTUNREACH || errno == ENETDOWN;
+    } else if (refused) {
+      gso_ = false;
     }
     burst.data += bytes;
     burst.bytes -= bytes;
   }
-  return Sent::All;
+  return no_way ? Sent::NoWay : Sent::All;
 }
 
 bool UdpSocket::receive(const Handler& handler, int calls_max, std::size_t bytes_max) {

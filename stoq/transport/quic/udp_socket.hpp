@@ -31,9 +31,10 @@ class UdpSocket {
   int fd() const { return fd_; }
   const sockaddr_in6& local() const { return local_; }
 
-  enum class Sent : std::uint8_t { All, Blocked };
+  enum class Sent : std::uint8_t { All, Blocked, NoWay };
   /// What the network refuses is lost, as on the wire. After Blocked the rest is left in `burst`,
-  /// to be sent when the socket is writable.
+  /// to be sent when the socket is writable. NoWay: lost, since this machine no longer has the local
+  /// address, or no route from it.
   Sent send(Burst& burst);
 
   /// Datagrams that came together: each of `segment_bytes` but for the last, which may be shorter.
