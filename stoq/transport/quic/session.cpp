@@ -396,8 +396,8 @@ void Session::handle_timeout(MonotonicTime now) {
   ngtcp2_conn_get_conn_stat(conn_, &stat);
   timeouts_ = stat.pto_count;
   packet_size_.timed_out(
-      timeouts_,
-      ngtcp2_conn_get_path_max_tx_udp_payload_size(conn_) > PacketSize::kAlwaysBytes, now);
+      timeouts_, ngtcp2_conn_get_path_max_tx_udp_payload_size(conn_) > PacketSize::kAlwaysBytes,
+      now);
   host_.wants_write(*this);
 }
 

@@ -33,8 +33,8 @@ class UdpSocket {
 
   enum class Sent : std::uint8_t { All, Blocked, NoWay };
   /// What the network refuses is lost, as on the wire. After Blocked the rest is left in `burst`,
-  /// to be sent when the socket is writable. NoWay: lost, since this machine no longer has the local
-  /// address, or no route from it.
+  /// to be sent when the socket is writable. NoWay: lost, since this machine no longer has the
+  /// local address, or no route from it.
   Sent send(Burst& burst);
 
   /// Datagrams that came together: each of `segment_bytes` but for the last, which may be shorter.
