@@ -2,71 +2,12 @@
 
 // What calls must do over every transport, as a typed test suite.
 
-#include "rpc/head.hpp"
-#include "rpc/reply_reader.hpp"
-#include "rpc/testing/rpc_pair.hpp"
+#include "rpc/testing/rpc_fixture.hpp"
 
 namespace stoq::testing {
 
-using namespace std::chrono_literals;
-using base::Errc;
-using base::Result;
-using base::Task;
-using rpc::Call;
-using v1::PingReply;
-using v1::PingRequest;
-
-inline constexpr rpc::Unary<PingRequest, PingReply> kWork{"test/Work"};
-inline constexpr rpc::Unary<PingRequest, PingReply> kSmall{
-    "test/Small", {.request_bytes_max = 100, .reply_bytes_max = 100}};
-inline constexpr rpc::Unary<PingRequest, PingReply> kBulky{"test/Bulky", {.lane = rpc::Lane::Bulk}};
-inline constexpr rpc::ServerStream<PingRequest, PingReply> kCount{"test/Count", {.timeout = 0s}};
-inline constexpr rpc::ClientStream<PingRequest, PingReply> kSum{"test/Sum"};
-inline constexpr rpc::TwoWay<PingRequest, PingReply> kEcho{"test/Echo"};
-
-template <class M>
-M with(std::string payload) {
-  M made;
-  made.set_payload(std::move(payload));
-  return made;
-}
-
-// Says when the task that holds it is unwound or ends.
-struct Farewell {
-  explicit Farewell(base::Event& event, int& count) : event(event), count(count) {}
-  ~Farewell() {
-    ++count;
-    event.notify();
-  }
-  base::Event& event;
-  int& count;
-};
-
 template <class Fixture>
-class RpcSuite : public ::testing::Test {
- protected:
-  using Pair = RpcPair<Fixture>;
-  using Add = std::function<void(rpc::Server&)>;
-
-  void serve(const Add& add, std::function<Task<>(Pair&)> body, rpc::ServerOptions options = {},
-             base::Metrics* metrics = nullptr) {
-    run_to_end(context_, [&](base::Executor executor) -> Task<> {
-      Pair pair(executor);
-      co_await pair.start(add, options, metrics);
-      co_await body(pair);
-      EXPECT_LE(pair.server->calls_in_flight(), 1u);
-      co_await pair.stop();
-    });
-  }
-  static void diagnostics(rpc::Server& server) {
-    static const base::SystemClock clock;
-    handle_diagnostics(server, {.self = {}, .version = "1", .clock = &clock});
-  }
-
- private:
-  boost::asio::io_context context_;
-};
-
+class RpcSuite : public RpcFixture<Fixture> {};
 TYPED_TEST_SUITE_P(RpcSuite);
 
 TYPED_TEST_P(RpcSuite, AReplyBringsThePayloadBack) {
@@ -173,22 +114,20 @@ TYPED_TEST_P(RpcSuite, StreamsGoEachWay) {
 
 TYPED_TEST_P(RpcSuite, ADeadlineTravelsAndCancelsTheHandler) {
   std::optional<base::Duration> seen;
-  int farewells = 0;
-  std::unique_ptr<base::Event> gone;
+  Tally farewells(this->executor());
   this->serve(
       [&](rpc::Server& server) {
         server.handle(kWork, [&](Call& call, const PingRequest&) -> Task<Result<PingReply>> {
-          const Farewell farewell(*gone, farewells);
+          const Farewell farewell(farewells);
           seen = call.context().deadline - base::SystemClock().now();
           co_await base::sleep_for(1h);
           co_return PingReply();
         });
       },
       [&](auto& pair) -> Task<> {
-        gone = std::make_unique<base::Event>(pair.executor);
         const auto reply = co_await pair.client->call(kWork, PingRequest(), {.timeout = 50ms});
         EXPECT_EQ(reply.error().code, Errc::TimedOut);
-        EXPECT_EQ(farewells == 0 ? co_await gone->wait_for(10s) : true, true);
+        co_await farewells.reaches(1);
         EXPECT_LE(*seen, 50ms);
         EXPECT_GT(*seen, 0ms);
         // A context's deadline holds where it is nearer, and one that is over is not even sent.
@@ -196,7 +135,7 @@ TYPED_TEST_P(RpcSuite, ADeadlineTravelsAndCancelsTheHandler) {
         late.context.deadline = pair.clock.now() - 1ms;
         EXPECT_EQ((co_await pair.client->call(kWork, PingRequest(), late)).error().code,
                   Errc::TimedOut);
-        EXPECT_EQ(farewells, 1);
+        EXPECT_EQ(farewells.count(), 1);
       });
 }
 
@@ -228,245 +167,48 @@ TYPED_TEST_P(RpcSuite, AHandlerThatCallsOnHandsOnTraceAndTheRestOfTheTime) {
 }
 
 TYPED_TEST_P(RpcSuite, ACallerThatGivesUpCancelsTheHandler) {
-  int begun = 0, farewells = 0;
-  std::unique_ptr<base::Event> changed;
+  Tally begun(this->executor()), farewells(this->executor());
   this->serve(
       [&](rpc::Server& server) {
         server.handle(kWork, [&](Call&, const PingRequest&) -> Task<Result<PingReply>> {
-          ++begun;
-          const Farewell farewell(*changed, farewells);
-          changed->notify();
+          begun.add();
+          const Farewell farewell(farewells);
           co_await base::sleep_for(1h);
           co_return PingReply();
         });
       },
       [&](auto& pair) -> Task<> {
-        changed = std::make_unique<base::Event>(pair.executor);
         base::TaskScope scope(pair.executor);
         scope.spawn([](rpc::Client& client) -> Task<> {
           (void)co_await client.call(kWork, PingRequest());
           ADD_FAILURE() << "the call was cancelled";
         }(*pair.client));
-        while (begun == 0) co_await changed->wait();
+        co_await begun.reaches(1);
         scope.cancel();
         co_await scope.join();
-        while (farewells == 0) co_await changed->wait();
-        EXPECT_EQ(begun, 1);
+        co_await farewells.reaches(1);
+        EXPECT_EQ(begun.count(), 1);
       });
-}
-
-TYPED_TEST_P(RpcSuite, WhatAHandlerThrowsIsToldAndEndsNothingElse) {
-  this->serve(
-      [](rpc::Server& server) {
-        server.handle(kWork, [](Call&, const PingRequest& request) -> Task<Result<PingReply>> {
-          if (request.payload() == "bad") throw std::runtime_error("lost my keys");
-          co_return with<PingReply>("fine");
-        });
-      },
-      [](auto& pair) -> Task<> {
-        const auto bad = co_await pair.client->call(kWork, with<PingRequest>("bad"));
-        EXPECT_EQ(bad.error().code, Errc::Internal);
-        EXPECT_EQ(bad.error().message, "test/Work: the handler failed: lost my keys");
-        EXPECT_EQ((co_await pair.client->call(kWork, PingRequest()))->payload(), "fine");
-      });
-}
-
-TYPED_TEST_P(RpcSuite, WhatNobodyServesIsRefusedWithTheReason) {
-  this->serve(
-      [](rpc::Server& server) {
-        RpcSuite<TypeParam>::diagnostics(server);
-        const auto work = [](Call&, const PingRequest&) -> Task<Result<PingReply>> {
-          co_return PingReply();
-        };
-        server.handle(kWork, work);
-        server.handle(kBulky, work);
-      },
-      [](auto& pair) -> Task<> {
-        static constexpr rpc::Unary<PingRequest, PingReply> kUnknown{"test/Wrok"};
-        const auto unknown = co_await pair.client->call(kUnknown, PingRequest());
-        EXPECT_EQ(unknown.error().code, Errc::Unsupported);
-        EXPECT_EQ(unknown.error().message, "this node has no method test/Wrok");
-        EXPECT_THAT(unknown.error().hints, ::testing::ElementsAre("did you mean test/Work?"));
-
-        static constexpr rpc::ClientStream<PingRequest, PingReply> kOtherKind{"test/Work"};
-        auto kind = co_await pair.client->open(kOtherKind);
-        const auto refused = co_await kind->finish();
-        EXPECT_EQ(refused.error().code, Errc::InvalidArgument);
-        EXPECT_THAT(refused.error().message, ::testing::HasSubstr("one request and one reply"));
-
-        const auto lane = co_await pair.client->call(kBulky, PingRequest());
-        EXPECT_EQ(lane.error().code, Errc::InvalidArgument);
-        EXPECT_THAT(lane.error().message, ::testing::HasSubstr("bulk"));
-        EXPECT_TRUE(co_await pair.bulk_client->call(kBulky, PingRequest()));
-      });
-}
-
-TYPED_TEST_P(RpcSuite, MessagesBeyondTheirLimitAreRefusedOnBothSides) {
-  this->serve(
-      [](rpc::Server& server) {
-        server.handle(kSmall, [](Call&, const PingRequest&) -> Task<Result<PingReply>> {
-          co_return with<PingReply>(std::string(200, 'r'));
-        });
-        server.handle(kWork, [](Call&, const PingRequest&) -> Task<Result<PingReply>> {
-          co_return with<PingReply>(std::string(200, 'r'));
-        });
-      },
-      [](auto& pair) -> Task<> {
-        const auto own =
-            co_await pair.client->call(kSmall, with<PingRequest>(std::string(99, 'q')));
-        EXPECT_EQ(own.error().code, Errc::ResourceExhausted);
-        EXPECT_EQ(own.error().message, "test/Small: a message of 101 bytes; at most 100 travel");
-        // A client that does not keep to it.
-        static constexpr rpc::Unary<PingRequest, PingReply> kLoose{"test/Small"};
-        const auto theirs =
-            co_await pair.client->call(kLoose, with<PingRequest>(std::string(99, 'q')));
-        EXPECT_EQ(theirs.error().message, "a message of 101 bytes; at most 100 are taken");
-        // A handler that does not.
-        const auto reply = co_await pair.client->call(kSmall, PingRequest());
-        EXPECT_EQ(reply.error().code, Errc::ResourceExhausted);
-        // A server that does not.
-        static constexpr rpc::Unary<PingRequest, PingReply> kTight{"test/Work",
-                                                                   {.reply_bytes_max = 100}};
-        const auto large = co_await pair.client->call(kTight, PingRequest());
-        EXPECT_EQ(large.error().code, Errc::ResourceExhausted);
-      });
-}
-
-TYPED_TEST_P(RpcSuite, BeyondTheCallsInFlightAServerRefuses) {
-  std::unique_ptr<base::Event> open, entered;
-  int inside = 0;
-  bool let_go = false;
-  this->serve(
-      [&](rpc::Server& server) {
-        server.handle(kWork, [&](Call&, const PingRequest&) -> Task<Result<PingReply>> {
-          ++inside;
-          entered->notify();
-          while (!let_go) co_await open->wait();
-          co_return PingReply();
-        });
-      },
-      [&](auto& pair) -> Task<> {
-        open = std::make_unique<base::Event>(pair.executor);
-        entered = std::make_unique<base::Event>(pair.executor);
-        base::TaskScope scope(pair.executor);
-        int answered = 0;
-        for (int i = 0; i < 2; ++i) {
-          scope.spawn([](rpc::Client& client, int& count) -> Task<> {
-            if (co_await client.call(kWork, PingRequest())) ++count;
-          }(*pair.client, answered));
-        }
-        while (inside < 2) co_await entered->wait();
-        const auto third = co_await pair.client->call(kWork, PingRequest());
-        EXPECT_EQ(third.error().code, Errc::ResourceExhausted);
-        EXPECT_THAT(third.error().message, ::testing::HasSubstr("limit of 2 calls in flight"));
-        let_go = true;
-        open->notify();
-        co_await scope.join();
-        EXPECT_EQ(answered, 2);
-      },
-      {.calls_per_connection_max = 2});
-}
-
-// Raw bytes in the place of a call: each gets an answer that names what is wrong.
-TYPED_TEST_P(RpcSuite, BrokenFramesAreAnsweredWithTheReason) {
-  this->serve(this->diagnostics, [](auto& pair) -> Task<> {
-    base::Bytes head;
-    rpc::append_head(head, {rpc::Kind::Unary, kPing.name, std::nullopt, {}});
-    base::Bytes cut = head, oversized = head, second_head = head;
-    cut.insert(cut.end(), {2, 10, 'x'});
-    oversized.insert(oversized.end(), {2, 0xbf, 0xff, 0xff, 0xff});
-    second_head.insert(second_head.end(), head.begin(), head.end());
-    const std::vector<std::pair<base::Bytes, std::string>> cases = {
-        {{9, 0}, "no frame of type 9"},
-        {{1, 0x7f, 0xff}, "a head of 16383 bytes; at most 1024"},
-        {{2, 0}, "a message of 0 bytes"},
-        {{1, 1, 0}, "offset"},
-        {head, "ended without a request"},
-        {base::Bytes(head.begin(), head.end() - 3), "middle of a frame"},
-        {cut, "middle of a frame"},
-        {oversized, "a message of 1073741823 bytes; at most 65536"},
-        {second_head, "something else than messages"},
-    };
-    for (const auto& [bytes, reason] : cases) {
-      auto stream = co_await pair.control->open_stream();
-      EXPECT_TRUE(co_await (*stream)->write(bytes));
-      (*stream)->close_write();
-      rpc::ReplyReader replies(1000);
-      const auto answer = co_await replies.next(**stream);
-      EXPECT_FALSE(answer) << reason;
-      if (answer) continue;
-      EXPECT_TRUE(replies.done()) << reason << ": " << answer.error().describe();
-      if (reason != "a message of 0 bytes" && reason != "offset") {
-        EXPECT_THAT(answer.error().message, ::testing::HasSubstr(reason));
-      }
-    }
-    // The connection is well.
-    EXPECT_TRUE(co_await pair.client->call(kPing, with<PingRequest>("x")));
-  });
-}
-
-TYPED_TEST_P(RpcSuite, APeerThatNeverReadsIsGivenUp) {
-  int farewells = 0;
-  std::unique_ptr<base::Event> gone;
-  this->serve(
-      [&](rpc::Server& server) {
-        server.handle(
-            kCount,
-            [&](Call&, const PingRequest&, rpc::Writer<PingReply>& replies) -> Task<Result<>> {
-              const Farewell farewell(*gone, farewells);
-              for (;;)
-                CO_TRY_DO(co_await replies.write(with<PingReply>(std::string(100'000, 'x'))));
-            });
-      },
-      [&](auto& pair) -> Task<> {
-        gone = std::make_unique<base::Event>(pair.executor);
-        auto counted = co_await pair.client->open(kCount, PingRequest());
-        EXPECT_TRUE(counted);
-        while (farewells == 0) co_await gone->wait();
-        Result<std::optional<PingReply>> reply;
-        do {
-          reply = co_await counted->read();
-        } while (reply && *reply);
-        EXPECT_FALSE(reply);
-      },
-      {.stall_time_max = 50ms});
-}
-
-TYPED_TEST_P(RpcSuite, ACallerThatNeverSaysWhatItWantsIsGivenUp) {
-  this->serve(this->diagnostics,
-              [](auto& pair) -> Task<> {
-                auto stream = co_await pair.control->open_stream();
-                EXPECT_TRUE(co_await (*stream)->write(base::Bytes{1, 50}));
-                rpc::ReplyReader replies(1000);
-                const auto answer = co_await replies.next(**stream);
-                EXPECT_EQ(answer.error().code, Errc::TimedOut);
-                EXPECT_THAT(answer.error().message, ::testing::HasSubstr("no whole request"));
-              },
-              {.request_time_max = 30ms});
 }
 
 TYPED_TEST_P(RpcSuite, StoppingLetsCallsEndAndRefusesNewOnes) {
-  std::unique_ptr<base::Event> entered, open;
-  bool inside = false, let_go = false;
+  Tally entered(this->executor()), let_go(this->executor());
   this->serve(
       [&](rpc::Server& server) {
         server.handle(kWork, [&](Call&, const PingRequest&) -> Task<Result<PingReply>> {
-          inside = true;
-          entered->notify();
-          while (!let_go) co_await open->wait();
+          entered.add();
+          co_await let_go.reaches(1);
           co_return with<PingReply>("done");
         });
       },
       [&](auto& pair) -> Task<> {
-        entered = std::make_unique<base::Event>(pair.executor);
-        open = std::make_unique<base::Event>(pair.executor);
         base::TaskScope scope(pair.executor);
         std::string answer;
         scope.spawn([](rpc::Client& client, std::string& text) -> Task<> {
           const auto reply = co_await client.call(kWork, PingRequest());
           if (reply) text = reply->payload();
         }(*pair.client, answer));
-        while (!inside) co_await entered->wait();
+        co_await entered.reaches(1);
         bool stopped = false;
         scope.spawn([](rpc::Server& server, bool& done) -> Task<> {
           co_await server.stop(10s);
@@ -477,8 +219,7 @@ TYPED_TEST_P(RpcSuite, StoppingLetsCallsEndAndRefusesNewOnes) {
         EXPECT_EQ(refused.error().code, Errc::Unavailable);
         EXPECT_EQ(refused.error().message, "the node is stopping");
         EXPECT_FALSE(stopped);
-        let_go = true;
-        open->notify();
+        let_go.add();
         co_await scope.join();
         EXPECT_EQ(answer, "done");
         EXPECT_TRUE(stopped);
@@ -535,14 +276,12 @@ TYPED_TEST_P(RpcSuite, ATransferMovesWhatWasAskedFor) {
   });
 }
 
-REGISTER_TYPED_TEST_SUITE_P(
-    RpcSuite, AReplyBringsThePayloadBack, AHandlersErrorArrivesWithItsHints,
-    ManyCallsAtOnceDoNotMixUp, StreamsGoEachWay, ADeadlineTravelsAndCancelsTheHandler,
-    AHandlerThatCallsOnHandsOnTraceAndTheRestOfTheTime, ACallerThatGivesUpCancelsTheHandler,
-    WhatAHandlerThrowsIsToldAndEndsNothingElse, WhatNobodyServesIsRefusedWithTheReason,
-    MessagesBeyondTheirLimitAreRefusedOnBothSides, BeyondTheCallsInFlightAServerRefuses,
-    BrokenFramesAreAnsweredWithTheReason, APeerThatNeverReadsIsGivenUp,
-    ACallerThatNeverSaysWhatItWantsIsGivenUp, StoppingLetsCallsEndAndRefusesNewOnes,
-    CallsAreCounted, ATransferMovesWhatWasAskedFor);
+REGISTER_TYPED_TEST_SUITE_P(RpcSuite, AReplyBringsThePayloadBack, AHandlersErrorArrivesWithItsHints,
+                            ManyCallsAtOnceDoNotMixUp, StreamsGoEachWay,
+                            ADeadlineTravelsAndCancelsTheHandler,
+                            AHandlerThatCallsOnHandsOnTraceAndTheRestOfTheTime,
+                            ACallerThatGivesUpCancelsTheHandler,
+                            StoppingLetsCallsEndAndRefusesNewOnes, CallsAreCounted,
+                            ATransferMovesWhatWasAskedFor);
 
 }  // namespace stoq::testing
