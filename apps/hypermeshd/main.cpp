@@ -98,9 +98,9 @@ base::Task<base::Result<>> run(apps::DaemonContext daemon, base::Task<> stopped)
     daemon.log.info("ready", {{"node", place.identity.name}, {"api", (*nexus)->info().api}});
     co_await std::move(stopped);
     daemon.log.info("stopping");
-    co_await stoq->stop();
     co_await (*nexus)->stop();
   }
+  co_await stoq->stop();
   co_await mesh->stop();
   if (!nexus) co_return std::unexpected(std::move(nexus).error());
   co_return base::Result<>();

@@ -59,6 +59,7 @@ struct Node::Parts {
   std::unique_ptr<Listener> listener;
   Endpoint listening;
   std::optional<rpc::Server> server;
+  std::optional<rpc::Peers> peers;
   std::optional<TransportMetrics> metrics;
 };
 
@@ -77,6 +78,9 @@ Transport& Node::transport() {
 Endpoint Node::listening() const {
   return parts_->listening;
 }
+rpc::Peers& Node::peers() {
+  return *parts_->peers;
+}
 rpc::Server& Node::server() {
   return *parts_->server;
 }
@@ -86,7 +90,8 @@ void Node::start() {
 }
 
 base::Task<> Node::stop() {
-  return parts_->server->stop(kStopGrace);
+  co_await parts_->server->stop(kStopGrace);
+  co_await parts_->peers->stop(kStopGrace);
 }
 
 base::Result<std::unique_ptr<Node>> NodeBuilder::build() {
@@ -99,6 +104,8 @@ base::Result<std::unique_ptr<Node>> NodeBuilder::build() {
   TRY(parts->listener, parts->transport.listen(config_.listen, std::move(options)));
   parts->listening = parts->listener->endpoint();
   parts->server.emplace(rpc::Server::Parts{executor_, &parts->clock, &metrics_, log_});
+  parts->peers.emplace(
+      rpc::Peers::Parts{executor_, &parts->transport, &parts->clock, &parts->rng, &metrics_});
   handle_diagnostics(*parts->server,
                      {.self = parts->identity.id,
                       .version = HYPERMESH_VERSION,

@@ -5,6 +5,7 @@
 #include <base/log.hpp>
 #include <base/metrics.hpp>
 #include <memory>
+#include <stoq/peers.hpp>
 #include <stoq/rpc_server.hpp>
 #include <stoq/transport.hpp>
 
@@ -21,13 +22,16 @@ class Node {
   const NodeId& id() const;
   const base::SigningKey& key() const;
   Transport& transport();
+  /// Calls to other nodes.
+  rpc::Peers& peers();
   /// Where it listens, with the port that was taken.
   Endpoint listening() const;
   /// Other layers add their methods before start(). Handlers run on their connection's executor.
   rpc::Server& server();
   /// From now on calls are answered.
   void start();
-  /// Calls in flight get a moment to end. Await before the node goes.
+  /// Calls in flight, in both directions, get a moment to end. Await before the node goes, also if
+  /// it was not started.
   base::Task<> stop();
 
  private:

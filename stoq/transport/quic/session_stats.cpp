@@ -50,7 +50,7 @@ void Session::count_sent(const Burst& burst) {
 
 // A packet that is nearly full although we gave it little carries stream data once more.
 void Session::count_resent(std::size_t packet_bytes, std::uint64_t given_bytes) {
-  constexpr std::uint64_t kAround = 200;  // Headers, the tag, acknowledgements.
+  constexpr std::uint64_t kAround = 200;   // Headers, the tag, acknowledgements.
   const bool first = counted_.given == 0;  // Before it, what is large is the handshake's.
   counted_.given += given_bytes;
   if (first || packet_bytes <= given_bytes + kAround) return;
