@@ -111,8 +111,10 @@ FileCertificates::Stamps FileCertificates::stamps() const {
 
 Result<std::unique_ptr<FileCertificates>> FileCertificates::open(std::filesystem::path folder,
                                                                  const NodeId& self,
-                                                                 base::WallTime now) {
-  std::unique_ptr<FileCertificates> made(new FileCertificates(std::move(folder), self));
+                                                                 base::WallTime now,
+                                                                 Report report) {
+  std::unique_ptr<FileCertificates> made(
+      new FileCertificates(std::move(folder), self, std::move(report)));
   made->stamps_ = made->stamps();
   made->looked_ = now;
   TRY(made->loaded_, made->load(now));
@@ -131,9 +133,11 @@ void FileCertificates::look(base::WallTime now) {
   if (loaded) {
     loaded_ = *std::move(loaded);
     problem_.reset();
-  } else {
-    problem_ = loaded.error();
+    return;
   }
+  const bool told = problem_ && problem_->message == loaded.error().message;
+  problem_ = loaded.error();
+  if (report_ && !told) report_(*problem_);
 }
 
 Result<std::shared_ptr<const CertificateChain>> FileCertificates::current(base::WallTime now) {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <mutex>
 #include <stoq/certificates.hpp>
 
@@ -20,12 +21,16 @@ class FileCertificates final : public CertificateProvider, public AuthoritySourc
   static constexpr auto kLookEvery = std::chrono::seconds(5);
   static constexpr std::size_t kFileBytesMax = 128 * 1024;
 
-  /// Errors: those of the file system, FailedPrecondition (the key can be read by others),
-  /// InvalidArgument (which file holds what it should not), NotVerified (the certificate does not
-  /// hold by the authority, or is of another node than `self`).
+  /// Told why replaced files are not used, at a handshake, on any core.
+  using Report = std::function<void(const base::Error&)>;
+
+  /// `report` may be empty. Errors: those of the file system, FailedPrecondition (the key can be
+  /// read by others), InvalidArgument (which file holds what it should not), NotVerified (the
+  /// certificate does not hold by the authority, or is of another node than `self`).
   static base::Result<std::unique_ptr<FileCertificates>> open(std::filesystem::path folder,
                                                               const NodeId& self,
-                                                              base::WallTime now);
+                                                              base::WallTime now,
+                                                              Report report = {});
 
   base::Result<std::shared_ptr<const CertificateChain>> current(base::WallTime now) override;
   base::Result<std::shared_ptr<const Authorities>> authorities(base::WallTime now) override;
@@ -45,14 +50,15 @@ class FileCertificates final : public CertificateProvider, public AuthoritySourc
   };
   using Stamps = std::array<Stamp, 3>;
 
-  FileCertificates(std::filesystem::path folder, const NodeId& self)
-      : folder_(std::move(folder)), self_(self) {}
+  FileCertificates(std::filesystem::path folder, const NodeId& self, Report report)
+      : folder_(std::move(folder)), self_(self), report_(std::move(report)) {}
   base::Result<Loaded> load(base::WallTime now) const;
   Stamps stamps() const;
   void look(base::WallTime now);
 
   std::filesystem::path folder_;
   NodeId self_;
+  Report report_;
   mutable std::mutex mutex_;
   Loaded loaded_;
   Stamps stamps_{};

@@ -1,7 +1,7 @@
 #include "node/node.hpp"
 
 #include "identity/identity_file.hpp"
-#include "identity/leaf_certificate.hpp"
+#include "node/credentials.hpp"
 #include "node/transport_metrics.hpp"
 #include "rpc/diagnostics.hpp"
 #include "transport/quic/quic_transport.hpp"
@@ -39,23 +39,13 @@ constexpr auto kStopGrace = std::chrono::seconds(2);
 }  // namespace
 
 struct Node::Parts {
-  Parts(Identity identity, const NodeConfig& config, const base::Executor& executor)
-      : identity(std::move(identity)),
-        leaf(this->identity, rng, config.certificate_life),
-        transport(executor,
-                  {.self = this->identity.id,
-                   .certificates = &leaf,
-                   .verifier = &verifier,
-                   .clock = &clock,
-                   .secret = transport_secret(this->identity)},
-                  transport_options(config)) {}
+  explicit Parts(Identity identity) : identity(std::move(identity)) {}
 
   base::SystemClock clock;
   base::SystemRng rng;
   Identity identity;
-  LeafRotation leaf;
-  IdentityVerifier verifier;
-  QuicTransport transport;
+  std::unique_ptr<Credentials> credentials;
+  std::optional<QuicTransport> transport;
   std::unique_ptr<Listener> listener;
   Endpoint listening;
   std::optional<rpc::Server> server;
@@ -73,7 +63,7 @@ const base::SigningKey& Node::key() const {
   return parts_->identity.key;
 }
 Transport& Node::transport() {
-  return parts_->transport;
+  return *parts_->transport;
 }
 Endpoint Node::listening() const {
   return parts_->listening;
@@ -97,21 +87,30 @@ base::Task<> Node::stop() {
 base::Result<std::unique_ptr<Node>> NodeBuilder::build() {
   base::SystemRng rng;
   TRY(Identity identity, open_identity(config_.identity_path, rng));
-  auto parts = std::make_unique<Node::Parts>(std::move(identity), config_, executor_);
+  auto parts = std::make_unique<Node::Parts>(std::move(identity));
+  TRY(parts->credentials, make_credentials(parts->identity, config_, revocations_, parts->rng,
+                                           parts->clock.wall(), log_));
+  parts->transport.emplace(executor_,
+                           QuicTransport::Parts{.self = parts->identity.id,
+                                                .certificates = &parts->credentials->certificates(),
+                                                .verifier = &parts->credentials->verifier(),
+                                                .clock = &parts->clock,
+                                                .secret = transport_secret(parts->identity)},
+                           transport_options(config_));
   ListenOptions options;
   options.alpn = {std::string(rpc::alpn_of(rpc::Lane::Control)),
                   std::string(rpc::alpn_of(rpc::Lane::Bulk))};
-  TRY(parts->listener, parts->transport.listen(config_.listen, std::move(options)));
+  TRY(parts->listener, parts->transport->listen(config_.listen, std::move(options)));
   parts->listening = parts->listener->endpoint();
   parts->server.emplace(rpc::Server::Parts{executor_, &parts->clock, &metrics_, log_});
   parts->peers.emplace(
-      rpc::Peers::Parts{executor_, &parts->transport, &parts->clock, &parts->rng, &metrics_});
+      rpc::Peers::Parts{executor_, &*parts->transport, &parts->clock, &parts->rng, &metrics_});
   handle_diagnostics(*parts->server,
                      {.self = parts->identity.id,
                       .version = HYPERMESH_VERSION,
                       .clock = &parts->clock,
                       .transfer_bytes_max = config_.allow_bench ? kBenchBytesMax : 0});
-  parts->metrics.emplace(metrics_, parts->transport, parts->clock);
+  parts->metrics.emplace(metrics_, *parts->transport, parts->clock);
   log_.info("listening",
             {{"address", parts->listening.text() + "/quic"}, {"node", parts->identity.id.text()}});
   return std::unique_ptr<Node>(new Node(std::move(parts)));

@@ -5,6 +5,7 @@
 #include <base/log.hpp>
 #include <base/metrics.hpp>
 #include <memory>
+#include <stoq/certificates.hpp>
 #include <stoq/peers.hpp>
 #include <stoq/rpc_server.hpp>
 #include <stoq/transport.hpp>
@@ -52,7 +53,13 @@ class NodeBuilder {
         metrics_(metrics),
         log_(std::move(log)) {}
 
-  /// Call once. Errors: those of open_identity; FailedPrecondition (the address is in use).
+  /// Nodes that are no longer believed, besides what certificates say; outlives the node.
+  NodeBuilder& with_revocations(RevocationCheck& revocations) {
+    revocations_ = &revocations;
+    return *this;
+  }
+  /// Call once. Errors: those of open_identity and of FileCertificates::open; FailedPrecondition
+  /// (the address is in use).
   base::Result<std::unique_ptr<Node>> build();
 
  private:
@@ -60,6 +67,7 @@ class NodeBuilder {
   NodeConfig config_;
   base::Metrics& metrics_;
   base::Log log_;
+  RevocationCheck* revocations_ = nullptr;
 };
 
 }  // namespace stoq
