@@ -394,6 +394,7 @@ void QuicEndpoint::tell_of_end(Live& live) {
   state.datagrams.close();
   state.changed.notify();
   state.streams_available.notify();
+  release_account(live);
   if (state.established) return;
   switch (state.ended->code) {
     case Errc::NotVerified:
@@ -414,6 +415,15 @@ void QuicEndpoint::measure(Live& live, MonotonicTime at) {
   live.round_trip_due = at + kRoundTripSampleEvery;
 }
 
+// What is over, and only answers latecomers, takes nobody's place.
+void QuicEndpoint::release_account(Live& live) {
+  if (live.account == nullptr) return;
+  const std::lock_guard lock(shared_.mutex);
+  shared_.limits.streams_closed(*live.account, live.streams);
+  shared_.limits.closed(*live.account, live.counted_established);
+  live.account = nullptr;
+}
+
 void QuicEndpoint::forget(Live& live) {
   wheel_.disarm(live);
   for (const auto& id : live.ids) ids_.erase(id);
@@ -421,11 +431,7 @@ void QuicEndpoint::forget(Live& live) {
   std::erase(dirty_, &live);
   std::erase(live.port->held, &live);
   unread_bytes_ -= live.unread;
-  if (live.account != nullptr) {
-    const std::lock_guard lock(shared_.mutex);
-    shared_.limits.streams_closed(*live.account, live.streams);
-    shared_.limits.closed(*live.account, live.counted_established);
-  }
+  release_account(live);
   live.state->session = nullptr;
   lives_.erase(live.place);
   meters_.connections.store(lives_.size(), std::memory_order_relaxed);

@@ -143,6 +143,7 @@ class QuicEndpoint final : public std::enable_shared_from_this<QuicEndpoint> {
   void settle(Live& live, base::MonotonicTime at);
   void measure(Live& live, base::MonotonicTime at);
   void tell_of_end(Live& live);
+  void release_account(Live& live);
   void seek_way(Live& live, base::MonotonicTime at);
   void arm();
   void forget(Live& live);

@@ -61,6 +61,11 @@ TEST_F(QuicTransportTest, BeyondItsLimitAServerRefusesAndSaysSo) {
     auto three = co_await client.connect(listener->endpoint(), server.self(), {});
     EXPECT_EQ(three.error().code, base::Errc::Unavailable);
     EXPECT_THAT(three.error().message, HasSubstr("limit of connections"));
+    // Whoever ends makes room, though the end itself is answered for a while.
+    (*one)->close("done");
+    auto first = co_await (co_await listener->accept()).value()->closed();
+    EXPECT_EQ(first, "done");
+    EXPECT_TRUE(co_await client.connect(listener->endpoint(), server.self(), {}));
   }(*this));
 }
 
