@@ -64,6 +64,7 @@ QuicEndpoint::Live* QuicEndpoint::owner_of(base::BytesView datagram) {
 
 void QuicEndpoint::dispatch(const std::shared_ptr<Port>& port, const Path& path, std::uint8_t ecn,
                             base::BytesView datagram, MonotonicTime at) {
+  if (datagram.empty()) return;  // ngtcp2 takes none of those.
   Live* live = owner_of(datagram);
   if (live == nullptr) {
     ngtcp2_version_cid ids;

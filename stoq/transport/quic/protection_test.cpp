@@ -348,5 +348,34 @@ TEST_F(ProtectionTest, ARecordedFirstFlightIsServedOnce) {
   }
 }
 
+TEST_F(ProtectionTest, EmptyAndShortDatagramsAreNothing) {
+  run([](ProtectionTest& test) -> base::Task<> {
+    for (const bool offload : {true, false}) {
+      QuicTransportOptions options;
+      options.offload = offload;
+      auto& server = test.server_.start(test.executor(), options);
+      auto& client = test.client_.start(test.executor());
+      auto listener = *server.listen(loopback(0), {});
+      int accepted = 0;
+      base::TaskScope scope(test.executor());
+      scope.spawn(serve(*listener, accepted));
+      UdpProxy proxy(test.executor(), listener->endpoint());
+      for (std::size_t size = 0; size < 64; ++size) {
+        for (const std::uint8_t first : {0x00, 0x40, 0x80, 0xc0, 0xff})
+          proxy.inject(base::Bytes(size, first));
+      }
+      {
+        auto connection = co_await client.connect(proxy.endpoint(), server.self(), {});
+        EXPECT_EQ(*co_await ask(**connection, "x"), "x");
+        for (std::size_t size = 0; size < 64; ++size) proxy.inject(base::Bytes(size, 0x41));
+        EXPECT_EQ(*co_await ask(**connection, "y"), "y");
+      }
+      proxy.stop();
+      listener.reset();
+      co_await scope.join();
+    }
+  }(*this));
+}
+
 }  // namespace
 }  // namespace stoq

@@ -2,6 +2,7 @@
 
 #include <base/random.hpp>
 #include <base/time.hpp>
+#include <functional>
 #include <map>
 #include <optional>
 
@@ -34,6 +35,13 @@ class VirtualLink {
   void send(Datagram datagram, base::MonotonicTime now) {
     ++datagrams_sent;
     bytes_sent += datagram.bytes.size();
+    if (change) {
+      for (auto& bytes : change(std::move(datagram.bytes))) {
+        if (!bytes.empty())
+          under_way_.emplace(now + faults_.delay, Datagram{datagram.path, std::move(bytes)});
+      }
+      return;
+    }
     if (datagram.bytes.size() > faults_.mtu_bytes || chance(faults_.loss)) return;
     if (chance(faults_.forgery))
       under_way_.emplace(now + faults_.delay, Datagram{datagram.path, forged(datagram.bytes)});
@@ -71,6 +79,8 @@ class VirtualLink {
     return datagram;
   }
 
+  /// Instead of the faults: what goes on in a datagram's place.
+  std::function<std::vector<base::Bytes>(base::Bytes)> change;
   std::size_t bytes_delivered = 0;
   std::size_t datagrams_sent = 0, bytes_sent = 0;  ///< Into the link, whatever becomes of them.
 
