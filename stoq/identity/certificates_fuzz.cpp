@@ -1,6 +1,6 @@
 // Certificates of strangers, and folders of certificates. The first byte says what the rest is: a
-// leaf for IdentityVerifier, a chain for AuthorityVerifier, or one file of a folder; as it is, or as
-// changes (two bytes where, one byte what) to a good one.
+// leaf for IdentityVerifier, a chain for AuthorityVerifier, or one file of a folder; as it is, or
+// as changes (two bytes where, one byte what) to a good one.
 #include <stdlib.h>
 
 #include <base/file.hpp>
@@ -47,7 +47,8 @@ struct World final : AuthoritySource {
       authority.issue({.from = kNow - 1h, .until = kNow + 24h, .authority = true});
   TestAuthority::Leaf leaf = authority.issue(identity.id, kNow - 1h, kNow + 24h);
   TestAuthority::Leaf below = TestAuthority::issue_below(
-      between, {.names = TestAuthority::node_uri(identity.id), .from = kNow - 1h, .until = kNow + 24h});
+      between,
+      {.names = TestAuthority::node_uri(identity.id), .from = kNow - 1h, .until = kNow + 24h});
   std::shared_ptr<const Authorities> trusted;
   std::filesystem::path folder;
 };

@@ -23,8 +23,7 @@ sockaddr_in6 loopback(std::uint16_t port) {
 struct World {
   World() {
     for (unsigned core = 0; core < 2; ++core) {
-      endpoints.push_back(
-          std::make_shared<QuicEndpoint>(context.get_executor(), shared, core));
+      endpoints.push_back(std::make_shared<QuicEndpoint>(context.get_executor(), shared, core));
       shared.endpoints.push_back(endpoints.back());
     }
     auto acceptor = std::make_shared<Acceptor>();
@@ -48,7 +47,9 @@ struct World {
   base::SystemClock clock;
   base::SeededRng rng{1};
   stoq::quic::testing::Node node{rng, clock};
-  Shared shared{node.tls, clock, base::Bytes(32, 7),
+  Shared shared{node.tls,
+                clock,
+                base::Bytes(32, 7),
                 {.handshake_timeout = 100ms},
                 {.connections_max = 64, .answers_per_source_per_second = 1e9}};
   std::vector<std::shared_ptr<QuicEndpoint>> endpoints;
@@ -63,8 +64,8 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   static World world;
   base::BytesView left(data, size);
   while (left.size() >= 3) {
-    const std::size_t length = std::min<std::size_t>((left[0] & 0x07) * 256u + left[1],
-                                                     left.size() - 2);
+    const std::size_t length =
+        std::min<std::size_t>((left[0] & 0x07) * 256u + left[1], left.size() - 2);
     const bool changes = (left[0] & 0x80) != 0;
     const unsigned core = (left[0] >> 6) & 1;
     const auto bytes = left.subspan(2, length);
