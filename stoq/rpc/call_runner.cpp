@@ -33,6 +33,8 @@ base::Task<Result<std::optional<base::BytesView>>> CallRunner::receive() {
 }
 
 base::Task<Result<>> CallRunner::send(base::Bytes frames) {
+  CallBytes::Held held(where_.budget);
+  CO_TRY_DO(held.resize(frames.size()));
   writing_since_ = where_.clock.now();
   auto sent = co_await where_.stream.write(frames);
   writing_since_ = base::MonotonicTime::max();

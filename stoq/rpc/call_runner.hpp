@@ -17,7 +17,8 @@ class CallRunner final : public ServedCall {
     base::Executor executor;
     std::optional<NodeId> peer;
     Lane lane = Lane::Control;
-    std::uint64_t span = 0;  ///< Of this call.
+    std::uint64_t span = 0;       ///< Of this call.
+    CallBytes* budget = nullptr;  ///< Null: nobody counts.
   };
   explicit CallRunner(Where where) : where_(std::move(where)) {}
 

@@ -46,6 +46,8 @@ class FrameDecoder {
   base::Result<std::optional<Frame>> next();
   /// The peer wrote its last byte. Errors: DataLoss (in the middle of a frame).
   base::Result<> end() const;
+  /// Bytes in memory, those of the frame that was given last among them.
+  std::size_t held() const { return bytes_.size(); }
   /// Bytes that are kept and belong to no frame that was given.
   std::size_t pending() const { return bytes_.size() - used_; }
 

@@ -5,6 +5,11 @@ namespace stoq::rpc {
 using base::Errc;
 using base::Result;
 
+Result<> RequestReader::feed(base::Bytes piece) {
+  decoder_.feed(std::move(piece));
+  return held_.resize(decoder_.held());
+}
+
 base::Task<Result<std::optional<Head>>> RequestReader::head(base::ByteStream& stream) {
   for (;;) {
     CO_TRY(const auto frame, decoder_.next());
@@ -19,7 +24,7 @@ base::Task<Result<std::optional<Head>>> RequestReader::head(base::ByteStream& st
       CO_TRY_DO(decoder_.end());
       co_return std::nullopt;
     }
-    decoder_.feed(std::move(piece));
+    CO_TRY_DO(feed(std::move(piece)));
   }
 }
 
@@ -37,7 +42,7 @@ base::Task<Result<std::optional<base::BytesView>>> RequestReader::message(
       CO_TRY_DO(decoder_.end());
       co_return std::nullopt;
     }
-    decoder_.feed(std::move(piece));
+    CO_TRY_DO(feed(std::move(piece)));
   }
 }
 

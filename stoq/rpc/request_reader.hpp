@@ -2,6 +2,7 @@
 
 #include <base/async/byte_stream.hpp>
 
+#include "rpc/call_bytes.hpp"
 #include "rpc/frames.hpp"
 #include "rpc/head.hpp"
 
@@ -11,7 +12,8 @@ namespace stoq::rpc {
 /// call with one request, so that calls can follow each other on one stream.
 class RequestReader {
  public:
-  RequestReader() : decoder_({}) {}
+  /// `budget` outlives this; null: nobody counts what is held.
+  explicit RequestReader(CallBytes* budget = nullptr) : decoder_({}), held_(budget) {}
 
   /// The head of the next call; its method points into this, until the next call of it. Empty: the
   /// stream ended before one. Errors: those of the stream; DataLoss, InvalidArgument.
@@ -21,7 +23,10 @@ class RequestReader {
   void set_request_bytes_max(std::size_t bytes) { decoder_.set_message_bytes_max(bytes); }
 
  private:
+  base::Result<> feed(base::Bytes piece);
+
   FrameDecoder decoder_;
+  CallBytes::Held held_;
 };
 
 }  // namespace stoq::rpc

@@ -193,7 +193,41 @@ TYPED_TEST_P(RpcLimitsSuite, ACallerThatNeverSaysWhatItWantsIsGivenUp) {
               {.request_time_max = 30ms});
 }
 
-REGISTER_TYPED_TEST_SUITE_P(RpcLimitsSuite, WhatAHandlerThrowsIsToldAndEndsNothingElse,
+TYPED_TEST_P(RpcLimitsSuite, CallsOfAConnectionHoldABoundedAmountOfMemory) {
+  this->serve(
+      [](rpc::Server& server) {
+        server.handle(kWork, [](Call&, const PingRequest& request) -> Task<Result<PingReply>> {
+          co_return with<PingReply>(std::string(request.payload() == "more" ? 100'000 : 10, 'r'));
+        });
+      },
+      [](auto& pair) -> Task<> {
+        // Requests that never become whole.
+        base::Bytes part;
+        rpc::append_head(part, {rpc::Kind::Unary, kWork.name, std::nullopt, {}});
+        part.insert(part.end(), {2, 0x80, 0x01, 0x00, 0x00});  // 64 KiB are announced.
+        part.resize(part.size() + 15'000);
+        std::vector<std::unique_ptr<Stream>> streams;
+        for (int i = 0; i < 3; ++i) {
+          streams.push_back(*co_await pair.control->open_stream());
+          EXPECT_TRUE(co_await streams.back()->write(part));
+        }
+        // The parts are on their way while the first of these are served.
+        const auto request = with<PingRequest>(std::string(10'000, 'q'));
+        Result<PingReply> full;
+        while (full) full = co_await pair.client->call(kWork, request);
+        EXPECT_EQ(full.error().code, Errc::ResourceExhausted);
+        EXPECT_THAT(full.error().message, ::testing::HasSubstr("hold 50000 bytes"));
+        streams.clear();
+        // And replies.
+        const auto large = co_await pair.client->call(kWork, with<PingRequest>("more"));
+        EXPECT_EQ(large.error().code, Errc::ResourceExhausted);
+        EXPECT_TRUE(co_await pair.client->call(kWork, PingRequest()));
+      },
+      {.call_bytes_per_connection_max = 50'000});
+}
+
+REGISTER_TYPED_TEST_SUITE_P(RpcLimitsSuite, CallsOfAConnectionHoldABoundedAmountOfMemory,
+                            WhatAHandlerThrowsIsToldAndEndsNothingElse,
                             WhatNobodyServesIsRefusedWithTheReason,
                             MessagesBeyondTheirLimitAreRefusedOnBothSides,
                             BeyondTheCallsInFlightAServerRefuses,

@@ -276,9 +276,55 @@ TYPED_TEST_P(RpcSuite, ATransferMovesWhatWasAskedFor) {
   });
 }
 
-REGISTER_TYPED_TEST_SUITE_P(RpcSuite, AReplyBringsThePayloadBack, AHandlersErrorArrivesWithItsHints,
-                            ManyCallsAtOnceDoNotMixUp, StreamsGoEachWay,
-                            ADeadlineTravelsAndCancelsTheHandler,
+TYPED_TEST_P(RpcSuite, AServerMayAnswerBeforeItHeardEverything) {
+  this->serve(
+      [](rpc::Server& server) {
+        server.handle(kSum,
+                      [](Call&, rpc::Reader<PingRequest>& requests) -> Task<Result<PingReply>> {
+                        CO_TRY(const auto first, co_await requests.read());
+                        co_return base::fail(Errc::Conflict, first->payload() + " is too much");
+                      });
+      },
+      [](auto& pair) -> Task<> {
+        auto sum = co_await pair.client->open(kSum);
+        Result<> written;
+        const auto request = with<PingRequest>("one");
+        EXPECT_TRUE(co_await sum->write(request));
+        const auto large = with<PingRequest>(std::string(100'000, 'x'));
+        while (written) written = co_await sum->write(large);
+        EXPECT_EQ(written.error().code, Errc::Conflict) << written.error().describe();
+        EXPECT_EQ(written.error().message, "one is too much");
+      });
+}
+
+TYPED_TEST_P(RpcSuite, LettingAStreamOfMessagesGoCancelsTheHandler) {
+  Tally farewells(this->executor());
+  this->serve(
+      [&](rpc::Server& server) {
+        server.handle(kEcho,
+                      [&](Call&, rpc::Reader<PingRequest>& requests,
+                          rpc::Writer<PingReply>& replies) -> Task<Result<>> {
+                        const Farewell farewell(farewells);
+                        CO_TRY_DO(co_await requests.read());
+                        CO_TRY_DO(co_await replies.write(with<PingReply>("begun")));
+                        co_await base::sleep_for(1h);
+                        co_return Result<>();
+                      });
+      },
+      [&](auto& pair) -> Task<> {
+        {
+          auto echo = co_await pair.client->open(kEcho);
+          EXPECT_TRUE(co_await echo->write(with<PingRequest>("x")));
+          EXPECT_EQ((*co_await echo->read())->payload(), "begun");
+        }
+        co_await farewells.reaches(1);
+      });
+}
+
+REGISTER_TYPED_TEST_SUITE_P(RpcSuite, AServerMayAnswerBeforeItHeardEverything,
+                            LettingAStreamOfMessagesGoCancelsTheHandler, AReplyBringsThePayloadBack,
+                            AHandlersErrorArrivesWithItsHints, ManyCallsAtOnceDoNotMixUp,
+                            StreamsGoEachWay, ADeadlineTravelsAndCancelsTheHandler,
                             AHandlerThatCallsOnHandsOnTraceAndTheRestOfTheTime,
                             ACallerThatGivesUpCancelsTheHandler,
                             StoppingLetsCallsEndAndRefusesNewOnes, CallsAreCounted,

@@ -40,9 +40,10 @@ class ServedConnection::Running final : public Deadlines::Entry {
  public:
   Running(ServedConnection& owner, std::unique_ptr<Stream> opened)
       : stream(std::move(opened)),
+        requests(&owner.bytes_),
         runner({*stream, requests, owner.serving_->methods, *owner.serving_->clock,
                 owner.connection_->executor(), owner.connection_->peer(),
-                lane_of(*owner.connection_), ++owner.spans_}),
+                lane_of(*owner.connection_), ++owner.spans_, &owner.bytes_}),
         owner_(owner) {}
 
   /// Reads the call and runs its handler.
@@ -117,6 +118,8 @@ ServedConnection::ServedConnection(std::shared_ptr<Serving> serving,
       connection_(std::move(connection)),
       deadlines_(std::make_shared<Deadlines>(connection_->executor(), *serving_->clock)),
       metrics_(serving_->metrics, "server"),
+      bytes_(serving_->bytes, serving_->options.call_bytes_max,
+             serving_->options.call_bytes_per_connection_max),
       changed_(connection_->executor()),
       spans_(random_start()) {}
 
@@ -210,6 +213,10 @@ base::Task<> ServedConnection::answer(Running& call) {
   }
   call.stopped = Stopped::No;
   call.reply_until(ended + serving_->options.stall_time_max);
+  CallBytes::Held held(&bytes_);
+  if (frames) {
+    if (auto room = held.resize(frames->size()); !room) frames = std::unexpected(room.error());
+  }
   const auto written = co_await call.stream->write(ending(std::move(frames)));
   if (written) call.stream->close_write();
   answered_at_ = ended;

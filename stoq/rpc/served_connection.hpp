@@ -5,6 +5,7 @@
 #include <boost/asio/cancellation_signal.hpp>
 #include <list>
 
+#include "rpc/call_bytes.hpp"
 #include "rpc/call_metrics.hpp"
 #include "rpc/deadlines.hpp"
 #include "rpc/method_table.hpp"
@@ -19,6 +20,7 @@ struct Serving {
   ServerOptions options;
   MethodTable methods;
   std::atomic<std::size_t> calls = 0;  ///< In flight.
+  std::atomic<std::size_t> bytes = 0;  ///< Held by their requests and replies.
   std::atomic<bool> stopping = false;
 };
 
@@ -47,6 +49,7 @@ class ServedConnection : public std::enable_shared_from_this<ServedConnection> {
   std::shared_ptr<Connection> connection_;
   std::shared_ptr<Deadlines> deadlines_;
   CallMetrics metrics_;
+  CallBytes bytes_;
   std::list<std::unique_ptr<Running>> running_;
   base::Event changed_;
   std::uint64_t spans_;  // The last one given.

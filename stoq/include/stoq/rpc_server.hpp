@@ -112,6 +112,10 @@ class HandlerOf final : public Handler {
 struct ServerOptions {
   std::size_t calls_max = 10'000;               ///< In flight, over all connections.
   std::size_t calls_per_connection_max = 1024;  ///< In flight.
+  /// What requests that are not whole or are being served hold in memory, and replies that their
+  /// callers have not taken: of all connections, and of each.
+  std::size_t call_bytes_max = 1024u << 20;
+  std::size_t call_bytes_per_connection_max = 64u << 20;
   /// From the opening of a stream to the whole of the (first) request.
   base::Duration request_time_max = std::chrono::seconds(10);
   /// Of calls with one request and one reply, whatever the caller allows.
