@@ -173,6 +173,7 @@ class QuicEndpoint final : public std::enable_shared_from_this<QuicEndpoint> {
   bool flush_scheduled_ = false, answer_first_ = false;
   base::Bytes burst_;
   std::atomic<std::uint64_t> misdirected_ = 0;
+  std::atomic<std::size_t> handed_over_ = 0;
   Meters meters_;
   std::size_t unread_bytes_ = 0;
   base::MonotonicTime room_made_{};

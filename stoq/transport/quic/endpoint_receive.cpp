@@ -20,6 +20,7 @@ namespace {
 constexpr int kReadsPerTurn = 16;
 // Then whoever reads has its turn, while what was received is still in the cache.
 constexpr std::size_t kBytesPerTurn = 64 * 1024;
+constexpr std::size_t kHandedOverMax = 4096;  // Datagrams that other cores received.
 constexpr auto kRetryTokenLife = std::chrono::seconds(10);
 constexpr auto kAddressTokenLife = std::chrono::hours(24);
 constexpr std::size_t kInitialBytesMin = 1200;
@@ -105,9 +106,15 @@ void QuicEndpoint::dispatch(const std::shared_ptr<Port>& port, const Path& path,
 
 void QuicEndpoint::take_over(std::uint16_t port, const Path& path, std::uint8_t ecn,
                              base::Bytes datagram) {
+  // A core that does not keep up loses datagrams, as a socket does whose buffer is full.
+  if (handed_over_.fetch_add(1) >= kHandedOverMax) {
+    --handed_over_;
+    return;
+  }
   asio::post(executor_, [weak = weak_from_this(), port, path, ecn, bytes = std::move(datagram)] {
     const auto self = weak.lock();
     if (!self) return;
+    --self->handed_over_;
     const auto found = std::ranges::find_if(
         self->ports_, [&](const auto& p) { return p->socket->local().sin6_port == port; });
     if (found == self->ports_.end()) return;
