@@ -20,48 +20,49 @@ sockaddr_in6 loopback(std::uint16_t port) {
   return made;
 }
 
+// What stays from input to input.
 struct World {
   World() {
-    for (unsigned core = 0; core < 2; ++core) {
-      endpoints.push_back(std::make_shared<QuicEndpoint>(context.get_executor(), shared, core));
-      shared.endpoints.push_back(endpoints.back());
-    }
-    auto acceptor = std::make_shared<Acceptor>();
-    acceptor->accepted = [](std::shared_ptr<ConnectionState>) {};
-    sockaddr_in6 at = loopback(0);
-    for (auto& endpoint : endpoints) {
-      std::shared_ptr<UdpSocket> socket = *UdpSocket::open(at, {.reuse_port = true});
-      at = socket->local();
-      endpoint->add_socket(std::move(socket), acceptor);
-    }
-    here = at;
-    // Where answers go; nobody reads them.
-    sink = *UdpSocket::open(loopback(0), {});
     stoq::quic::testing::SessionPair pair(3);
     pair.connect_to(node.identity.id);
     pair.settle(0s);
     first = pair.recorded.front();
   }
 
-  boost::asio::io_context context;
   base::SystemClock clock;
   base::SeededRng rng{1};
   stoq::quic::testing::Node node{rng, clock};
-  Shared shared{node.tls,
-                clock,
-                base::Bytes(32, 7),
-                {.handshake_timeout = 100ms},
-                {.connections_max = 64, .answers_per_source_per_second = 1e9}};
-  std::vector<std::shared_ptr<QuicEndpoint>> endpoints;
-  sockaddr_in6 here{};
-  std::unique_ptr<UdpSocket> sink;
+  // Where answers go; nobody reads them.
+  std::unique_ptr<UdpSocket> sink = *UdpSocket::open(loopback(0), {});
   base::Bytes first;
+};
+
+struct Server {
+  explicit Server(World& world)
+      : shared(world.node.tls, world.clock, base::Bytes(32, 7), {},
+               {.answers_per_source_per_second = 1e9}) {
+    auto acceptor = std::make_shared<Acceptor>();
+    acceptor->accepted = [](std::shared_ptr<ConnectionState>) {};
+    for (unsigned core = 0; core < 2; ++core) {
+      endpoints.push_back(std::make_shared<QuicEndpoint>(context.get_executor(), shared, core));
+      shared.endpoints.push_back(endpoints.back());
+      std::shared_ptr<UdpSocket> socket = *UdpSocket::open(here, {.reuse_port = true});
+      here = socket->local();
+      endpoints.back()->add_socket(std::move(socket), acceptor);
+    }
+  }
+
+  boost::asio::io_context context;
+  Shared shared;
+  std::vector<std::shared_ptr<QuicEndpoint>> endpoints;
+  sockaddr_in6 here = loopback(0);
 };
 
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   static World world;
+  Server server(world);
   base::BytesView left(data, size);
   while (left.size() >= 3) {
     const std::size_t length =
@@ -76,12 +77,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       for (std::size_t i = 0; i + 2 < bytes.size(); i += 3)
         datagram[(bytes[i] * 256u + bytes[i + 1]) % datagram.size()] ^= bytes[i + 2];
     }
-    world.endpoints[core]->take_over(world.here.sin6_port, {world.here, world.sink->local()}, 0,
-                                     std::move(datagram));
+    server.endpoints[core]->take_over(server.here.sin6_port, {server.here, world.sink->local()}, 0,
+                                      std::move(datagram));
   }
-  world.context.poll();
-  world.context.restart();
-  const auto usage = world.endpoints[0]->usage();
-  if (usage.connections > 64 || usage.ids > 64 * 10) abort();
+  server.context.poll();
+  for (const auto& endpoint : server.endpoints) {
+    const auto usage = endpoint->usage();
+    if (usage.connections > size / 3 || usage.ids > 10 * usage.connections) abort();
+  }
   return 0;
 }

@@ -21,6 +21,7 @@ constexpr int kReadsPerTurn = 16;
 // Then whoever reads has its turn, while what was received is still in the cache.
 constexpr std::size_t kBytesPerTurn = 64 * 1024;
 constexpr std::size_t kHandedOverMax = 4096;  // Datagrams that other cores received.
+// By the clock that never jumps: who is set back or forth in the middle of a handshake goes on.
 constexpr auto kRetryTokenLife = std::chrono::seconds(10);
 constexpr auto kAddressTokenLife = std::chrono::hours(24);
 constexpr std::size_t kInitialBytesMin = 1200;
@@ -195,7 +196,7 @@ void QuicEndpoint::begin(const std::shared_ptr<Port>& port, const Path& path, st
     if (ngtcp2_crypto_verify_retry_token(&original, token.data(), token.size(),
                                          shared_.token_secret.data(), shared_.token_secret.size(),
                                          header.version, native(path.remote), sizeof path.remote,
-                                         &header.dcid, native(kRetryTokenLife), wall) != 0) {
+                                         &header.dcid, native(kRetryTokenLife), stamp(at)) != 0) {
       refuse(NGTCP2_INVALID_TOKEN, "the address could not be verified: try again");
       return;
     }
@@ -234,7 +235,7 @@ void QuicEndpoint::begin(const std::shared_ptr<Port>& port, const Path& path, st
     std::uint8_t retry_token[NGTCP2_CRYPTO_MAX_RETRY_TOKENLEN];
     const auto token_bytes = ngtcp2_crypto_generate_retry_token(
         retry_token, shared_.token_secret.data(), shared_.token_secret.size(), header.version,
-        native(path.remote), sizeof path.remote, &ours, &header.dcid, wall);
+        native(path.remote), sizeof path.remote, &ours, &header.dcid, stamp(at));
     if (token_bytes < 0) return;
     const auto written =
         ngtcp2_crypto_write_retry(out, sizeof out, header.version, &header.scid, &ours,

@@ -377,5 +377,48 @@ TEST_F(ProtectionTest, EmptyAndShortDatagramsAreNothing) {
   }(*this));
 }
 
+// Every look at the wall clock finds it a minute later, or an hour earlier.
+TEST_F(ProtectionTest, AWallClockThatJumpsKeepsNobodyOut) {
+  struct Jumping final : base::Clock {
+    base::MonotonicTime now() const override { return std::chrono::steady_clock::now(); }
+    base::WallTime wall() const override {
+      const int look = ++looks;
+      return start + (look % 20 == 0 ? -1h : look * 1min);
+    }
+    const base::WallTime start = std::chrono::system_clock::now();
+    mutable std::atomic<int> looks = 0;
+  } clock;
+  LoopbackNode jumping(rng_, clock);
+  run([](ProtectionTest& test, LoopbackNode& jumping) -> base::Task<> {
+    QuicTransportOptions options;
+    options.limits.handshakes_before_retry = 0;
+    auto& server = jumping.start(test.executor(), options);
+    auto& client = test.client_.start(test.executor());
+    auto listener = *server.listen(loopback(0), {});
+    int accepted = 0, refused = 0;
+    base::TaskScope scope(test.executor());
+    scope.spawn(serve(*listener, accepted));
+    for (int i = 0; i < 40; ++i) {
+      auto connection = co_await client.connect(listener->endpoint(), server.self(), {});
+      if (!connection) {
+        // Whose leaf is of an hour ago, or to come, is told so, and comes in at the next try.
+        EXPECT_EQ(connection.error().code, base::Errc::NotVerified)
+            << connection.error().describe();
+        ++refused;
+        continue;
+      }
+      const auto answer = co_await ask(**connection, "x");
+      if (!answer) {
+        EXPECT_EQ(answer.error().code, base::Errc::NotVerified) << answer.error().describe();
+        ++refused;
+      }
+    }
+    EXPECT_LT(refused, 20);
+    listener.reset();
+    co_await scope.join();
+    jumping.transport.reset();
+  }(*this, jumping));
+}
+
 }  // namespace
 }  // namespace stoq
