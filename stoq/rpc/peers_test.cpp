@@ -1,31 +1,17 @@
 #include <boost/asio/post.hpp>
 #include <stoq/peers.hpp>
 
-#include "rpc/testing/rpc_pair.hpp"
+#include "rpc/testing/rpc_fixture.hpp"
 #include "transport/quic/testing/loopback_node.hpp"
 #include "transport/testing/memory_fixture.hpp"
 
 namespace stoq::testing {
 namespace {
 
-using namespace std::chrono_literals;
-using base::Errc;
-using base::Result;
-using base::Task;
-using rpc::Call;
 using ::testing::HasSubstr;
-using v1::PingReply;
-using v1::PingRequest;
 
-constexpr rpc::Unary<PingRequest, PingReply> kWork{"test/Work"};
 constexpr rpc::Unary<PingRequest, PingReply> kSafe{"test/Safe", {.replay_safe = true}};
-constexpr rpc::Unary<PingRequest, PingReply> kBulky{"test/Bulky", {.lane = rpc::Lane::Bulk}};
-
-PingRequest with(std::string payload) {
-  PingRequest made;
-  made.set_payload(std::move(payload));
-  return made;
-}
+constexpr rpc::Unary<PingRequest, PingReply> kSlow{"test/Slow"};
 
 // Writes down what came, and echoes it.
 struct Echo {
@@ -91,6 +77,12 @@ class PeersSuite : public ::testing::Test {
     server = std::make_unique<rpc::Server>(rpc::Server::Parts{executor, &clock, nullptr, {}});
     for (const auto* method : {&kWork, &kSafe, &kBulky})
       server->handle(*method, Echo{&seen, &served});
+    server->handle(kSlow, [this](Call&, const PingRequest&) -> Task<Result<PingReply>> {
+      const Farewell farewell(ended);
+      begun.add();
+      co_await let_go.reaches(1);
+      co_return with<PingReply>("slow");
+    });
     server->serve(std::move(listener));
   }
   // With all that a process forgets.
@@ -109,7 +101,7 @@ class PeersSuite : public ::testing::Test {
   }
   Task<Result<PingReply>> call(const rpc::Unary<PingRequest, PingReply>& method, std::string text,
                                rpc::CallOptions options = {}) {
-    const PingRequest request = with(text);
+    const PingRequest request = with<PingRequest>(text);
     co_return co_await peers->call(server_transport->self(), fixture.endpoint(0), method, request,
                                    options);
   }
@@ -121,6 +113,8 @@ class PeersSuite : public ::testing::Test {
   }
 
   boost::asio::io_context context;
+  Tally begun{context.get_executor()}, let_go{context.get_executor()},
+      ended{context.get_executor()};
   base::SystemClock clock;
   base::SystemRng rng;
   std::unique_ptr<base::Metrics> metrics = base::make_prometheus_metrics();
@@ -200,7 +194,7 @@ TYPED_TEST_P(PeersSuite, TheWrongNodeIsRefusedAtOnceUntilTheWaitIsOver) {
     test.start_server();
     NodeId other;
     other.bytes[31] = 9;
-    const PingRequest request = with("x");
+    const PingRequest request = with<PingRequest>("x");
     const auto first =
         co_await test.peers->call(other, test.fixture.endpoint(0), kWork, request, {});
     EXPECT_EQ(first.error().code, Errc::NotVerified);
@@ -236,15 +230,67 @@ TYPED_TEST_P(PeersSuite, ThePeersAreBoundedAndTheOldestGivesWay) {
       {.peers_max = 1});
 }
 
-TYPED_TEST_P(PeersSuite, StoppingEndsWhatIsInFlightAfterItsGrace) {
+TYPED_TEST_P(PeersSuite, StoppingLetsCallsEndAndTakesNoNewOnes) {
   this->run([](auto& test) -> Task<> {
     test.start_server();
-    EXPECT_TRUE(co_await test.call(kWork, "one"));
-    co_await test.peers->stop(1s);
-    const auto late = co_await test.call(kWork, "two");
+    base::TaskScope scope(test.executor);
+    std::string answer;
+    scope.spawn([](auto& test, std::string& text) -> Task<> {
+      const auto reply = co_await test.call(kSlow, "");
+      if (reply) text = reply->payload();
+    }(test, answer));
+    co_await test.begun.reaches(1);
+    scope.spawn([](auto& test) -> Task<> { co_await test.peers->stop(10s); }(test));
+    Result<PingReply> late;
+    while (late) late = co_await test.call(kWork, "late");
     EXPECT_EQ(late.error().code, Errc::Unavailable);
     EXPECT_EQ(late.error().message, "the node is stopping");
+    EXPECT_EQ(test.peers->connections(), 1u);
+    test.let_go.add();
+    co_await scope.join();
+    EXPECT_EQ(answer, "slow");
     EXPECT_EQ(test.peers->connections(), 0u);
+  });
+}
+
+TYPED_TEST_P(PeersSuite, StoppingEndsWhatOutlivesItsGrace) {
+  this->run([](auto& test) -> Task<> {
+    test.start_server();
+    base::TaskScope scope(test.executor);
+    std::optional<base::Error> error;
+    scope.spawn([](auto& test, std::optional<base::Error>& error) -> Task<> {
+      const auto reply = co_await test.call(kSlow, "");
+      if (!reply) error = reply.error();
+    }(test, error));
+    co_await test.begun.reaches(1);
+    co_await test.peers->stop(1ms);
+    co_await scope.join();
+    EXPECT_TRUE(error);
+    if (error) {
+      EXPECT_EQ(error->code, Errc::Unavailable);
+      EXPECT_THAT(error->message, HasSubstr("the node is stopping"));
+    }
+    co_await test.ended.reaches(1);
+  });
+}
+
+TYPED_TEST_P(PeersSuite, ACallerThatGivesUpWaitingLeavesTheOthersAlone) {
+  this->run([](auto& test) -> Task<> {
+    base::TaskScope hasty(test.executor), patient(test.executor);
+    const auto ask = [](auto& test, int& answered) -> Task<> {
+      if (co_await test.call(kSafe, "x")) ++answered;
+    };
+    int answered = 0;
+    test.start_server();
+    hasty.spawn(ask(test, answered));
+    patient.spawn(ask(test, answered));
+    // Both have asked for the connection, and none is there.
+    co_await boost::asio::post(test.executor, boost::asio::use_awaitable);
+    hasty.cancel();
+    co_await hasty.join();
+    co_await patient.join();
+    EXPECT_GE(answered, 1);
+    EXPECT_EQ(test.peers->connections(), 1u);
   });
 }
 
@@ -271,7 +317,8 @@ REGISTER_TYPED_TEST_SUITE_P(PeersSuite, ConnectsOnceForAllCallersOfALane,
                             AnIdleConnectionIsClosedAndComesBack,
                             TheWrongNodeIsRefusedAtOnceUntilTheWaitIsOver,
                             APeerThatStoppedIsFoundAgain, ThePeersAreBoundedAndTheOldestGivesWay,
-                            StoppingEndsWhatIsInFlightAfterItsGrace,
+                            StoppingLetsCallsEndAndTakesNoNewOnes, StoppingEndsWhatOutlivesItsGrace,
+                            ACallerThatGivesUpWaitingLeavesTheOthersAlone,
                             OnlyAReplaySafeCallIsMadeOnceMore);
 
 using QuicPeers = PeersSuite<QuicFixture>;
