@@ -43,11 +43,10 @@ base::Result<std::unique_ptr<Credentials>> make_credentials(const Identity& iden
   if (config.certificate_path.empty()) {
     return std::make_unique<OwnCredentials>(identity, rng, config.certificate_life, revocations);
   }
-  TRY(auto files, FileCertificates::open(config.certificate_path, identity.id, now,
-                                         [log](const base::Error& problem) {
-                                           log.warning("new certificates are not used",
-                                                       {{"error", problem}});
-                                         }));
+  TRY(auto files, FileCertificates::open(
+                      config.certificate_path, identity.id, now, [log](const base::Error& problem) {
+                        log.warning("new certificates are not used", {{"error", problem}});
+                      }));
   return std::make_unique<InjectedCredentials>(std::move(files), revocations);
 }
 

@@ -1,15 +1,15 @@
 #pragma once
 
 #include <base/log.hpp>
+#include <stoq/certificates.hpp>
 
 #include "identity/identity_file.hpp"
 #include "node/node_config.hpp"
-#include <stoq/certificates.hpp>
 
 namespace stoq {
 
-/// What a node shows of itself, and what it believes of others: both by the nodes' own keys, or both
-/// by an authority.
+/// What a node shows of itself, and what it believes of others: both by the nodes' own keys, or
+/// both by an authority.
 class Credentials {
  public:
   virtual ~Credentials() = default;

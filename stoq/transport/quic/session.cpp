@@ -17,6 +17,7 @@ using base::Result;
 namespace {
 
 constexpr std::size_t kConnectionIdBytes = 18;
+constexpr int kKeepAlivesPerIdleTimeout = 3;
 
 bool equal(const sockaddr_in6& a, const sockaddr_in6& b) {
   return a.sin6_port == b.sin6_port && a.sin6_scope_id == b.sin6_scope_id &&
@@ -141,6 +142,8 @@ struct Session::Callbacks {
     StreamState& state = *stream(found);
     session.drop_ready(state);
     state.over = true;
+    if (ngtcp2_conn_is_local_stream(session.conn_, id) != 0 && --session.open_of_ours_ == 0)
+      session.set_keep_alive();
     // Without a code it ended well.
     const auto why = (flags & NGTCP2_STREAM_CLOSE_FLAG_APP_ERROR_CODE_SET) != 0
                          ? stopped_by_peer("reset", code)
@@ -292,9 +295,7 @@ Result<std::unique_ptr<Session>> Session::accept(SessionHost& host, TlsContext& 
     return base::fail(Errc::Internal, ngtcp2_strerror(failed));
   }
   made->tls_->bind(made->conn_);
-  if (options.keep_alive > base::Duration::zero()) {
-    ngtcp2_conn_set_keep_alive_timeout(made->conn_, native(options.keep_alive));
-  }
+  made->set_keep_alive();
   return made;
 }
 
@@ -326,9 +327,7 @@ Result<std::unique_ptr<Session>> Session::connect(SessionHost& host, TlsContext&
     return base::fail(Errc::Internal, ngtcp2_strerror(failed));
   }
   made->tls_->bind(made->conn_);
-  if (options.keep_alive > base::Duration::zero()) {
-    ngtcp2_conn_set_keep_alive_timeout(made->conn_, native(options.keep_alive));
-  }
+  made->set_keep_alive();
   if (resumes) {
     ngtcp2_conn_set_early_remote_transport_params(made->conn_, &resumption->params);
     made->early_ = true;
@@ -406,6 +405,19 @@ MonotonicTime Session::next_timeout() const {
   // Some of ngtcp2's timers are over only after their time, not at it.
   const auto expiry = from_stamp(ngtcp2_conn_get_expiry(conn_));
   return expiry == MonotonicTime::max() ? expiry : expiry + base::Duration(1);
+}
+
+// Whoever awaits something keeps the way open, and notices when the peer is gone.
+void Session::set_keep_alive() {
+  base::Duration every = options_.keep_alive;
+  if (every == base::Duration::zero() && open_of_ours_ > 0) {
+    every = options_.idle_timeout;
+    const auto* theirs = ngtcp2_conn_get_remote_transport_params(conn_);
+    if (theirs != nullptr && theirs->max_idle_timeout > 0)
+      every = std::min(every, base::Duration(static_cast<std::int64_t>(theirs->max_idle_timeout)));
+    every /= kKeepAlivesPerIdleTimeout;
+  }
+  ngtcp2_conn_set_keep_alive_timeout(conn_, native(every));
 }
 
 Result<> Session::migrate(const Path& path, MonotonicTime now) {

@@ -88,7 +88,7 @@ struct SessionOptions {
   CertificateProvider* certificates = nullptr;  ///< Null: the context's.
   Congestion congestion = Congestion::Cubic;
   base::Duration idle_timeout = std::chrono::seconds(30);
-  base::Duration keep_alive{};  ///< Zero: none.
+  base::Duration keep_alive{};  ///< Zero: only while a stream that we opened is open.
   base::Duration handshake_timeout = std::chrono::seconds(10);
   /// How long packets are protected by the same keys (RFC 9001, section 6).
   base::Duration key_life = std::chrono::hours(24);
@@ -233,6 +233,7 @@ class Session final : private Protected {
   void renew_keys(base::MonotonicTime now);
   void count_sent(const Burst& burst);
   void count_resent(std::size_t packet_bytes, std::uint64_t given_bytes);
+  void set_keep_alive();
   void make_ready(StreamState& stream);
   void append_ready(StreamState& stream);
   void drop_ready(StreamState& stream);
@@ -272,7 +273,8 @@ class Session final : private Protected {
   base::Bytes address_token_;
   base::MonotonicTime begun_, keys_due_ = base::MonotonicTime::max();
   base::Duration handshake_{};
-  ngtcp2_tstamp recovery_ = 0;  // When the window shrank last.
+  std::size_t open_of_ours_ = 0;  // Streams.
+  ngtcp2_tstamp recovery_ = 0;    // When the window shrank last.
   struct {
     std::uint64_t sent = 0, received = 0, resent = 0, congestion_events = 0, keys_renewed = 0;
     std::uint64_t given = 0;  // Of streams and datagrams.

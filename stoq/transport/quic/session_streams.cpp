@@ -52,6 +52,7 @@ Result<std::shared_ptr<StreamState>> Session::open_stream(bool bidirectional, st
     state->read_error = base::make_error(Errc::FailedPrecondition, "our stream goes one way only");
   }
   streams_.emplace(state->id, state);
+  if (++open_of_ours_ == 1) set_keep_alive();
   return state;
 }
 
@@ -66,6 +67,7 @@ void Session::restart_early_streams() {
     const int opened = ngtcp2_conn_open_bidi_stream(conn_, &id, stream);
     if (opened != 0 || id != stream->id) {
       stream->over = true;
+      --open_of_ours_;
       stream->read_error = stream->write_error =
           base::make_error(Errc::Unavailable, "the peer allows fewer streams than before");
       if (stream->on_readable) stream->on_readable();

@@ -299,6 +299,25 @@ TEST(Session, AnIdleConnectionEndsAndKeepAliveKeepsIt) {
   EXPECT_FALSE(kept.client.session->ended());
 }
 
+TEST(Session, WhoeverAwaitsAnAnswerKeepsTheConnection) {
+  SessionPair pair;
+  pair.server_options.idle_timeout = 15s;
+  establish(pair);
+  auto stream = open(pair.client);
+  pair.client.session->send(*stream, base::as_bytes("tell me when it happens"));
+  pair.settle(600s);
+  ASSERT_FALSE(pair.client.session->ended());
+  auto& in = *pair.server.opened.front();
+  pair.server.session->send(in, base::as_bytes("it has"));
+  pair.server.session->send_end(in);
+  pair.client.session->send_end(*stream);
+  ASSERT_TRUE(pair.run([&] { return stream->end_received && in.end_received; }));
+  // And lets it go when nothing is awaited.
+  base::Bytes answer;
+  drain(pair.client, *stream, answer);
+  ASSERT_TRUE(pair.run([&] { return pair.client.session->over(); }, 40s));
+}
+
 TEST(Session, KeysChangeUnderTheTransfer) {
   SessionPair pair;
   establish(pair);

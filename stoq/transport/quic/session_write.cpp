@@ -64,7 +64,7 @@ bool Session::write(Burst& burst, MonotonicTime now) {
   count_sent(burst);
   if (moved_at_ && burst.bytes > 0 && now > *moved_at_) {
     moved_at_.reset();
-    ngtcp2_conn_set_keep_alive_timeout(conn_, native(options_.keep_alive));
+    set_keep_alive();
   }
   // Streams of one priority take turns, burst by burst.
   if (StreamState* head = first_ready(); head != nullptr && head->next_ready != nullptr) {
