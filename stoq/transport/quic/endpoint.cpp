@@ -313,6 +313,8 @@ void QuicEndpoint::schedule_flush() {
 
 void QuicEndpoint::flush() {
   flush_scheduled_ = answer_first_ = false;
+  // One that was posted before the transport went comes to nothing.
+  if (dirty_.empty()) return arm();
   const auto at = now();
   turn_.swap(dirty_);
   for (Live* live : turn_) {

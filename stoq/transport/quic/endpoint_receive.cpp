@@ -35,7 +35,9 @@ void QuicEndpoint::wait_readable(std::shared_ptr<Port> port) {
   descriptor.async_wait(asio::posix::stream_descriptor::wait_read,
                         [weak = weak_from_this(), port](const boost::system::error_code& error) {
                           const auto self = weak.lock();
-                          if (error || !self || !port->descriptor.is_open()) return;
+                          if (error || !self) return;
+                          // A wait that was over before the port was removed.
+                          if (std::ranges::find(self->ports_, port) == self->ports_.end()) return;
                           self->read(port);
                           self->wait_readable(port);
                         });

@@ -256,27 +256,18 @@ bool install_secrets(ngtcp2_conn* conn, const CipherEngine& engine, gnutls_sessi
   if (ngtcp2_conn_get_crypto_ctx(conn)->aead.native_handle == nullptr)
     ngtcp2_conn_set_crypto_ctx(conn, &context);
   const bool handshake = level == GNUTLS_ENCRYPTION_LEVEL_HANDSHAKE;
-  if (read != nullptr) {
-    const auto* secret = static_cast<const std::uint8_t*>(read);
+  const auto install = [&](const void* given, auto* for_handshake, auto* for_data) {
+    if (given == nullptr) return true;
+    const auto* secret = static_cast<const std::uint8_t*>(given);
     const Keys keys = derive(engine, *cipher, secret);
-    const int result = handshake
-                           ? ngtcp2_conn_install_rx_handshake_key(
-                                 conn, &keys.packet, keys.iv.data(), kNonceBytes, &keys.header)
-                           : ngtcp2_conn_install_rx_key(conn, secret, kSecretBytes, &keys.packet,
-                                                        keys.iv.data(), kNonceBytes, &keys.header);
-    if (!taken(result, keys)) return false;
-  }
-  if (write != nullptr) {
-    const auto* secret = static_cast<const std::uint8_t*>(write);
-    const Keys keys = derive(engine, *cipher, secret);
-    const int result = handshake
-                           ? ngtcp2_conn_install_tx_handshake_key(
-                                 conn, &keys.packet, keys.iv.data(), kNonceBytes, &keys.header)
-                           : ngtcp2_conn_install_tx_key(conn, secret, kSecretBytes, &keys.packet,
-                                                        keys.iv.data(), kNonceBytes, &keys.header);
-    if (!taken(result, keys)) return false;
-  }
-  return true;
+    return taken(handshake
+                     ? for_handshake(conn, &keys.packet, keys.iv.data(), kNonceBytes, &keys.header)
+                     : for_data(conn, secret, kSecretBytes, &keys.packet, keys.iv.data(),
+                                kNonceBytes, &keys.header),
+                 keys);
+  };
+  return install(read, ngtcp2_conn_install_rx_handshake_key, ngtcp2_conn_install_rx_key) &&
+         install(write, ngtcp2_conn_install_tx_handshake_key, ngtcp2_conn_install_tx_key);
 }
 
 }  // namespace stoq::quic

@@ -85,7 +85,7 @@ void Session::pace(std::size_t bytes, MonotonicTime now) {
   const std::uint64_t round_trip = std::max<std::uint64_t>(stat.smoothed_rtt, 1);
   const std::uint64_t at_once =
       std::clamp<std::uint64_t>(stat.cwnd * NGTCP2_MILLISECONDS / round_trip,
-                                10 * stat.max_tx_udp_payload_size, 4 * Burst::kBytesMax);
+                                10 * stat.max_tx_udp_payload_size, 16 * Burst::kBytesMax);
   if (unpaced_bytes_ >= at_once) {
     ngtcp2_conn_update_pkt_tx_time(conn_, stamp(now));
   } else if (stamp(now) - stamp(unpaced_since_) >= round_trip) {
