@@ -34,8 +34,9 @@ std::size_t BlockPool::rounded(std::size_t bytes) {
 }
 
 BlockPool::Slab& BlockPool::slab_of(const void* block) {
-  const auto address = reinterpret_cast<std::uintptr_t>(block);
-  return *reinterpret_cast<Slab*>(address & ~std::uintptr_t{kSlabBytes - 1});
+  const auto offset = reinterpret_cast<std::uintptr_t>(block) % kSlabBytes;
+  auto* const begin = static_cast<std::uint8_t*>(const_cast<void*>(block)) - offset;
+  return *reinterpret_cast<Slab*>(begin);
 }
 
 std::size_t BlockPool::bytes_of(const void* block) {
