@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <base/config/units.hpp>
 #include <charconv>
+#include <cmath>
 
 namespace cli {
 
@@ -61,7 +62,8 @@ base::Result<StoqTarget> parse_stoq_target(std::string_view text) {
 RoundTrips summarize(std::vector<base::Duration> took) {
   std::ranges::sort(took);
   const auto at = [&](double share) {
-    return took[static_cast<std::size_t>(share * static_cast<double>(took.size() - 1) + 0.5)];
+    return took[static_cast<std::size_t>(
+        std::lround(share * static_cast<double>(took.size() - 1)))];
   };
   return {took.front(), at(0.5), at(0.99), took.back()};
 }
