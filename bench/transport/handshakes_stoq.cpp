@@ -10,6 +10,7 @@ namespace {
 using namespace bench;
 
 constexpr int kTogether = 16, kWarmUp = 64;
+constexpr std::size_t kPrepared = 256;
 
 base::Task<> hold(std::shared_ptr<stoq::Connection> connection) {
   co_await connection->closed();
@@ -26,22 +27,31 @@ base::Task<> serve(stoq::Listener& listener, Pipe& pipe, int count) {
   co_await scope.join();
 }
 
-base::Task<> connect_each(stoq::Endpoint to, stoq::NodeId server, int& left) {
+// Takes one client after the other until all have connected.
+base::Task<> connect_each(stoq::Endpoint to, stoq::NodeId server,
+                          std::vector<std::unique_ptr<QuicNode>>& clients) {
   const auto executor = co_await boost::asio::this_coro::executor;
-  while (left > 0) {
-    --left;
-    QuicNode node;
-    auto& transport = node.start(executor);
+  while (!clients.empty()) {
+    const auto node = std::move(clients.back());
+    clients.pop_back();
+    auto& transport = node->start(executor);
     const auto connection = must(co_await transport.connect(to, server, {}), "connect");
     connection->close("done");
   }
 }
 
+// Clients and their certificates are made ahead, group by group: the server is to be kept busy.
 base::Task<> connect_all(stoq::Endpoint to, stoq::NodeId server, int count) {
-  base::TaskScope scope(co_await boost::asio::this_coro::executor);
-  int left = count;
-  for (int i = 0; i < kTogether; ++i) scope.spawn(connect_each(to, server, left));
-  co_await scope.join();
+  std::vector<std::unique_ptr<QuicNode>> clients;
+  for (int left = count; left > 0;) {
+    for (; left > 0 && clients.size() < kPrepared; --left) {
+      clients.push_back(std::make_unique<QuicNode>());
+      clients.back()->prepare();
+    }
+    base::TaskScope scope(co_await boost::asio::this_coro::executor);
+    for (int i = 0; i < kTogether; ++i) scope.spawn(connect_each(to, server, clients));
+    co_await scope.join();
+  }
 }
 
 }  // namespace

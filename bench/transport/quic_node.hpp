@@ -15,6 +15,8 @@ class QuicNode {
   QuicNode() : identity_(make(rng_)), leaves_(identity_, rng_, std::chrono::hours(24)) {}
 
   const stoq::NodeId& id() const { return identity_.id; }
+  /// Makes its certificate now, not at the first handshake.
+  void prepare() { (void)must(leaves_.current(clock_.wall()), "make a certificate"); }
   stoq::QuicTransport& start(const base::Executor& executor,
                              stoq::QuicTransportOptions options = {}) {
     const auto seed = identity_.key.seed();
