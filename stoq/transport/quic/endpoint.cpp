@@ -217,10 +217,7 @@ void QuicEndpoint::Live::issue(Session&, ConnectionId& id, std::uint8_t* reset_t
   // The first byte leads datagrams to the core that owns the connection.
   const unsigned cores = endpoint.shared_.cores();
   id.data[0] = static_cast<std::uint8_t>(id.data[0] % (256 / cores) * cores + endpoint.core_);
-  const auto& secret = endpoint.shared_.reset_secret;
-  const int made =
-      ngtcp2_crypto_generate_stateless_reset_token(reset_token, secret.data(), secret.size(), &id);
-  BASE_ASSERT(made == 0, "HKDF with SHA-256 cannot fail");
+  quic::reset_token(reset_token, endpoint.shared_.reset_secret, {id.data, id.datalen});
   ids.push_back(id);
   endpoint.ids_.emplace(id, this);
 }
@@ -409,10 +406,11 @@ void QuicEndpoint::tell_of_end(Live& live) {
 }
 
 void QuicEndpoint::measure(Live& live, MonotonicTime at) {
+  meters_.add(live.session->counted(), live.measured);
+  live.measured = live.session->counted();
+  if (at < live.round_trip_due) return;
   const ConnectionStats stats = live.session->stats();
-  meters_.add(stats, live.measured);
-  live.measured = stats;
-  if (at < live.round_trip_due || stats.rtt_min == base::Duration::zero()) return;
+  if (stats.rtt_min == base::Duration::zero()) return;
   meters_.round_trips.observe(stats.rtt, at);
   live.round_trip_due = at + kRoundTripSampleEvery;
 }

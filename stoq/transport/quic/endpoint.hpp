@@ -127,7 +127,9 @@ class QuicEndpoint final : public std::enable_shared_from_this<QuicEndpoint> {
 
   void wait_readable(std::shared_ptr<Port> port);
   void wait_writable(std::shared_ptr<Port> port);
-  void read(const std::shared_ptr<Port>& port);
+  void read_on(const std::shared_ptr<Port>& port);
+  /// One turn; true when there may be more.
+  bool read(const std::shared_ptr<Port>& port);
   Live* owner_of(base::BytesView datagram);
   void dispatch(const std::shared_ptr<Port>& port, const Path& path, std::uint8_t ecn,
                 base::BytesView datagram, base::MonotonicTime at);

@@ -3,6 +3,7 @@
 // What an endpoint consists of. Private to its sources.
 
 #include "transport/quic/endpoint.hpp"
+#include "transport/quic/reset_token.hpp"
 
 namespace stoq::quic {
 
@@ -55,7 +56,7 @@ struct QuicEndpoint::Live final : SessionHost, TimerWheel::Node {
   std::size_t streams = 0;            ///< That the peer opened, and that count for its source.
   std::size_t unread = 0;             ///< As it was counted last.
   base::MonotonicTime quiet_since{};  ///< The last time a stream came or went.
-  ConnectionStats measured;
+  SessionCounts measured;
   base::MonotonicTime round_trip_due{};
   base::MonotonicTime way_sought{};
   bool no_way = false;  ///< From our address to the peer's.

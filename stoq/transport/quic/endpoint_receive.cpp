@@ -35,17 +35,25 @@ void QuicEndpoint::wait_readable(std::shared_ptr<Port> port) {
   descriptor.async_wait(asio::posix::stream_descriptor::wait_read,
                         [weak = weak_from_this(), port](const boost::system::error_code& error) {
                           const auto self = weak.lock();
-                          if (error || !self) return;
-                          // A wait that was over before the port was removed.
-                          if (std::ranges::find(self->ports_, port) == self->ports_.end()) return;
-                          self->read(port);
-                          self->wait_readable(port);
+                          if (!error && self) self->read_on(port);
                         });
 }
 
-void QuicEndpoint::read(const std::shared_ptr<Port>& port) {
+void QuicEndpoint::read_on(const std::shared_ptr<Port>& port) {
+  if (!port->descriptor.is_open()) return;
+  if (!read(port)) {
+    wait_readable(port);
+    return;
+  }
+  // Behind the tasks that this woke; to ask the kernel whether there is more would cost more.
+  asio::post(executor_, [weak = weak_from_this(), port] {
+    if (const auto self = weak.lock()) self->read_on(port);
+  });
+}
+
+bool QuicEndpoint::read(const std::shared_ptr<Port>& port) {
   const auto at = now();
-  port->socket->receive(
+  const bool more = port->socket->receive(
       [&](const Path& path, std::uint8_t ecn, base::BytesView bytes, std::size_t segment_bytes) {
         for (; !bytes.empty(); bytes = bytes.subspan(std::min(segment_bytes, bytes.size())))
           dispatch(port, path, ecn, bytes.first(std::min(segment_bytes, bytes.size())), at);
@@ -57,6 +65,7 @@ void QuicEndpoint::read(const std::shared_ptr<Port>& port) {
     // Behind the tasks that this woke: their answers travel with the acknowledgement.
     schedule_flush();
   }
+  return more;
 }
 
 QuicEndpoint::Live* QuicEndpoint::owner_of(base::BytesView datagram) {
@@ -148,16 +157,12 @@ void QuicEndpoint::unknown(const std::shared_ptr<Port>& port, const Path& path, 
   if (ids.version == 0) {
     // A client of ours whose connection is young finds the reset of its peer by its socket.
     if (datagram.size() < kResetBytesMin) return;
-    ConnectionId id;
-    ngtcp2_cid_init(&id, ids.dcid, ids.dcidlen);
-    std::uint8_t token[NGTCP2_STATELESS_RESET_TOKENLEN];
-    if (ngtcp2_crypto_generate_stateless_reset_token(token, shared_.reset_secret.data(),
-                                                     shared_.reset_secret.size(), &id) != 0)
-      return;
+    std::uint8_t token[kResetTokenBytes];
+    reset_token(token, shared_.reset_secret, {ids.dcid, ids.dcidlen});
     // Shorter than what caused it, so that two ends that forgot each other fall silent.
     std::uint8_t unpredictable[64];
-    const std::size_t random_bytes = std::min<std::size_t>(
-        sizeof unpredictable, datagram.size() - NGTCP2_STATELESS_RESET_TOKENLEN - 2);
+    const std::size_t random_bytes =
+        std::min<std::size_t>(sizeof unpredictable, datagram.size() - kResetTokenBytes - 2);
     rng_.fill({unpredictable, random_bytes});
     const auto written =
         ngtcp2_pkt_write_stateless_reset(out, sizeof out, token, unpredictable, random_bytes);

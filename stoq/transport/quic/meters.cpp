@@ -9,10 +9,10 @@ std::string_view name_of(Handshake result) {
   return kNames[static_cast<std::size_t>(result)];
 }
 
-void Meters::add(const ConnectionStats& now, const ConnectionStats& before) {
-  add(bytes_sent, now.bytes_sent - before.bytes_sent);
-  add(bytes_received, now.bytes_received - before.bytes_received);
-  add(bytes_resent, now.bytes_resent - before.bytes_resent);
+void Meters::add(const SessionCounts& now, const SessionCounts& before) {
+  add(bytes_sent, now.sent - before.sent);
+  add(bytes_received, now.received - before.received);
+  add(bytes_resent, now.resent - before.resent);
   add(congestion_events, now.congestion_events - before.congestion_events);
 }
 

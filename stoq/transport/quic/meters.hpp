@@ -1,8 +1,9 @@
 #pragma once
 
-#include <stoq/transport.hpp>
+#include <string_view>
 
 #include "transport/quic/latency_window.hpp"
+#include "transport/quic/session_counts.hpp"
 
 namespace stoq::quic {
 
@@ -29,7 +30,7 @@ struct Meters {
 
   void count(Handshake result) { add(handshakes[static_cast<std::size_t>(result)], 1); }
   /// Adds what happened on a connection since `before`.
-  void add(const ConnectionStats& now, const ConnectionStats& before);
+  void add(const SessionCounts& now, const SessionCounts& before);
 
  private:
   // Only one core writes: no need for a locked instruction.

@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "transport/quic/quic_connection.hpp"
+#include "transport/quic/reset_token.hpp"
 #include "transport/quic/testing/loopback_test.hpp"
 #include "transport/transport_suite.hpp"
 
@@ -167,8 +168,8 @@ TEST_F(QuicTransportTest, PacketsOfNobodyAreAnsweredByAResetThatIsShorter) {
   hash.update(base::as_bytes("stoq stateless reset"));
   hash.update(server_.identity.key.seed());
   const auto secret = hash.finish();
-  std::uint8_t token[16];
-  ngtcp2_crypto_generate_stateless_reset_token(token, secret.data(), secret.size(), &id);
+  std::uint8_t token[quic::kResetTokenBytes];
+  quic::reset_token(token, secret, {id.data, id.datalen});
   EXPECT_EQ(base::to_hex(base::BytesView(answer).last(16)), base::to_hex(token));
   listener.reset();
   server_.transport.reset();

@@ -15,6 +15,7 @@
 
 #include "transport/quic/packet_protection.hpp"
 #include "transport/quic/packet_size.hpp"
+#include "transport/quic/session_counts.hpp"
 #include "transport/quic/stream_buffers.hpp"
 #include "transport/quic/tls.hpp"
 
@@ -186,6 +187,8 @@ class Session final : private Protected {
   bool in_doubt() const { return timeouts_ >= PacketSize::kTimeoutsInDoubt; }
   SessionHost& host() const { return host_; }
   ConnectionStats stats() const;
+  /// Of them what only grows: costs nothing.
+  const SessionCounts& counted() const { return counted_; }
   std::size_t streams() const { return streams_.size(); }
   /// Received on streams, in order, and read by nobody.
   std::size_t unread_bytes() const { return unread_bytes_; }
@@ -275,10 +278,7 @@ class Session final : private Protected {
   base::Duration handshake_{};
   std::size_t open_of_ours_ = 0;  // Streams.
   ngtcp2_tstamp recovery_ = 0;    // When the window shrank last.
-  struct {
-    std::uint64_t sent = 0, received = 0, resent = 0, congestion_events = 0, keys_renewed = 0;
-    std::uint64_t given = 0;  // Of streams and datagrams.
-  } counted_;
+  SessionCounts counted_;
   std::uint64_t unpaced_bytes_ = 0;  // Sent since ngtcp2 was told to pause after them.
   base::MonotonicTime unpaced_since_{};
   // A packet that did not fit the burst before it.
