@@ -7,6 +7,8 @@
 #include <stoq/identity/leaf_certificate.hpp>
 #include <stoq/transport/quic/quic_transport.hpp>
 
+#include "commands/objects.hpp"
+
 namespace cli {
 
 namespace {
@@ -68,6 +70,28 @@ Result<stoq::Endpoint> look_up(const StoqTarget& target) {
 }
 
 }  // namespace
+
+Result<StoqTarget> stoq_target(Session& session, const Arguments& arguments) {
+  if (const std::string word = arguments.word(0); !word.empty()) return parse_stoq_target(word);
+  TRY(Api * api, session.api());
+  TRY(const Json node, api->get(own_path({"node"})));
+  const std::string address = text_at(node, {"stoq"});
+  if (address.empty()) {
+    return std::unexpected(base::with_hint(
+        base::make_error(
+            base::Errc::NotFound,
+            fmt::format("{} does not say where its transport listens", text_at(node, {"name"}))),
+        "hm stoq " + std::string(arguments.command().path.substr(5)) + " [ADDRESS]:PORT"));
+  }
+  return parse_stoq_target(address);
+}
+
+double millis(base::Duration took) {
+  return std::chrono::duration<double, std::milli>(took).count();
+}
+std::string show_millis(base::Duration took) {
+  return fmt::format("{:.2f} ms", millis(took));
+}
 
 struct StoqProbe::Parts {
   Parts(base::Executor executor, const StoqProbeOptions& options)

@@ -5,9 +5,26 @@
 #include <stoq/rpc.hpp>
 #include <stoq/transport.hpp>
 
+#include "command/command.hpp"
 #include "commands/stoq_target.hpp"
 
 namespace cli {
+
+class Arguments;
+class Session;
+
+// What the commands of the family share.
+inline constexpr Argument kStoqTarget[] = {{.name = "[NODE@]HOST[:PORT]", .required = false}};
+inline constexpr Flag kStoqQlog = {
+    "qlog", '\0', "FOLDER", "write a qlog file of each connection", false, {}, Completes::Folder};
+inline constexpr base::Duration kStoqConnectLimit = std::chrono::seconds(15);
+
+/// The first word, or where the node of the context listens. Errors: InvalidArgument, NotFound.
+base::Result<StoqTarget> stoq_target(Session& session, const Arguments& arguments);
+
+double millis(base::Duration took);
+/// "0.48 ms"
+std::string show_millis(base::Duration took);
 
 struct StoqProbeOptions {
   bool bbr = false;
