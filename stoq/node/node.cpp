@@ -76,12 +76,15 @@ rpc::Server& Node::server() {
 }
 
 void Node::start() {
-  parts_->server->serve(std::move(parts_->listener));
+  parts_->server->serve(std::move(parts_->listener),
+                        [peers = &*parts_->peers](const auto& made) { peers->adopt(made); });
 }
 
 base::Task<> Node::stop() {
-  co_await parts_->server->stop(kStopGrace);
+  // Handlers may call others while they end, and calls of both directions share connections.
+  co_await parts_->server->drain(kStopGrace);
   co_await parts_->peers->stop(kStopGrace);
+  co_await parts_->server->stop(base::Duration::zero());
 }
 
 base::Result<std::unique_ptr<Node>> NodeBuilder::build() {
@@ -103,8 +106,8 @@ base::Result<std::unique_ptr<Node>> NodeBuilder::build() {
   TRY(parts->listener, parts->transport->listen(config_.listen, std::move(options)));
   parts->listening = parts->listener->endpoint();
   parts->server.emplace(rpc::Server::Parts{executor_, &parts->clock, &metrics_, log_});
-  parts->peers.emplace(
-      rpc::Peers::Parts{executor_, &*parts->transport, &parts->clock, &parts->rng, &metrics_});
+  parts->peers.emplace(rpc::Peers::Parts{executor_, &*parts->transport, &parts->clock, &parts->rng,
+                                         &metrics_, &*parts->server});
   handle_diagnostics(*parts->server,
                      {.self = parts->identity.id,
                       .version = HYPERMESH_VERSION,

@@ -78,6 +78,8 @@ TEST_F(NodeTest, TwoNodesCallEachOther) {
   // By the one that asked and by the one that was asked.
   const std::string page = metrics_->expose();
   EXPECT_NE(page.find("stoq_handshakes_total{result=\"not_verified\"} 2"), page.npos) << page;
+  // One connection for each lane, whoever calls.
+  EXPECT_NE(page.find("stoq_peers_connects_total{result=\"OK\"} 2"), page.npos) << page;
 }
 
 TEST_F(NodeTest, NodesOfAnAuthorityBelieveNobodyElse) {

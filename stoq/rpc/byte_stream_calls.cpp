@@ -39,6 +39,7 @@ class ByteStreamCall final : public OpenCall {
     co_return co_await replies_.only(stream_);
   }
   bool answered() const override { return replies_.done(); }
+  bool unbegun() const override { return false; }
 
  private:
   base::ByteStream& stream_;

@@ -93,15 +93,17 @@ class StreamCall final : public OpenCall, private Deadlines::Entry {
     // Even when sending failed: the server may have refused before it heard everything.
     auto reply = co_await replies_.only(*parts_.stream);
     if (!reply) {
-      const bool said = replies_.done() || sent;
-      co_return std::unexpected(
-          end(std::unexpected(explain(said ? reply.error() : sent.error()))).error());
+      base::Error error = replies_.done() || sent ? reply.error() : sent.error();
+      unbegun_ = !replies_.done() && error.code == Errc::Unavailable &&
+                 parts_.connection->close_code() == kCloseUnused;
+      co_return std::unexpected(end(std::unexpected(explain(std::move(error)))).error());
     }
     (void)end({});
     co_return *reply;
   }
 
   bool answered() const override { return replies_.done(); }
+  bool unbegun() const override { return unbegun_; }
 
  private:
   void expired() override {
@@ -133,7 +135,7 @@ class StreamCall final : public OpenCall, private Deadlines::Entry {
   Method method_;
   ReplyReader replies_;
   CallMetrics::Of& metrics_;
-  bool over_ = false, timed_out_ = false;
+  bool over_ = false, timed_out_ = false, unbegun_ = false;
 };
 
 }  // namespace

@@ -16,7 +16,7 @@ std::vector<Link::Effect> Link::step(const Event& event, MonotonicTime now) {
 
 MonotonicTime Link::next_timeout() const {
   if (state_ == State::Backoff) return wanted_ ? until_ : MonotonicTime::max();
-  if (state_ == State::Open && calls_ == 0) return since_ + options_.idle_max;
+  if (state_ == State::Open && dialled_ && calls_ == 0) return since_ + options_.idle_max;
   return MonotonicTime::max();
 }
 
@@ -42,6 +42,8 @@ base::Error Link::failure(MonotonicTime now) const {
 std::vector<Link::Effect> Link::dial() {
   state_ = State::Dialling;
   wanted_ = false;
+  if (dialling_) return {};
+  dialling_ = true;
   return {Dial{}};
 }
 
@@ -53,24 +55,36 @@ std::vector<Link::Effect> Link::on(const Wanted& event, MonotonicTime now) {
   return {};
 }
 
-std::vector<Link::Effect> Link::on(const Connected&, MonotonicTime now) {
+std::vector<Link::Effect> Link::on(const Connected& event, MonotonicTime now) {
   state_ = State::Open;
+  dialled_ = event.dialled;
+  if (dialled_) dialling_ = false;
+  wanted_ = false;
   since_ = opened_at_ = now;
   return {Wake{}};
 }
 
+std::vector<Link::Effect> Link::on(const Surplus&, MonotonicTime) {
+  dialling_ = false;
+  return {};
+}
+
 std::vector<Link::Effect> Link::on(const Failed& event, MonotonicTime now) {
+  dialling_ = false;
+  // The peer may have connected meanwhile.
+  if (state_ != State::Dialling) return {};
   back_off(event.error, now);
   return {Wake{}};
 }
 
 std::vector<Link::Effect> Link::on(const Lost& event, MonotonicTime now) {
   if (state_ != State::Open) return {};
-  if (now - opened_at_ < options_.steady_min || event.error.code == Errc::NotVerified) {
+  const bool young = now - opened_at_ < options_.steady_min;
+  if (dialled_ && !event.unused && (young || event.error.code == Errc::NotVerified)) {
     back_off(event.error, now);
   } else {
-    state_ = State::Idle;
-    failures_in_row_ = 0;
+    state_ = dialling_ ? State::Dialling : State::Idle;
+    if (dialled_) failures_in_row_ = 0;
   }
   return {Wake{}};
 }
@@ -86,6 +100,11 @@ std::vector<Link::Effect> Link::on(const CallEnded&, MonotonicTime now) {
   if (--calls_ > 0) return {};
   since_ = now;
   return {Wake{}};
+}
+
+std::vector<Link::Effect> Link::on(const Used&, MonotonicTime now) {
+  since_ = now;
+  return {};
 }
 
 std::vector<Link::Effect> Link::on(const Time&, MonotonicTime now) {

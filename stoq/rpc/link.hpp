@@ -31,17 +31,23 @@ class Link {
   struct Wanted {  ///< By a call, until `deadline`.
     base::MonotonicTime deadline;
   };
-  struct Connected {};
+  struct Connected {
+    bool dialled = true;  ///< By us; else by the peer, who then decides when it is idle.
+  };
+  struct Surplus {};  ///< We dialled, but another connection is the one to use.
   struct Failed {
     base::Error error;
   };
   struct Lost {
     base::Error error;
+    bool unused = false;  ///< The peer closed it because nothing went on there.
   };
   struct CallBegan {};
   struct CallEnded {};
+  struct Used {};  ///< By a call of the peer.
   struct Time {};
-  using Event = std::variant<Wanted, Connected, Failed, Lost, CallBegan, CallEnded, Time>;
+  using Event =
+      std::variant<Wanted, Connected, Surplus, Failed, Lost, CallBegan, CallEnded, Used, Time>;
 
   // Effects.
   struct Dial {};
@@ -59,6 +65,8 @@ class Link {
   base::MonotonicTime next_timeout() const;
 
   State state() const { return state_; }
+  /// Also while a connection of the peer serves meanwhile.
+  bool dialling() const { return dialling_; }
   std::size_t calls() const { return calls_; }
   /// Attempts that failed so far: a call that waits goes on only while this stays the same.
   std::uint64_t failures() const { return failures_; }
@@ -71,10 +79,12 @@ class Link {
  private:
   std::vector<Effect> on(const Wanted& event, base::MonotonicTime now);
   std::vector<Effect> on(const Connected& event, base::MonotonicTime now);
+  std::vector<Effect> on(const Surplus& event, base::MonotonicTime now);
   std::vector<Effect> on(const Failed& event, base::MonotonicTime now);
   std::vector<Effect> on(const Lost& event, base::MonotonicTime now);
   std::vector<Effect> on(const CallBegan& event, base::MonotonicTime now);
   std::vector<Effect> on(const CallEnded& event, base::MonotonicTime now);
+  std::vector<Effect> on(const Used& event, base::MonotonicTime now);
   std::vector<Effect> on(const Time& event, base::MonotonicTime now);
   std::vector<Effect> dial();
   void back_off(const base::Error& error, base::MonotonicTime now);
@@ -82,6 +92,8 @@ class Link {
   Options options_;
   base::SeededRng rng_;
   State state_ = State::Idle;
+  bool dialling_ = false;  // An attempt is under way.
+  bool dialled_ = false;   // The connection is of our making.
   std::size_t calls_ = 0;
   std::uint64_t failures_ = 0;
   unsigned failures_in_row_ = 0;

@@ -144,17 +144,72 @@ TEST(Link, AConnectionThatEndsYoungCountsAsAFailure) {
   EXPECT_EQ(s.want(1s), "dial");
 }
 
+TEST(Link, WhatThePeerDialledIsThePeersToClose) {
+  Script s;
+  EXPECT_EQ(s.step(Link::Connected{.dialled = false}), "wake");
+  EXPECT_EQ(s.want(1s), "");
+  EXPECT_EQ(s.link.next_timeout(), base::MonotonicTime::max());
+  // Its end is no failure of ours.
+  EXPECT_EQ(s.step(Link::Lost{base::make_error(Errc::Unavailable, "gone")}), "wake");
+  EXPECT_EQ(s.link.failures(), 0u);
+  EXPECT_EQ(s.want(1s), "dial");
+}
+
+TEST(Link, APeerThatConnectsEndsTheWaitForAnAttempt) {
+  Script s;
+  (void)s.want(1s);
+  EXPECT_EQ(s.step(Link::Connected{.dialled = false}), "wake");
+  EXPECT_TRUE(s.link.dialling());
+  EXPECT_EQ(s.fail(), "");
+  EXPECT_EQ(s.link.state(), Link::State::Open);
+  EXPECT_FALSE(s.link.dialling());
+  // And the end of a back-off.
+  (void)s.step(Link::Lost{base::make_error(Errc::Unavailable, "gone")});
+  (void)s.want(1s);
+  (void)s.fail();
+  EXPECT_EQ(s.link.state(), Link::State::Backoff);
+  EXPECT_EQ(s.step(Link::Connected{.dialled = false}), "wake");
+  EXPECT_EQ(s.link.state(), Link::State::Open);
+}
+
+TEST(Link, AnAttemptThatGoesOnIsWaitedForOnceMore) {
+  Script s;
+  (void)s.want(1s);
+  (void)s.step(Link::Connected{.dialled = false});
+  EXPECT_EQ(s.step(Link::Lost{base::make_error(Errc::Unavailable, "gone")}), "wake");
+  EXPECT_EQ(s.link.state(), Link::State::Dialling);
+  EXPECT_EQ(s.want(1s), "");
+  EXPECT_EQ(s.step(Link::Connected{}), "wake");
+}
+
+TEST(Link, WhoseIdleConnectionThePeerClosedComesBackAtOnce) {
+  Script s;
+  (void)s.want(1s);
+  (void)s.step(Link::Connected{});
+  EXPECT_EQ(s.step(Link::Lost{base::make_error(Errc::Unavailable, "idle"), true}), "wake");
+  EXPECT_EQ(s.want(1s), "dial");
+}
+
+TEST(Link, CallsOfThePeerPutIdlenessOff) {
+  Script s;
+  (void)s.want(1s);
+  (void)s.step(Link::Connected{});
+  s.clock.advance(20s);
+  EXPECT_EQ(s.step(Link::Used{}), "");
+  EXPECT_EQ(s.link.next_timeout(), s.clock.now() + 20s);
+}
+
 // Any order of events: the link never dials twice at once, nor closes what is not open.
 TEST(Link, KeepsItsPromisesInAnyOrder) {
   for (std::uint64_t seed = 1; seed <= 500; ++seed) {
     base::SeededRng rng(seed);
     Script s(seed);
-    bool dialling = false, open = false;
+    bool dialling = false, open = false, dialled = false;
     std::size_t calls = 0;
     for (int i = 0; i < 300; ++i) {
       s.clock.advance(base::Duration(1 + rng.below(20'000'000'000)));
       Link::Event event = Link::Time{};
-      switch (rng.below(6)) {
+      switch (rng.below(8)) {
         case 0:
           event = Link::Wanted{s.clock.now() + base::Duration(rng.below(60'000'000'000))};
           break;
@@ -162,12 +217,22 @@ TEST(Link, KeepsItsPromisesInAnyOrder) {
           if (!dialling) continue;
           event = Link::Connected{};
           dialling = false;
-          open = true;
+          open = dialled = true;
           break;
         case 2:
           if (!dialling) continue;
           event = Link::Failed{
               base::make_error(rng.below(4) == 0 ? Errc::NotVerified : Errc::TimedOut, "no")};
+          dialling = false;
+          break;
+        case 6:
+          event = Link::Connected{.dialled = false};
+          open = true;
+          dialled = false;
+          break;
+        case 7:
+          if (!dialling || !open) continue;
+          event = Link::Surplus{};
           dialling = false;
           break;
         case 3:
@@ -191,13 +256,14 @@ TEST(Link, KeepsItsPromisesInAnyOrder) {
           dialling = true;
         }
         if (std::holds_alternative<Link::Close>(effect)) {
-          ASSERT_TRUE(open && calls == 0) << seed;
+          ASSERT_TRUE(open && dialled && calls == 0) << seed;
           open = false;
         }
       }
       ASSERT_EQ(s.link.calls(), calls);
       ASSERT_EQ(s.link.state() == Link::State::Open, open);
-      ASSERT_EQ(s.link.state() == Link::State::Dialling, dialling);
+      ASSERT_EQ(s.link.dialling(), dialling);
+      ASSERT_EQ(s.link.state() == Link::State::Dialling, dialling && !open);
     }
   }
 }

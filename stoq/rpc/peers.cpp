@@ -4,10 +4,12 @@
 #include <base/async/task_scope.hpp>
 #include <map>
 #include <stoq/peers.hpp>
+#include <stoq/rpc_server.hpp>
 
 #include "rpc/calls.hpp"
 #include "rpc/codes.hpp"
 #include "rpc/link.hpp"
+#include "rpc/peer_caller.hpp"
 
 namespace stoq::rpc {
 
@@ -18,6 +20,12 @@ using base::Result;
 namespace {
 
 using Key = std::pair<NodeId, Lane>;
+
+std::optional<Lane> lane_of(const Connection& connection) {
+  for (const Lane lane : {Lane::Control, Lane::Bulk})
+    if (connection.alpn() == alpn_of(lane)) return lane;
+  return std::nullopt;
+}
 
 }  // namespace
 
@@ -38,6 +46,7 @@ class Peers::State : public std::enable_shared_from_this<State> {
   MonotonicTime deadline(const Method& method, const CallOptions& options) const {
     return calls_->deadline(method, options);
   }
+  void adopt(const std::shared_ptr<Connection>& connection);
   base::Task<> stop(base::Duration grace);
   std::size_t connections() const;
 
@@ -49,7 +58,12 @@ class Peers::State : public std::enable_shared_from_this<State> {
   void step(const std::shared_ptr<Slot>& slot, const Link::Event& event);
   void lost(const std::shared_ptr<Slot>& slot, const Connection* connection, base::Error error);
   base::Task<> dial(std::shared_ptr<Slot> slot);
-  base::Task<> watch(std::shared_ptr<Slot> slot, std::shared_ptr<Connection> connection);
+  void connected(const std::shared_ptr<Slot>& slot, std::shared_ptr<Connection> connection,
+                 bool dialled);
+  base::Task<> watch(std::shared_ptr<Slot> slot, std::shared_ptr<Connection> connection,
+                     bool served);
+  base::Task<> retire(std::shared_ptr<Connection> connection, base::Duration wait);
+  void expired(const std::shared_ptr<Slot>& slot);
   void count_dial(std::string_view result);
 
   Parts parts_;
@@ -69,13 +83,14 @@ struct Peers::State::Slot final : Deadlines::Entry {
         link(options, owner.parts_.rng->u64()),
         changed(owner.parts_.executor) {}
 
-  void expired() override { owner.step(self.lock(), Link::Time{}); }
+  void expired() override { owner.expired(self.lock()); }
 
   State& owner;
   const Key key;
   Link link;
   Endpoint endpoint;
   std::shared_ptr<Connection> connection;
+  bool dialled = false;  // By us.
   base::Event changed;
   MonotonicTime used{};
   std::weak_ptr<Slot> self;
@@ -88,7 +103,7 @@ Result<std::shared_ptr<Peers::State::Slot>> Peers::State::slot(const Key& key) {
     auto oldest = slots_.end();
     for (auto at = slots_.begin(); at != slots_.end(); ++at) {
       const Link& link = at->second->link;
-      if (link.calls() > 0 || link.state() == Link::State::Dialling) continue;
+      if (link.calls() > 0 || link.dialling()) continue;
       if (oldest == slots_.end() || at->second->used < oldest->second->used) oldest = at;
     }
     if (oldest == slots_.end()) {
@@ -97,7 +112,8 @@ Result<std::shared_ptr<Peers::State::Slot>> Peers::State::slot(const Key& key) {
           fmt::format("calls to {} peers are in flight, which is the limit", options_.peers_max));
     }
     Deadlines::disarm(*oldest->second);
-    if (oldest->second->connection) oldest->second->connection->close("other peers need the room");
+    if (oldest->second->connection && oldest->second->dialled)
+      scope_.spawn(retire(oldest->second->connection, base::Duration::zero()));
     slots_.erase(oldest);
   }
   auto made = std::make_shared<Slot>(*this, key,
@@ -116,7 +132,7 @@ void Peers::State::step(const std::shared_ptr<Slot>& slot, const Link::Event& ev
     if (std::holds_alternative<Link::Wake>(effect)) slot->changed.notify();
     if (const auto* close = std::get_if<Link::Close>(&effect)) {
       const auto connection = std::move(slot->connection);
-      connection->close(close->reason);
+      connection->close(close->reason, kCloseUnused);
     }
   }
   calls_->deadlines()->arm(*slot, stopping_ ? MonotonicTime::max() : slot->link.next_timeout());
@@ -134,30 +150,72 @@ base::Task<> Peers::State::dial(std::shared_ptr<Slot> slot) {
     co_return;
   }
   count_dial("OK");
-  slot->connection = *std::move(connection);
-  scope_.spawn(watch(slot, slot->connection));
-  step(slot, Link::Connected{});
+  if (parts_.server != nullptr) parts_.server->serve(*connection);
+  connected(slot, *std::move(connection), true);
 }
 
-// Waits for the end of a connection. Streams of the peer are refused: calls of its own go over
-// connections that it makes.
-base::Task<> Peers::State::watch(std::shared_ptr<Slot> slot,
-                                 std::shared_ptr<Connection> connection) {
-  for (;;) {
+void Peers::State::adopt(const std::shared_ptr<Connection>& connection) {
+  if (stopping_ || connection->executor() != parts_.executor) return;
+  const auto peer = connection->peer();
+  const auto lane = lane_of(*connection);
+  if (!peer || *peer == parts_.transport->self() || !lane) return;
+  // Who only calls us takes no room of those whom we call.
+  if (!slots_.contains({*peer, *lane}) && slots_.size() >= options_.peers_max) return;
+  connected(*slot({*peer, *lane}), connection, false);
+}
+
+// When both ends have dialled, both keep what the smaller id has dialled. Of the peer's own, the
+// last counts: it has forgotten the others.
+void Peers::State::connected(const std::shared_ptr<Slot>& slot,
+                             std::shared_ptr<Connection> connection, bool dialled) {
+  const bool ours_stays = parts_.transport->self() < slot->key.first;
+  scope_.spawn(watch(slot, connection, !dialled || parts_.server != nullptr));
+  if (slot->connection && slot->dialled != dialled && slot->dialled == ours_stays) {
+    if (!dialled) return;
+    scope_.spawn(retire(std::move(connection), options_.idle_max));
+    return step(slot, Link::Surplus{});
+  }
+  if (slot->connection && slot->dialled)
+    scope_.spawn(retire(std::move(slot->connection), options_.idle_max));
+  slot->connection = std::move(connection);
+  slot->dialled = dialled;
+  step(slot, Link::Connected{dialled});
+}
+
+// Closes a connection of our making that is not the one to use, once nothing goes on there.
+base::Task<> Peers::State::retire(std::shared_ptr<Connection> connection, base::Duration wait) {
+  co_await base::sleep_for(wait);
+  while (connection->stats().streams > 0) co_await base::sleep_for(options_.idle_max);
+  connection->close("there is another connection", kCloseUnused);
+}
+
+// A stream that is not over may be a call of the peer, or an answer that it has not got.
+void Peers::State::expired(const std::shared_ptr<Slot>& slot) {
+  const bool used = slot->connection && slot->connection->stats().streams > 0;
+  step(slot, used ? Link::Event(Link::Used{}) : Link::Event(Link::Time{}));
+}
+
+// Waits for the end of a connection. Where nobody serves the peer's streams they are refused.
+base::Task<> Peers::State::watch(std::shared_ptr<Slot> slot, std::shared_ptr<Connection> connection,
+                                 bool served) {
+  while (!served) {
     auto stream = co_await connection->accept_stream();
-    if (!stream) {
-      lost(slot, connection.get(), std::move(stream).error());
-      co_return;
-    }
+    if (!stream) break;
     (*stream)->reset(static_cast<std::uint64_t>(ResetCode::Protocol));
   }
+  co_await connection->closed();
+  // Whoever asks for a stream now is told why there is none.
+  auto stream = co_await connection->open_stream();
+  BASE_ASSERT(!stream, "the connection has ended");
+  lost(slot, connection.get(), std::move(stream).error());
 }
 
 void Peers::State::lost(const std::shared_ptr<Slot>& slot, const Connection* connection,
                         base::Error error) {
   if (slot->connection.get() != connection) return;
+  const bool unused = connection->close_code() == kCloseUnused;
   slot->connection.reset();
-  step(slot, Link::Lost{std::move(error)});
+  step(slot, Link::Lost{std::move(error), unused});
 }
 
 void Peers::State::count_dial(std::string_view result) {
@@ -244,69 +302,6 @@ std::size_t Peers::State::connections() const {
       slots_, [](const auto& slot) { return slot.second->connection != nullptr; }));
 }
 
-namespace {
-
-/// A call of a replay-safe method: without an answer it is made once more.
-template <class State>
-class RepeatedCall final : public OpenCall {
- public:
-  struct Way {
-    std::shared_ptr<State> state;
-    NodeId node;
-    Endpoint endpoint;
-    Method method;
-    CallOptions options;
-    MonotonicTime deadline;
-  };
-  RepeatedCall(std::unique_ptr<OpenCall> first, Way way)
-      : call_(std::move(first)), way_(std::move(way)) {}
-
-  base::Bytes begin() override { return call_->begin(); }
-  base::Task<Result<>> send(base::Bytes frames, bool last) override {
-    return call_->send(std::move(frames), last);
-  }
-  base::Task<Result<std::optional<base::BytesView>>> receive() override { return call_->receive(); }
-  bool answered() const override { return call_->answered(); }
-
-  base::Task<Result<base::BytesView>> exchange(base::BytesView frames) override {
-    auto reply = co_await call_->exchange(frames);
-    if (reply || call_->answered() || reply.error().code != Errc::Unavailable) co_return reply;
-    call_.reset();
-    CO_TRY(call_, co_await way_.state->open(way_.node, way_.endpoint, way_.method, way_.options,
-                                            way_.deadline));
-    co_return co_await call_->exchange(frames);
-  }
-
- private:
-  std::unique_ptr<OpenCall> call_;
-  Way way_;
-};
-
-/// Calls to one node, over whatever connection there is.
-template <class State>
-class PeerCaller final : public Caller {
- public:
-  PeerCaller(std::shared_ptr<State> state, NodeId node, Endpoint endpoint)
-      : state_(std::move(state)), node_(node), endpoint_(endpoint) {}
-
-  base::Task<Result<std::unique_ptr<OpenCall>>> open_call(const Method& method,
-                                                          const CallOptions& options) override {
-    const auto deadline = state_->deadline(method, options);
-    CO_TRY(auto call, co_await state_->open(node_, endpoint_, method, options, deadline));
-    if (!method.options.replay_safe || method.kind != Kind::Unary) co_return call;
-    using Call = RepeatedCall<State>;
-    co_return std::make_unique<Call>(
-        std::move(call), typename Call::Way{state_, node_, endpoint_, method, options, deadline});
-  }
-
- private:
-  std::shared_ptr<State> state_;
-  NodeId node_;
-  Endpoint endpoint_;
-};
-
-}  // namespace
-
 Peers::Peers(Parts parts, PeersOptions options)
     : state_(std::make_shared<State>(std::move(parts), options)) {}
 
@@ -314,6 +309,10 @@ Peers::~Peers() = default;
 
 std::unique_ptr<Caller> Peers::to(NodeId node, Endpoint endpoint) {
   return std::make_unique<PeerCaller<State>>(state_, node, endpoint);
+}
+
+void Peers::adopt(const std::shared_ptr<Connection>& connection) {
+  state_->adopt(connection);
 }
 
 base::Task<> Peers::stop(base::Duration grace) {

@@ -233,12 +233,17 @@ base::Task<> ServedConnection::until_idle(MonotonicTime until) {
   }
 }
 
-base::Task<> ServedConnection::stop(MonotonicTime until) {
+base::Task<> ServedConnection::drain(MonotonicTime until) {
   const auto self = shared_from_this();
   co_await until_idle(until);
   for (const auto& call : running_) call->stop(Stopped::Stopping);
   co_await until_idle(serving_->clock->now() + kLinger);
   if (!ended_ && serving_->clock->now() - answered_at_ < kLinger) co_await base::sleep_for(kLinger);
+}
+
+base::Task<> ServedConnection::stop(MonotonicTime until) {
+  const auto self = shared_from_this();
+  co_await drain(until);
   connection_->close("the node is stopping");
   while (!ended_) co_await changed_.wait();
 }

@@ -34,7 +34,9 @@ class ServedConnection : public std::enable_shared_from_this<ServedConnection> {
   base::Executor executor() const { return connection_->executor(); }
   /// Serves until the connection ends, and its calls with it.
   base::Task<> run();
-  /// Calls may end until `until`; then the peer is told that we stop.
+  /// Calls may end until `until`, then they are cancelled. The connection stays.
+  base::Task<> drain(base::MonotonicTime until);
+  /// After that the peer is told that we stop.
   base::Task<> stop(base::MonotonicTime until);
 
  private:

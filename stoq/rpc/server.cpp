@@ -23,7 +23,9 @@ struct Server::State : std::enable_shared_from_this<Server::State> {
   }
 
   void serve(std::shared_ptr<Connection> connection);
-  base::Task<> accept_from(std::unique_ptr<Listener> listener);
+  base::Task<> accept_from(std::unique_ptr<Listener> listener, Accepted accepted);
+  // Takes no more connections. Gives those that are there.
+  base::Task<std::set<std::shared_ptr<ServedConnection>>> close_doors();
   // Runs `task` where the connection lives, and `then` there when it is over.
   static void run_at(const std::shared_ptr<ServedConnection>& served, base::Task<> task,
                      std::function<void()> then);
@@ -73,32 +75,51 @@ void Server::State::serve(std::shared_ptr<Connection> connection) {
   });
 }
 
-base::Task<> Server::State::accept_from(std::unique_ptr<Listener> listener) {
+base::Task<> Server::State::accept_from(std::unique_ptr<Listener> listener, Accepted accepted) {
   for (;;) {
     auto connection = co_await listener->accept();
     if (!connection) co_return;
-    serve(*std::move(connection));
+    serve(*connection);
+    if (accepted) accepted(*connection);
   }
 }
 
-void Server::serve(std::unique_ptr<Listener> listener) {
-  state_->accepting.spawn(state_->accept_from(std::move(listener)));
+base::Task<std::set<std::shared_ptr<ServedConnection>>> Server::State::close_doors() {
+  serving->stopping = true;
+  accepting.cancel();
+  co_await accepting.join();
+  const std::lock_guard lock(mutex);
+  co_return connections;
+}
+
+void Server::serve(std::unique_ptr<Listener> listener, Accepted accepted) {
+  state_->accepting.spawn(state_->accept_from(std::move(listener), std::move(accepted)));
 }
 
 void Server::serve(std::shared_ptr<Connection> connection) {
   state_->serve(std::move(connection));
 }
 
+base::Task<> Server::drain(base::Duration grace) {
+  const auto state = state_;
+  auto open = co_await state->close_doors();
+  const auto until = state->serving->clock->now() + grace;
+  const auto left = std::make_shared<std::size_t>(open.size());  // Counted on our executor.
+  for (const auto& served : open) {
+    State::run_at(served, served->drain(until), [state, left] {
+      asio::post(state->executor, [state, left] {
+        --*left;
+        state->gone.notify();
+      });
+    });
+  }
+  open.clear();
+  while (*left > 0) co_await state->gone.wait();
+}
+
 base::Task<> Server::stop(base::Duration grace) {
   const auto state = state_;
-  state->serving->stopping = true;
-  state->accepting.cancel();
-  co_await state->accepting.join();
-  std::set<std::shared_ptr<ServedConnection>> open;
-  {
-    const std::lock_guard lock(state->mutex);
-    open = state->connections;
-  }
+  auto open = co_await state->close_doors();
   const auto until = state->serving->clock->now() + grace;
   for (const auto& served : open) State::run_at(served, served->stop(until), [] {});
   open.clear();

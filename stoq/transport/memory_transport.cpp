@@ -108,9 +108,10 @@ struct Wire {
                   {executor, MemoryTransport::kDatagramsMax}},
         ended(executor) {}
 
-  void end(std::string why) {
+  void end(std::string why, std::uint64_t with_code) {
     if (reason) return;
     reason = std::move(why);
+    code = with_code;
     for (int side : {0, 1}) {
       streams[side].close();
       datagrams[side].close();
@@ -127,6 +128,7 @@ struct Wire {
   base::Executor executor;
   std::string alpn;
   std::optional<std::string> reason;
+  std::uint64_t code = 0;
   // Index: the side that receives.
   base::Channel<std::unique_ptr<Stream>> streams[2];
   base::Channel<base::Bytes> datagrams[2];
@@ -138,7 +140,7 @@ class WireConnection final : public Connection {
  public:
   WireConnection(std::shared_ptr<Wire> wire, int side, std::optional<NodeId> peer)
       : wire_(std::move(wire)), side_(side), peer_(peer) {}
-  ~WireConnection() override { wire_->end("the connection was dropped"); }
+  ~WireConnection() override { wire_->end("the connection was dropped", 0); }
 
   std::optional<NodeId> peer() const override { return peer_; }
   const std::string& alpn() const override { return wire_->alpn; }
@@ -197,8 +199,18 @@ class WireConnection final : public Connection {
   }
 
   std::size_t datagram_bytes_max() const override { return MemoryTransport::kDatagramBytesMax; }
-  ConnectionStats stats() const override { return {}; }
-  void close(std::string reason) override { wire_->end(std::move(reason)); }
+  ConnectionStats stats() const override {
+    ConnectionStats made;
+    if (wire_->reason) return made;
+    const auto held = [](const auto& pipe) { return !pipe.expired(); };
+    // A stream has two.
+    made.streams = static_cast<std::size_t>(std::ranges::count_if(wire_->pipes, held)) / 2;
+    return made;
+  }
+  void close(std::string reason, std::uint64_t code) override {
+    wire_->end(std::move(reason), code);
+  }
+  std::uint64_t close_code() const override { return wire_->code; }
 
   base::Task<std::string> closed() override {
     const auto wire = wire_;

@@ -105,8 +105,11 @@ TYPED_TEST_P(TransportSuite, AWriterWaitsForASlowReader) {
 TYPED_TEST_P(TransportSuite, ClosingGivesItsReasonAndEndsStreams) {
   this->connected([](Connection& server, Connection& client) -> base::Task<> {
     auto stream = co_await client.open_stream();
-    server.close("maintenance");
+    EXPECT_EQ(client.close_code(), 0u);
+    server.close("maintenance", 7);
     EXPECT_EQ(co_await client.closed(), "maintenance");
+    EXPECT_EQ(client.close_code(), 7u);
+    EXPECT_EQ(client.stats().streams, 0u);
     EXPECT_EQ((co_await (*stream)->read()).error().code, base::Errc::Unavailable);
     EXPECT_EQ((co_await client.open_stream()).error().code, base::Errc::Unavailable);
   });

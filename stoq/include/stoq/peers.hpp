@@ -22,26 +22,33 @@ struct PeersOptions {
   base::Duration distrust = std::chrono::seconds(30);
 };
 
-/// The connections to other nodes: for each node one for control and one for bulk. All its calls
-/// are made on its executor.
+class Server;
+
+/// The connections to other nodes: for each node one for control and one for bulk, whoever of the
+/// two has dialled it. All its calls are made on its executor.
 ///
 /// Callers share one attempt to connect, and its error. After a failure nobody tries for a while:
 /// a call waits for the next attempt if its time allows, and otherwise gets the last error at once.
 /// A call that found its connection dead before anything was sent, or that is replay-safe and got
-/// no answer, is made once more over a new one.
+/// no answer, is made once more over a new one; so is any call with one request and one reply that
+/// the peer has not begun.
 ///
-/// Calls go over connections that were made here only, never back over one that the peer made:
-/// whoever opens the streams of a connection also decides when it is idle, so that nobody closes it
-/// under a call that is on its way; and those of the peer may live on other cores.
+/// When both nodes have dialled at once, both go on with the connection of the smaller NodeId; the
+/// other one serves the calls that began on it, and is closed when it is idle. Only who dialled a
+/// connection closes it for idleness, when no call of either side is open, and says so: a call of
+/// the other side that was on its way then was not begun (docs/wire/rpc.md). A connection that is
+/// idle here is closed although the peer calls now and then: the peer then dials its own.
 class Peers {
  public:
-  /// All of these outlive the peers.
+  /// All of these outlive the peers. A server is drained before stop() and stopped after it.
   struct Parts {
     base::Executor executor;
     Transport* transport;
     const base::Clock* clock;
     base::Rng* rng;
     base::Metrics* metrics = nullptr;  ///< Null: none.
+    /// Answers what the peers call over connections that were dialled here. Null: it is refused.
+    Server* server = nullptr;
   };
   explicit Peers(Parts parts, PeersOptions options = {});
   /// Call stop() before.
@@ -57,6 +64,11 @@ class Peers {
   /// For several calls, and those with streams. `endpoint` is where the node listens, should a
   /// connection have to be made.
   std::unique_ptr<Caller> to(NodeId node, Endpoint endpoint);
+
+  /// Calls to its peer go over `connection`, which the peer has dialled and a server serves. It is
+  /// left alone if it is of a stranger, of a lane that has a better one, or lives on another
+  /// executor.
+  void adopt(const std::shared_ptr<Connection>& connection);
 
   /// No new calls; those in flight have `grace` to end, then their connections are closed. Resumes
   /// when no task is left.

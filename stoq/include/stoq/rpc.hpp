@@ -40,6 +40,9 @@ class OpenCall {
   virtual base::Task<base::Result<base::BytesView>> exchange(base::BytesView frames) = 0;
   /// Whether the peer's status was read: an error is its word then.
   virtual bool answered() const = 0;
+  /// Whether exchange() failed because the connection ended, and the peer promises that it has not
+  /// begun the call: it may be made again.
+  virtual bool unbegun() const = 0;
 };
 
 /// A call with several messages in one direction or both. Its calls are made on one executor; one

@@ -9,6 +9,7 @@
 
 #include <base/log.hpp>
 #include <base/metrics.hpp>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <stoq/rpc_method.hpp>
@@ -150,10 +151,15 @@ class Server {
   }
   void add(const Method& method, std::unique_ptr<Handler> handler);
 
-  /// Serves every connection that comes in, until stop().
-  void serve(std::unique_ptr<Listener> listener);
+  /// Serves every connection that comes in, until stop(), and shows it to `accepted`, on the
+  /// server's executor.
+  using Accepted = std::function<void(const std::shared_ptr<Connection>&)>;
+  void serve(std::unique_ptr<Listener> listener, Accepted accepted = {});
   void serve(std::shared_ptr<Connection> connection);
 
+  /// The first half of stop(): the connections stay, for the calls that we make over them. Calls
+  /// that come now are answered with Unavailable.
+  base::Task<> drain(base::Duration grace);
   /// Accepts nothing more; calls in flight have `grace` to end, then they are cancelled, and
   /// callers are told that the server stops. Resumes when no task is left.
   base::Task<> stop(base::Duration grace);

@@ -50,6 +50,7 @@ struct ConnectionStats {
   base::Duration handshake{};      ///< From the first packet until it was complete.
   bool resumed = false;            ///< The handshake was short.
   bool early_accepted = false;
+  std::size_t streams = 0;  ///< Still held, or of bytes that the peer has not acknowledged.
   std::string_view cipher;
 };
 
@@ -83,8 +84,11 @@ class Connection {
   /// All zero when it has ended.
   virtual ConnectionStats stats() const = 0;
 
-  /// Tells the peer `reason`, then ends. Idempotent.
-  virtual void close(std::string reason) = 0;
+  /// Tells the peer `reason` and `code`, whose meaning is the application protocol's, then ends.
+  /// Idempotent.
+  virtual void close(std::string reason, std::uint64_t code = 0) = 0;
+  /// What either end closed it with; 0 too while it is open, and when it ended by itself.
+  virtual std::uint64_t close_code() const = 0;
   /// Resumes when the connection has ended, with the reason.
   virtual base::Task<std::string> closed() = 0;
 };

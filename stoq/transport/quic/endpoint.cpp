@@ -204,8 +204,8 @@ void QuicEndpoint::seek_way(Live& live, MonotonicTime at) {
   if (!(path == session.path()) && !session.migrate(path, at)) live.no_way = true;
 }
 
-void QuicEndpoint::close(Session& session, std::string reason) {
-  session.close(0, std::move(reason), now());
+void QuicEndpoint::close(Session& session, std::string reason, std::uint64_t code) {
+  session.close(code, std::move(reason), now());
 }
 
 // --- the session's calls ---
@@ -264,7 +264,8 @@ void QuicEndpoint::Live::offer() {
   // Later: this is called from inside the session.
   asio::post(endpoint.executor_, [weak = endpoint.weak_from_this(), state = state] {
     const auto self = weak.lock();
-    if (self && state->session != nullptr) self->close(*state->session, "the listener was closed");
+    if (self && state->session != nullptr)
+      self->close(*state->session, "the listener was closed", 0);
   });
 }
 
@@ -388,6 +389,7 @@ void QuicEndpoint::tell_of_end(Live& live) {
   live.told = true;
   ConnectionState& state = *live.state;
   state.ended = live.session->ended();
+  state.close_code = live.session->close_code();
   state.session = nullptr;
   state.streams.close();
   state.datagrams.close();

@@ -65,6 +65,7 @@ struct ConnectionState {
   std::string alpn;
   bool established = false;
   std::optional<base::Error> ended;
+  std::uint64_t close_code = 0;   ///< When it has ended.
   base::Event changed;            ///< Established or ended.
   base::Event streams_available;  ///< The peer lets us open more.
   base::Channel<std::shared_ptr<StreamState>> streams;
@@ -97,7 +98,7 @@ class QuicEndpoint final : public std::enable_shared_from_this<QuicEndpoint> {
                                                          const SessionOptions& options,
                                                          const Resumption* resumption);
   base::Result<> migrate(Session& session, std::shared_ptr<UdpSocket> to);
-  void close(Session& session, std::string reason);
+  void close(Session& session, std::string reason, std::uint64_t code);
   /// Tells every peer, then forgets all.
   void shut_down();
   /// A datagram that another core received. Call on any thread.

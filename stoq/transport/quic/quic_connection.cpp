@@ -103,7 +103,7 @@ class QuicStream final : public Stream {
 }  // namespace
 
 QuicConnection::~QuicConnection() {
-  close("the connection was dropped");
+  QuicConnection::close("the connection was dropped", 0);
 }
 
 base::Task<Result<std::unique_ptr<Stream>>> QuicConnection::open_stream(StreamOptions options) {
@@ -162,13 +162,14 @@ ConnectionStats QuicConnection::stats() const {
   return state_->session != nullptr ? state_->session->stats() : ConnectionStats();
 }
 
-void QuicConnection::close(std::string reason) {
+void QuicConnection::close(std::string reason, std::uint64_t code) {
   // The last holder may be on another thread.
-  boost::asio::dispatch(state_->executor, [state = state_, reason = std::move(reason)]() mutable {
-    if (state->session == nullptr) return;
-    if (const auto endpoint = state->endpoint.lock())
-      endpoint->close(*state->session, std::move(reason));
-  });
+  boost::asio::dispatch(state_->executor,
+                        [state = state_, reason = std::move(reason), code]() mutable {
+                          if (state->session == nullptr) return;
+                          if (const auto endpoint = state->endpoint.lock())
+                            endpoint->close(*state->session, std::move(reason), code);
+                        });
 }
 
 base::Task<std::string> QuicConnection::closed() {

@@ -19,7 +19,11 @@ class QuicConnection final : public Connection {
   base::Task<base::Result<base::Bytes>> receive_datagram() override;
   std::size_t datagram_bytes_max() const override;
   ConnectionStats stats() const override;
-  void close(std::string reason) override;
+  void close(std::string reason, std::uint64_t code) override;
+  std::uint64_t close_code() const override {
+    // Streams tell of the end before the endpoint does.
+    return state_->session != nullptr ? state_->session->close_code() : state_->close_code;
+  }
   base::Task<std::string> closed() override;
 
   ConnectionState& state() { return *state_; }

@@ -182,6 +182,8 @@ class Session final : private Protected {
   bool resumed() const { return tls_->resumed(); }
   bool early_accepted() const { return early_ && !early_rejected_; }
   const std::optional<base::Error>& ended() const { return ended_; }
+  /// The application's, of either end; 0: it did not close, or gave none.
+  std::uint64_t close_code() const { return close_code_; }
   const Path& path() const { return path_; }
   /// Nothing has come from the peer for a while although it should have answered.
   bool in_doubt() const { return timeouts_ >= PacketSize::kTimeoutsInDoubt; }
@@ -262,6 +264,7 @@ class Session final : private Protected {
   bool server_ = false, established_ = false, over_ = false;
   bool early_ = false, early_rejected_ = false, reset_received_ = false;
   std::optional<base::Error> ended_;
+  std::uint64_t close_code_ = 0;
   base::MonotonicTime closing_until_{};
   base::Bytes closing_packet_;
   bool closing_packet_due_ = false, draining_ = false;

@@ -54,6 +54,12 @@ std::optional<base::Error> Session::silent_end(int library_error) const {
 }
 
 void Session::fail(int library_error, MonotonicTime now) {
+  if (!ended_ && library_error == NGTCP2_ERR_DRAINING && !reset_received_) {
+    ngtcp2_connection_close_error why;
+    ngtcp2_conn_get_connection_close_error(conn_, &why);
+    if (why.type == NGTCP2_CONNECTION_CLOSE_ERROR_CODE_TYPE_APPLICATION)
+      close_code_ = why.error_code;
+  }
   if (auto reason = silent_end(library_error)) {
     draining_ = true;
     end(*std::move(reason), {}, now);
@@ -127,6 +133,7 @@ void Session::close(std::uint64_t code, std::string reason, MonotonicTime now) {
   ngtcp2_connection_close_error_default(&why);
   ngtcp2_connection_close_error_set_application_error(&why, code, bytes_of(reason), reason.size());
   auto packet = closing_packet(why, now);
+  close_code_ = code;
   end(base::make_error(Errc::Unavailable, std::move(reason)), std::move(packet), now);
 }
 

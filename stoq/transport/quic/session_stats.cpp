@@ -31,6 +31,7 @@ ConnectionStats Session::stats() const {
   made.rtt_variation = span(path.rttvar);
   made.congestion_window = path.cwnd;
   made.bytes_in_flight = path.bytes_in_flight;
+  made.streams = streams_.size();
   made.packet_bytes = ngtcp2_conn_get_path_max_tx_udp_payload_size(conn_);
   return made;
 }

@@ -50,12 +50,13 @@ class QuicFixture {
     return nodes_[index].start(executor);
   }
   // A port that nobody has now: the kernel gives it, and nobody else asks for it by number.
-  Endpoint endpoint(int) {
-    if (port_ == 0) {
+  Endpoint endpoint(int index) {
+    std::uint16_t& port = ports_[index];
+    if (port == 0) {
       const auto socket = *quic::UdpSocket::open(any(), {});
-      port_ = ntohs(socket->local().sin6_port);
+      port = ntohs(socket->local().sin6_port);
     }
-    return loopback(port_);
+    return loopback(port);
   }
   void stop() {
     for (LoopbackNode& node : nodes_) node.transport.reset();
@@ -69,7 +70,7 @@ class QuicFixture {
   }
   base::SystemRng rng_;
   base::SystemClock clock_;
-  std::uint16_t port_ = 0;
+  std::uint16_t ports_[2]{};
   LoopbackNode nodes_[2]{{rng_, clock_}, {rng_, clock_}};
 };
 
