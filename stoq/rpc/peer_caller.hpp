@@ -34,7 +34,8 @@ class RepeatedCall final : public OpenCall {
 
   base::Task<base::Result<base::BytesView>> exchange(base::BytesView frames) override {
     auto reply = co_await call_->exchange(frames);
-    if (reply || call_->answered() || reply.error().code != base::Errc::Unavailable) co_return reply;
+    if (reply || call_->answered() || reply.error().code != base::Errc::Unavailable)
+      co_return reply;
     if (!way_.method.options.replay_safe && !call_->unbegun()) co_return reply;
     call_.reset();
     CO_TRY(call_, co_await way_.state->open(way_.node, way_.endpoint, way_.method, way_.options,

@@ -15,8 +15,8 @@ namespace {
 
 // One of them, wired as a node is.
 struct Side {
-  Side(const base::Executor& executor, Transport& inner, Endpoint endpoint, const base::Clock& clock,
-       base::Rng& rng, rpc::PeersOptions options)
+  Side(const base::Executor& executor, Transport& inner, Endpoint endpoint,
+       const base::Clock& clock, base::Rng& rng, rpc::PeersOptions options)
       : endpoint(endpoint),
         transport(inner),
         let_go(executor),

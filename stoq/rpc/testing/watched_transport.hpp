@@ -10,7 +10,7 @@ class Watched final : public Transport {
   explicit Watched(Transport& inner) : inner_(inner) {}
   const NodeId& self() const override { return inner_.self(); }
   base::Task<base::Result<std::shared_ptr<Connection>>> connect(Endpoint endpoint, NodeId peer,
-                                                    ConnectOptions options) override {
+                                                                ConnectOptions options) override {
     auto connection = co_await inner_.connect(endpoint, peer, options);
     if (connection) {
       made.push_back(*connection);
@@ -18,7 +18,8 @@ class Watched final : public Transport {
     }
     co_return connection;
   }
-  base::Result<std::unique_ptr<Listener>> listen(Endpoint endpoint, ListenOptions options) override {
+  base::Result<std::unique_ptr<Listener>> listen(Endpoint endpoint,
+                                                 ListenOptions options) override {
     return inner_.listen(endpoint, std::move(options));
   }
 
