@@ -8,6 +8,7 @@
 #include <openssl/x509v3.h>
 
 #include <array>
+#include <base/freed.hpp>
 #include <base/http/certificate.hpp>
 #include <ctime>
 #include <memory>
@@ -15,13 +16,6 @@
 namespace base::http {
 namespace {
 
-template <auto Free>
-struct Freed {
-  template <class T>
-  void operator()(T* value) const {
-    Free(value);
-  }
-};
 using Key = std::unique_ptr<EVP_PKEY, Freed<EVP_PKEY_free>>;
 using Certificate = std::unique_ptr<X509, Freed<X509_free>>;
 using Extension = std::unique_ptr<X509_EXTENSION, Freed<X509_EXTENSION_free>>;

@@ -12,7 +12,9 @@ namespace bench {
 /// A node on loopback with an identity of its own.
 class QuicNode {
  public:
-  QuicNode() : identity_(make(rng_)), leaves_(identity_, rng_, std::chrono::hours(24)) {}
+  QuicNode()
+      : identity_(stoq::Identity::generate(rng_)),
+        leaves_(identity_, rng_, std::chrono::hours(24)) {}
 
   const stoq::NodeId& id() const { return identity_.id; }
   /// Makes its certificate now, not at the first handshake.
@@ -29,12 +31,6 @@ class QuicNode {
   }
 
  private:
-  static stoq::Identity make(base::Rng& rng) {
-    auto key = base::SigningKey::generate(rng);
-    const auto id = stoq::NodeId::of(key.public_key());
-    return {std::move(key), id};
-  }
-
   base::SystemRng rng_;
   base::SystemClock clock_;
   stoq::Identity identity_;

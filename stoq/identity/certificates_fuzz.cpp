@@ -36,11 +36,7 @@ struct World final : AuthoritySource {
   }
 
   base::SeededRng rng{1};
-  Identity identity = [this] {
-    auto key = base::SigningKey::generate(rng);
-    const NodeId id = NodeId::of(key.public_key());
-    return Identity{std::move(key), id};
-  }();
+  Identity identity = Identity::generate(rng);
   base::Bytes own = issue_leaf(identity, rng, kNow, 24h).certificates.front();
   TestAuthority authority{kNow - 1h, kNow + 24h};
   TestAuthority::Leaf between =

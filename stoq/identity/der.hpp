@@ -4,6 +4,10 @@
 
 namespace stoq {
 
+/// What stands before an Ed25519 seed in PKCS #8 (RFC 8410, section 7).
+inline constexpr std::uint8_t kEd25519Pkcs8[] = {0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06,
+                                                 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20};
+
 /// Walks over DER (X.690) that strangers wrote, element by element. Views point into the input.
 class DerReader {
  public:

@@ -10,11 +10,6 @@ namespace {
 
 constexpr std::size_t kFileBytesMax = 128;
 
-Identity identity_of(base::SigningKey key) {
-  const NodeId id = NodeId::of(key.public_key());
-  return {std::move(key), id};
-}
-
 std::span<std::uint8_t> bytes_of(std::string& text) {
   return {reinterpret_cast<std::uint8_t*>(text.data()), text.size()};
 }
@@ -31,7 +26,7 @@ Result<Identity> parse(std::string& text, const std::string& path) {
   auto key = base::SigningKey::from_seed(*seed);
   base::wipe(*seed);
   TRY(base::SigningKey signing, std::move(key));
-  return identity_of(std::move(signing));
+  return Identity::of(std::move(signing));
 }
 
 }  // namespace
@@ -40,7 +35,7 @@ Result<Identity> open_identity(const std::string& path, base::Rng& rng) {
   TRY(auto text, base::read_private_file(path, kFileBytesMax));
   if (text) return parse(*text, path);
   // The name itself survives a power failure: an identity that was used may not change.
-  Identity identity = identity_of(base::SigningKey::generate(rng));
+  Identity identity = Identity::generate(rng);
   std::string made = base::to_hex(identity.key.seed()) + "\n";
   const auto written = base::write_private_file(path, made);
   base::wipe(bytes_of(made));

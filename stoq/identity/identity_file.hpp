@@ -10,6 +10,12 @@ namespace stoq {
 struct Identity {
   base::SigningKey key;
   NodeId id;
+
+  static Identity of(base::SigningKey key) {
+    const NodeId id = NodeId::of(key.public_key());
+    return {std::move(key), id};
+  }
+  static Identity generate(base::Rng& rng) { return of(base::SigningKey::generate(rng)); }
 };
 
 /// The identity kept in `path`, made on first use: the Ed25519 seed in hex, one line, mode 0600, on

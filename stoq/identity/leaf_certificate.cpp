@@ -21,9 +21,6 @@ using x509::Key;
 namespace {
 
 constexpr auto kClockLag = 5min;
-// RFC 8410, section 7: the frame of an Ed25519 seed as PKCS #8.
-constexpr std::uint8_t kPkcs8[] = {0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06,
-                                   0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20};
 constexpr std::size_t kLeafBytesMax = 4096;
 // AlgorithmIdentifier of Ed25519 (RFC 8410, section 3).
 constexpr std::uint8_t kEd25519[] = {0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70};
@@ -120,7 +117,7 @@ CertificateChain issue_leaf(const Identity& identity, base::Rng& rng, base::Wall
   auto* out = der.data();
   i2d_X509(certificate.get(), &out);
 
-  base::Bytes pkcs8(std::begin(kPkcs8), std::end(kPkcs8));
+  base::Bytes pkcs8(std::begin(kEd25519Pkcs8), std::end(kEd25519Pkcs8));
   const auto leaf_seed = leaf_key.seed();
   pkcs8.reserve(pkcs8.size() + leaf_seed.size());
   pkcs8.insert(pkcs8.end(), leaf_seed.begin(), leaf_seed.end());

@@ -11,11 +11,7 @@ using testing::HasSubstr;
 
 class LeafCertificateTest : public testing::Test {
  protected:
-  Identity make() {
-    auto key = base::SigningKey::generate(rng_);
-    const NodeId id = NodeId::of(key.public_key());
-    return {std::move(key), id};
-  }
+  Identity make() { return Identity::generate(rng_); }
   static base::Result<NodeId> verify(IdentityVerifier& verifier, const CertificateChain& chain,
                                      base::WallTime now) {
     std::vector<base::BytesView> views(chain.certificates.begin(), chain.certificates.end());

@@ -17,12 +17,6 @@ using base::Result;
 
 constexpr base::Duration kLeafLife = std::chrono::hours(1);
 
-stoq::Identity passing_identity(base::Rng& rng) {
-  auto key = base::SigningKey::generate(rng);
-  const auto id = stoq::NodeId::of(key.public_key());
-  return {std::move(key), id};
-}
-
 // Believes what the layer believes, and keeps what it saw.
 class Witness final : public stoq::PeerVerifier {
  public:
@@ -105,7 +99,7 @@ struct StoqProbe::Parts {
 
   base::SystemClock clock;
   base::SystemRng rng;
-  stoq::Identity identity = passing_identity(rng);
+  stoq::Identity identity = stoq::Identity::generate(rng);
   stoq::LeafRotation leaf{identity, rng, kLeafLife};
   Witness witness;
   stoq::QuicTransport transport;

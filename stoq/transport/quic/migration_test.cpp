@@ -1,6 +1,5 @@
 #include <gmock/gmock.h>
 
-#include <boost/asio/detached.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
@@ -82,14 +81,7 @@ TEST_F(MigrationTest, AStreamGoesOnBehindATranslatorThatForgetsItsPort) {
       auto& client = test.client_.start(test.executor());
       auto listener = *server.listen(loopback(0), {});
       base::TaskScope scope(test.executor());
-      scope.spawn([](Listener& listener) -> base::Task<> {
-        for (;;) {
-          auto connection = co_await listener.accept();
-          if (!connection) co_return;
-          const auto executor = (*connection)->executor();
-          boost::asio::co_spawn(executor, echo(*std::move(connection)), boost::asio::detached);
-        }
-      }(*listener));
+      scope.spawn(serve_on_cores(*listener));
       UdpProxy proxy(test.executor(), listener->endpoint());
       auto connection = *co_await client.connect(proxy.endpoint(), server.self(), {});
       EXPECT_EQ(*co_await ask(*connection, "x"), "x");

@@ -6,7 +6,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include <boost/asio/detached.hpp>
 #include <cstring>
 
 #include "transport/quic/quic_connection.hpp"
@@ -99,14 +98,7 @@ TEST_F(QuicTransportTest, ConnectionsSpreadOverTheCores) {
     auto& client = test.client_.start(test.executor());
     auto listener = *server.listen(loopback(0), {});
     base::TaskScope scope(test.executor());
-    scope.spawn([](Listener& listener) -> base::Task<> {
-      for (;;) {
-        auto connection = co_await listener.accept();
-        if (!connection) co_return;
-        const auto executor = (*connection)->executor();
-        boost::asio::co_spawn(executor, echo(*std::move(connection)), boost::asio::detached);
-      }
-    }(*listener));
+    scope.spawn(serve_on_cores(*listener));
     std::vector<std::shared_ptr<Connection>> connections;
     for (int i = 0; i < 30; ++i) {
       auto connection = co_await client.connect(listener->endpoint(), server.self(), {});

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 
+#include "identity/der.hpp"
 #include "transport/quic/packet_protection.hpp"
 
 namespace stoq::quic {
@@ -21,10 +22,6 @@ namespace {
 constexpr std::size_t kAlpnBytesMax = 64, kAlpnNamesMax = 8;
 // Two of them: ours, and a listener's own. More only while one is being replaced.
 constexpr std::size_t kCredentialsKept = 4;
-
-// RFC 8410, section 7: the frame of an Ed25519 seed as PKCS #8.
-constexpr std::uint8_t kEd25519Pkcs8[] = {0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06,
-                                          0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20};
 
 std::string reason(int code) {
   return gnutls_strerror(code);

@@ -10,13 +10,9 @@ namespace stoq::testing {
 /// A node on loopback, which can be restarted.
 struct LoopbackNode {
   LoopbackNode(base::Rng& rng, const base::Clock& clock)
-      : identity(make(rng)), leaves(identity, rng, std::chrono::hours(24)), clock(clock) {}
-
-  static Identity make(base::Rng& rng) {
-    auto key = base::SigningKey::generate(rng);
-    const NodeId id = NodeId::of(key.public_key());
-    return {std::move(key), id};
-  }
+      : identity(Identity::generate(rng)),
+        leaves(identity, rng, std::chrono::hours(24)),
+        clock(clock) {}
 
   QuicTransport& start(const base::Executor& executor, QuicTransportOptions options = {}) {
     const auto seed = identity.key.seed();

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <base/async/task_scope.hpp>
+#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 
 #include "transport/quic/testing/loopback_node.hpp"
@@ -48,6 +49,16 @@ class LoopbackTest : public ::testing::Test {
     }
     scope.cancel();
     co_await scope.join();
+  }
+
+  // The same, each connection on its own core.
+  static base::Task<> serve_on_cores(Listener& listener) {
+    for (;;) {
+      auto connection = co_await listener.accept();
+      if (!connection) co_return;
+      const auto executor = (*connection)->executor();
+      boost::asio::co_spawn(executor, echo(*std::move(connection)), boost::asio::detached);
+    }
   }
 
   static base::Task<base::Result<std::string>> ask(Connection& connection, std::string text,

@@ -10,15 +10,9 @@ namespace stoq::quic::testing {
 /// A node's part of a test: an identity and what TLS needs of it.
 struct Node {
   Node(base::Rng& rng, const base::Clock& clock, base::Duration leaf_life = std::chrono::hours(24))
-      : identity(make(rng)),
+      : identity(Identity::generate(rng)),
         leaves(identity, rng, leaf_life),
         tls({&leaves, &verifier, &replays, &clock}) {}
-
-  static Identity make(base::Rng& rng) {
-    auto key = base::SigningKey::generate(rng);
-    const NodeId id = NodeId::of(key.public_key());
-    return {std::move(key), id};
-  }
 
   Identity identity;
   LeafRotation leaves;
