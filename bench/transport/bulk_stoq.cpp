@@ -34,11 +34,13 @@ base::Task<> receive(stoq::Listener& listener, Pipe& pipe) {
   }
 }
 
-base::Task<Cost> send(stoq::Connection& connection, const base::Bytes& block, std::uint64_t bytes) {
+using Block = std::shared_ptr<const base::Bytes>;
+
+base::Task<Cost> send(stoq::Connection& connection, Block block, std::uint64_t bytes) {
   const double cpu = cpu_seconds(), wall = wall_seconds();
   const auto stream = must(co_await connection.open_stream({}), "open a stream");
-  for (std::uint64_t sent = 0; sent < bytes; sent += block.size())
-    must(co_await stream->write(block), "write");
+  for (std::uint64_t sent = 0; sent < bytes; sent += block->size())
+    must(co_await stream->write_shared(block), "write");
   stream->close_write();
   while (!must(co_await stream->read(), "read").empty()) {
   }
@@ -49,7 +51,7 @@ base::Task<> client(stoq::Transport& transport, stoq::NodeId server, Pipe& pipe,
                     std::uint64_t bytes) {
   const auto connection =
       must(co_await transport.connect(loopback(pipe.get()), server, {}), "connect");
-  const base::Bytes block(kBlockBytes, 'x');
+  const auto block = std::make_shared<const base::Bytes>(kBlockBytes, 'x');
   co_await send(*connection, block, kWarmUpBytes);
   pipe.get();
   const Cost cost = co_await send(*connection, block, bytes);

@@ -102,6 +102,34 @@ TYPED_TEST_P(TransportSuite, AWriterWaitsForASlowReader) {
   });
 }
 
+TYPED_TEST_P(TransportSuite, SharedBlocksKeepTheirPlaceAmongCopiedBytes) {
+  this->connected([](Connection& server, Connection& client) -> base::Task<> {
+    auto out = co_await client.open_stream();
+    const auto block = std::make_shared<const base::Bytes>(1u << 20, 'b');
+    auto executor = co_await boost::asio::this_coro::executor;
+    base::TaskScope scope(executor);
+    scope.spawn([](Stream& stream, std::shared_ptr<const base::Bytes> shared) -> base::Task<> {
+      EXPECT_TRUE(co_await stream.write(base::as_bytes("a")));
+      EXPECT_TRUE(co_await stream.write_shared(shared));
+      EXPECT_TRUE(co_await stream.write_shared(shared));
+      EXPECT_TRUE(co_await stream.write(base::as_bytes("c")));
+      stream.close_write();
+      EXPECT_EQ((co_await stream.write_shared(shared)).error().code,
+                base::Errc::FailedPrecondition);
+    }(**out, block));
+    auto in = co_await server.accept_stream();
+    std::string text;
+    for (;;) {
+      auto bytes = co_await (*in)->read();
+      EXPECT_TRUE(bytes);
+      if (bytes->empty()) break;
+      text += base::as_text(*bytes);
+    }
+    EXPECT_TRUE(text == "a" + std::string(2u << 20, 'b') + "c");
+    co_await scope.join();
+  });
+}
+
 TYPED_TEST_P(TransportSuite, ClosingGivesItsReasonAndEndsStreams) {
   this->connected([](Connection& server, Connection& client) -> base::Task<> {
     auto stream = co_await client.open_stream();
@@ -223,7 +251,8 @@ TYPED_TEST_P(TransportSuite, WhatWasWrittenBeforeLettingGoArrives) {
 }
 
 REGISTER_TYPED_TEST_SUITE_P(TransportSuite, BytesArriveInOrderAndTheEndIsSeen,
-                            AWriterWaitsForASlowReader, ClosingGivesItsReasonAndEndsStreams,
+                            AWriterWaitsForASlowReader, SharedBlocksKeepTheirPlaceAmongCopiedBytes,
+                            ClosingGivesItsReasonAndEndsStreams,
                             AResetStreamFailsOnBothSidesAndLeavesTheOthers, DatagramsTravelWhole,
                             RefusalsNameTheReason, OneListenerSpeaksSeveralProtocols,
                             WhoWorksForAStreamHearsThatNobodyWaits,

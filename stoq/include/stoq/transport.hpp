@@ -18,6 +18,11 @@ namespace stoq {
 /// writer back.
 class Stream : public base::ByteStream {
  public:
+  /// write() of a block that is kept, not copied, until the peer has acknowledged it: a chunk that
+  /// many peers are sent is held once.
+  virtual base::Task<base::Result<>> write_shared(std::shared_ptr<const base::Bytes> block) {
+    co_return co_await write(*block);
+  }
   /// Drops what is unread and unsent; the peer's calls fail with Cancelled and `code`, and so do
   /// ours that wait.
   virtual void reset(std::uint64_t code) = 0;

@@ -12,7 +12,7 @@ using base::Result;
 
 namespace {
 
-// A writer waits from the first on, and goes on from the second.
+// Unsent bytes: a writer waits from the first on, and goes on below the second.
 constexpr std::uint64_t kUnsentHigh = 512 * 1024, kUnsentLow = 256 * 1024;
 
 class QuicStream final : public Stream {
@@ -27,7 +27,7 @@ class QuicStream final : public Stream {
       tell_if_abandoned();
     };
     state_->on_writable = [this] {
-      if (state_->write_error || state_->out.unsent() < kUnsentLow) writable_.notify();
+      writable_.notify();
       tell_if_abandoned();
     };
   }
@@ -52,15 +52,21 @@ class QuicStream final : public Stream {
   base::Task<Result<>> write(base::BytesView bytes) override {
     const auto state = state_;
     while (!bytes.empty()) {
-      while (!state->write_error && state->out.unsent() >= kUnsentHigh) co_await writable_.wait();
-      if (state->write_error) co_return std::unexpected(*state->write_error);
-      if (state->end_wanted)
-        co_return base::fail(Errc::FailedPrecondition, "the stream's sending side is closed");
+      if (state->out.unsent() >= kUnsentHigh) co_await room();
+      CO_TRY_DO(may_write());
       const auto part =
           bytes.first(std::min<std::size_t>(bytes.size(), kUnsentHigh - state->out.unsent()));
       state->session->send(*state, part);
       bytes = bytes.subspan(part.size());
     }
+    co_return Result<>();
+  }
+
+  base::Task<Result<>> write_shared(std::shared_ptr<const base::Bytes> block) override {
+    const auto state = state_;
+    if (state->out.unsent() >= kUnsentHigh) co_await room();
+    CO_TRY_DO(may_write());
+    state->session->send(*state, std::move(block));
     co_return Result<>();
   }
 
@@ -86,6 +92,21 @@ class QuicStream final : public Stream {
   }
 
  private:
+  // Who writes waits when much is unsent, until less is.
+  base::Task<> room() {
+    const auto state = state_;
+    state->writer_waits_below = kUnsentLow;
+    while (!state->write_error && state->out.unsent() >= kUnsentLow) co_await writable_.wait();
+    state->writer_waits_below = 0;
+  }
+
+  Result<> may_write() const {
+    if (state_->write_error) return std::unexpected(*state_->write_error);
+    if (state_->end_wanted)
+      return base::fail(Errc::FailedPrecondition, "the stream's sending side is closed");
+    return {};
+  }
+
   // A stream's own end of sending is no error, and neither is one that goes one way.
   void tell_if_abandoned() {
     if (!abandoned_ || (!state_->read_error && !state_->write_error)) return;

@@ -106,10 +106,12 @@ struct Session::Callbacks {
       ngtcp2_conn_extend_max_offset(conn, bytes);
       return 0;
     }
+    // Who reads goes on until nothing is left: one call for the first piece.
+    const bool first = state.in.size() == 0;
     state.in.append({data, bytes});
     session.unread_bytes_ += bytes;
     if ((flags & NGTCP2_STREAM_DATA_FLAG_FIN) != 0) state.end_received = true;
-    if (state.on_readable) state.on_readable();
+    if ((first || state.end_received) && state.on_readable) state.on_readable();
     return 0;
   }
 

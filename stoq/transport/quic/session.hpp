@@ -65,6 +65,8 @@ struct StreamState {
   std::optional<base::Error> read_error, write_error;
   /// Called when any of the above changed in the reader's or the writer's favour.
   std::function<void()> on_readable, on_writable;
+  /// Who writes waits until fewer bytes than these are unsent; 0: nobody waits.
+  std::uint64_t writer_waits_below = 0;
 };
 
 /// With it a stream ends that the peer would have been one too many of.
@@ -202,6 +204,7 @@ class Session final : private Protected {
   base::Result<std::shared_ptr<StreamState>> open_stream(bool bidirectional, std::uint8_t priority,
                                                          bool replay_safe);
   void send(StreamState& stream, base::Bytes bytes);
+  void send(StreamState& stream, std::shared_ptr<const base::Bytes> bytes);
   void send(StreamState& stream, base::BytesView bytes);
   void send_end(StreamState& stream);
   /// Bytes that were received; also tells the peer that there is room again.

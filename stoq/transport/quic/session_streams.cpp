@@ -127,6 +127,11 @@ void Session::send(StreamState& stream, base::Bytes bytes) {
   make_ready(stream);
 }
 
+void Session::send(StreamState& stream, std::shared_ptr<const base::Bytes> bytes) {
+  stream.out.append(std::move(bytes));
+  make_ready(stream);
+}
+
 void Session::send(StreamState& stream, base::BytesView bytes) {
   stream.out.append(bytes);
   make_ready(stream);

@@ -191,7 +191,8 @@ std::size_t Session::write_packet(std::uint8_t* out, std::size_t bytes_max, Path
       if (end && static_cast<std::size_t>(taken) == offered) stream->end_sent = true;
       if (stream->out.unsent() == 0 && (!stream->end_wanted || stream->end_sent))
         drop_ready(*stream);
-      if (stream->on_writable) stream->on_writable();
+      if (stream->out.unsent() < stream->writer_waits_below && stream->on_writable)
+        stream->on_writable();
     }
     if (written == NGTCP2_ERR_WRITE_MORE) continue;
     return done(written);

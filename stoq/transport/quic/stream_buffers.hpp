@@ -3,6 +3,7 @@
 #include <base/bytes.hpp>
 #include <cstdint>
 #include <deque>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -13,6 +14,7 @@ class SendBuffer {
  public:
   /// Takes the block as it is: no copy.
   void append(base::Bytes block);
+  void append(std::shared_ptr<const base::Bytes> block);
   /// Copies; small pieces share a block.
   void append(base::BytesView bytes);
 
@@ -34,10 +36,17 @@ class SendBuffer {
   static constexpr std::size_t kFirstBlockBytes = 512, kBlockBytes = 64 * 1024;
   static constexpr std::size_t kSpareMax = 64;
 
+  struct Block {
+    base::Bytes own;                            // May grow up to its capacity.
+    std::shared_ptr<const base::Bytes> shared;  // Instead of it.
+    base::BytesView bytes() const { return shared ? base::BytesView(*shared) : own; }
+    std::size_t room() const { return shared ? 0 : own.capacity() - own.size(); }
+  };
+
   void add_block(std::size_t bytes);
   void drop_first_block();
 
-  std::deque<base::Bytes> blocks_;
+  std::deque<Block> blocks_;
   std::vector<base::Bytes> spare_;                // Blocks to use again, while others wait.
   std::uint64_t begin_ = 0, sent_ = 0, end_ = 0;  // Offsets in the stream.
   std::uint64_t first_offset_ = 0;                // Of blocks_.front().

@@ -21,10 +21,15 @@ TEST(SendBuffer, SendsWhatWasAppendedInOrder) {
           base::Bytes bytes(rng.below(3) == 0 ? rng.below(40'000) : rng.below(300));
           rng.fill(bytes);
           in.insert(in.end(), bytes.begin(), bytes.end());
-          if (rng.below(2) == 0) {
-            buffer.append(std::move(bytes));
-          } else {
-            buffer.append(base::BytesView(bytes));
+          switch (rng.below(3)) {
+            case 0:
+              buffer.append(std::move(bytes));
+              break;
+            case 1:
+              buffer.append(std::make_shared<const base::Bytes>(std::move(bytes)));
+              break;
+            default:
+              buffer.append(base::BytesView(bytes));
           }
           break;
         }
@@ -62,6 +67,19 @@ TEST(SendBuffer, SendsWhatWasAppendedInOrder) {
       ASSERT_TRUE(std::equal(out.begin(), out.end(), in.begin())) << "seed " << seed;
     }
   }
+}
+
+TEST(SendBuffer, LetsASharedBlockGoWhenItHasArrived) {
+  const auto block = std::make_shared<const base::Bytes>(1000);
+  SendBuffer buffer;
+  buffer.append(block);
+  buffer.append(block);
+  EXPECT_EQ(block.use_count(), 3);
+  buffer.sent(2000);
+  buffer.acknowledged(1999);
+  EXPECT_EQ(block.use_count(), 2);
+  buffer.acknowledged(2000);
+  EXPECT_EQ(block.use_count(), 1);
 }
 
 TEST(ReceiveBuffer, GivesBackWhatArrived) {
