@@ -61,6 +61,12 @@ void pin(unsigned core) {
   (void)sched_setaffinity(0, sizeof set, &set);
 }
 
+void pin_behind(unsigned core) {
+  pin(core);
+  const sched_param none{};
+  must(sched_setscheduler(0, SCHED_BATCH, &none) == 0, "SCHED_BATCH");
+}
+
 Pipe::~Pipe() {
   close(fd_);
 }

@@ -26,6 +26,9 @@ double anonymous_kib();
 /// Keeps this process on one core, where there are several. A sender and its receiver take turns on
 /// the same core in another rhythm than on two.
 void pin(unsigned core);
+/// pin(), behind whoever else runs there: this process then finds several things to do at once, as
+/// one under load does, and is not woken for each.
+void pin_behind(unsigned core);
 
 /// Numbers between two processes.
 class Pipe {

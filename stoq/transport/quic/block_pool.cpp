@@ -22,9 +22,7 @@ struct BlockPool::Slab {
 };
 
 BlockPool::~BlockPool() {
-  for (Slab* slab : with_room_) {
-    if (slab != nullptr && slab->live == 0) release(*slab);
-  }
+  for (Slab* slab : spares_) unmap(*slab);
   BASE_ASSERT(slab_count_ == 0, "every block was given back");
 }
 
@@ -53,6 +51,11 @@ BlockPool::Slab* BlockPool::make_slab(std::size_t block_bytes) {
   const std::size_t bytes = block_bytes <= kBlockBytesMax
                                 ? kSlabBytes
                                 : (first + block_bytes + kPageBytes - 1) / kPageBytes * kPageBytes;
+  if (bytes == kSlabBytes && !spares_.empty()) {
+    Slab* const spare = spares_.back();
+    spares_.pop_back();
+    return new (spare) Slab{bytes, block_bytes, first};
+  }
   // Aligned: the system gives more, and what lies around goes back.
   auto* const mapped =
       static_cast<std::uint8_t*>(mmap(nullptr, bytes + kSlabBytes, PROT_READ | PROT_WRITE,
@@ -69,6 +72,14 @@ BlockPool::Slab* BlockPool::make_slab(std::size_t block_bytes) {
 }
 
 void BlockPool::release(Slab& slab) {
+  if (slab.mapped_bytes == kSlabBytes && spares_.size() < kSparesMax) {
+    spares_.push_back(&slab);
+  } else {
+    unmap(slab);
+  }
+}
+
+void BlockPool::unmap(Slab& slab) {
   --slab_count_;
   (void)munmap(&slab, slab.mapped_bytes);
 }
@@ -124,8 +135,7 @@ void BlockPool::free(void* block) {
   *static_cast<void**>(block) = slab.unused;
   slab.unused = block;
   if (was_full) link(slab);
-  // One of each size is kept: whoever comes and goes alone need not ask the system each time.
-  if (slab.live > 0 || (slab.previous == nullptr && slab.next == nullptr)) return;
+  if (slab.live > 0) return;
   unlink(slab);
   release(slab);
 }

@@ -3,17 +3,19 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 namespace stoq::quic {
 
 /// Memory for many connections that allocate the same sizes, most of them blocks of several KiB of
 /// which only the beginning is ever used: a block of a page and more begins at a page, so that what
-/// is not used costs nothing. Blocks of one size share slabs; slabs without blocks go back to the
-/// system, but for one of each size. For one thread.
+/// is not used costs nothing. Blocks of one size share slabs. Some slabs without blocks are kept
+/// for blocks of any size, the others go back to the system. For one thread.
 class BlockPool {
  public:
   static constexpr std::size_t kSlabBytes = 256 * 1024;
   static constexpr std::size_t kBlockBytesMax = 32 * 1024;  ///< Larger ones have a slab each.
+  static constexpr std::size_t kSparesMax = 16;             ///< Slabs without blocks.
 
   BlockPool() = default;
   /// Everything was given back before.
@@ -41,10 +43,12 @@ class BlockPool {
   Slab*& slabs_for(std::size_t block_bytes);
   Slab* make_slab(std::size_t block_bytes);
   void release(Slab& slab);
+  void unmap(Slab& slab);
   void link(Slab& slab);
   void unlink(Slab& slab);
 
   std::array<Slab*, kSmallSizes + kLargeSizes> with_room_{};  // By size; those that are not full.
+  std::vector<Slab*> spares_;
   std::size_t slab_count_ = 0;
 };
 
