@@ -1,0 +1,134 @@
+#pragma once
+
+#include "state/event_log.hpp"
+#include "state/lease_table.hpp"
+#include "state/local_meta.hpp"
+#include "state/operation.hpp"
+
+namespace hypermesh::state {
+
+class SlotApply;
+
+struct MachineOptions {
+  /// How far back reads and watches can go. Older revisions go by themselves, a little with every
+  /// slot; what a kept checkpoint refers to stays until that goes.
+  std::uint64_t history_revisions_max = 100'000;
+  std::uint64_t history_bytes_max = 256u << 20;  ///< Likewise, whichever is reached first.
+  std::size_t tree_cache_bytes = 32u << 20;
+};
+
+/// The replicated key-value state: what ordered operations do to it, and one root over all of it.
+///
+/// Deterministic: equal slots give equal outcomes and equal roots at every replica, whatever the
+/// options and the storage are. Everything that one slot changes is written in one batch. Calls
+/// come from one thread; readers on others use View. After an error of `begin`, `SlotApply` or
+/// `checkpoint` (the storage failed) only `recover` goes on.
+class Machine {
+ public:
+  /// `storage` is borrowed. Finishes a transfer that had begun to switch (transfer_switch.hpp).
+  /// Errors: DataLoss, Unsupported (a newer format), Unavailable.
+  static base::Result<std::unique_ptr<Machine>> open(Storage& storage, MachineOptions options);
+  ~Machine();
+
+  /// The last slot that the storage has; after a crash, replay from the next one.
+  Slot applied() const { return meta_.applied; }
+  Revision revision() const { return meta_.revision; }
+  Revision compacted() const { return meta_.compacted; }
+  const base::Digest& root() const { return meta_.tree.root; }
+  const TreeRef& tree() const { return meta_.tree; }
+  const std::vector<Checkpoint>& checkpoints() const { return meta_.checkpoints; }
+  std::size_t lease_count() const { return leases_.size(); }
+
+  /// Starts the slot after `applied()` (a machine without state takes any). Leases that have ended
+  /// by `time` go first: their keys in key order, with a revision of their own. `time` is the
+  /// order's; it should not go back.
+  /// Errors: FailedPrecondition (another slot is next, or `recover` is due), Unavailable, DataLoss.
+  base::Result<std::unique_ptr<SlotApply>> begin(Slot slot, Time time);
+  /// A whole slot of nothing but operations.
+  base::Result<std::vector<Outcome>> apply(Slot slot, Time time,
+                                           std::span<const Operation> operations);
+
+  /// Keeps the state of the last slot readable and lets the one before the last checkpoint go.
+  base::Result<Checkpoint> checkpoint();
+  /// What was applied survives a loss of power.
+  base::Result<> flush();
+  /// Goes on with what the storage has on disk: `applied()` may be lower than before. Errors: as
+  /// Storage::reopen and `open`; then try again later.
+  base::Result<> recover();
+
+ private:
+  friend class SlotApply;
+  Machine(Storage& storage, MachineOptions options);
+  base::Result<> load();
+  base::Result<> compact_history(Storage::Batch& batch, std::uint64_t added);
+  base::Result<> prune_stale(Storage::Batch& batch, std::size_t removals_max);
+
+  Storage& storage_;
+  MachineOptions options_;
+  LocalMeta meta_;
+  Head head_;
+  Tree tree_;
+  LeaseTable leases_;
+  std::string prune_from_ = "s";  // stale records before it are gone
+  bool failed_ = false;
+};
+
+/// One slot while it is applied. Let go without `finish`, nothing of it was written and the
+/// machine must `recover`. Errors of every call are of the storage.
+class SlotApply {
+ public:
+  SlotApply(Machine& machine, Slot slot, Time time) : machine_(machine), slot_(slot), time_(time) {}
+
+  base::Result<Outcome> apply(const Operation& operation);
+  /// Bytes as they were ordered; what cannot be read is refused like any other operation.
+  base::Result<Outcome> apply_encoded(base::BytesView bytes);
+
+  /// Records of the consensus layer, in the same tree, out of reach for operations. `key` has at
+  /// most kKeyBytesMax bytes, the value kValueBytesMax.
+  base::Result<std::optional<std::string>> system(std::string_view key);
+  base::Result<> set_system(std::string_view key, std::optional<std::string_view> value);
+
+  /// Writes everything. Call once, last.
+  base::Result<> finish();
+
+ private:
+  friend class Machine;
+  struct Pending {
+    base::Digest key_hash{};
+    std::optional<Leaf> before, after;  // at the slot's beginning, and now
+    bool written = false;
+  };
+
+  base::Result<> expire_leases();
+  base::Result<Pending*> find(std::string_view full);
+  base::Result<std::string> value_of(std::string_view full, const Leaf& leaf);
+  /// Gives the value's digest.
+  base::Digest put(Pending& pending, std::string_view full, std::string_view value, LeaseId lease,
+                   Stamp stamp);
+  void remove(Pending& pending, std::string_view full, Stamp stamp);
+  void attach(LeaseId lease, std::string_view full, bool attached);
+  base::Result<> delete_keys(std::span<const std::string> keys);
+  base::Result<std::vector<std::string>> keys_of(LeaseId lease);
+  void log_revision(LoggedEvents events);
+  base::Result<> set_lease(LeaseId lease, const LeaseRecord* record);
+
+  base::Result<std::optional<base::Error>> refuse(const Transaction& transaction);
+  base::Result<Outcome> run(const Barrier&);
+  base::Result<Outcome> run(const Transaction& transaction);
+  base::Result<Outcome> run(const GrantLease& grant);
+  base::Result<Outcome> run(const KeepAlive& keep);
+  base::Result<Outcome> run(const RevokeLease& revoke);
+  Outcome done() const { return {.number = head_.revision}; }
+
+  Machine& machine_;
+  Slot slot_;
+  Time time_;
+  Head head_;
+  Storage::Batch batch_;
+  std::map<std::string, Pending, std::less<>> changed_;
+  std::map<std::string, std::string, std::less<>> values_;  // written outside Space::User
+  std::map<LeaseId, std::map<std::string, bool, std::less<>>> attached_;  // changes of this slot
+  std::uint64_t history_bytes_ = 0;
+};
+
+}  // namespace hypermesh::state
