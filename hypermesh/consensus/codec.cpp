@@ -1,0 +1,351 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "consensus/messages.hpp"
+
+// Messages as bytes: a version, a type, then the fields in their order.
+
+namespace hypermesh::consensus {
+
+using base::ByteReader;
+using base::ByteWriter;
+using base::Errc;
+using base::Result;
+
+namespace {
+
+constexpr std::uint8_t kVersion = 1;
+constexpr std::size_t kLinksMax = 4096;
+
+template <std::size_t N>
+Result<> read(ByteReader& in, std::array<std::uint8_t, N>& out) {
+  TRY(const auto bytes, in.raw(N));
+  std::ranges::copy(bytes, out.begin());
+  return {};
+}
+
+Result<std::size_t> read_count(ByteReader& in, std::size_t count_max, const char* what) {
+  TRY(const auto count, in.u16());
+  if (count > count_max) {
+    return base::fail(Errc::DataLoss, fmt::format("{} {}; {} are allowed", count, what, count_max));
+  }
+  return count;
+}
+
+void write(ByteWriter& out, const Statement& statement) {
+  out.u8(static_cast<std::uint8_t>(statement.phase));
+  out.u64(statement.epoch);
+  out.u64(statement.view);
+  out.u64(statement.slot);
+  out.raw(statement.digest);
+}
+Result<> read(ByteReader& in, Statement& statement) {
+  TRY(const auto phase, in.u8());
+  if (phase < static_cast<std::uint8_t>(Phase::Propose) ||
+      phase > static_cast<std::uint8_t>(Phase::ViewChange)) {
+    return base::fail(Errc::DataLoss, fmt::format("a statement of the unknown phase {}", phase));
+  }
+  statement.phase = static_cast<Phase>(phase);
+  TRY(statement.epoch, in.u64());
+  TRY(statement.view, in.u64());
+  TRY(statement.slot, in.u64());
+  return read(in, statement.digest);
+}
+
+void write(ByteWriter& out, const Vote& vote) {
+  write(out, vote.statement);
+  out.u16(vote.replica);
+  out.raw(vote.signature);
+}
+Result<> read(ByteReader& in, Vote& vote) {
+  TRY_DO(read(in, vote.statement));
+  TRY(vote.replica, in.u16());
+  return read(in, vote.signature);
+}
+
+void write(ByteWriter& out, const Wish& wish) {
+  out.u16(wish.replica);
+  write(out, wish.claim);
+  out.raw(wish.signature);
+}
+Result<> read(ByteReader& in, Wish& wish) {
+  TRY(wish.replica, in.u16());
+  TRY_DO(read(in, wish.claim));
+  return read(in, wish.signature);
+}
+
+void write_optional(ByteWriter& out, const std::optional<Certificate>& certificate) {
+  out.u8(certificate ? 1 : 0);
+  if (certificate) write(out, *certificate);
+}
+Result<std::optional<Certificate>> read_optional(ByteReader& in) {
+  TRY(const auto there, in.u8());
+  if (there > 1) return base::fail(Errc::DataLoss, "a mark that is neither 0 nor 1");
+  if (there == 0) return std::nullopt;
+  return read_certificate(in);
+}
+
+Result<LinkPtr> read_link(const ClusterId& cluster, ByteReader& in) {
+  TRY(auto block, read_block(in));
+  return make_link(cluster, std::move(block));
+}
+void write_links(ByteWriter& out, const std::vector<LinkPtr>& links) {
+  out.u16(static_cast<std::uint16_t>(links.size()));
+  for (const auto& link : links) write(out, link->block);
+}
+Result<std::vector<LinkPtr>> read_links(const ClusterId& cluster, ByteReader& in) {
+  TRY(const auto count, read_count(in, kLinksMax, "blocks"));
+  std::vector<LinkPtr> links;
+  for (std::size_t i = 0; i < count; ++i) {
+    TRY(auto link, read_link(cluster, in));
+    links.push_back(std::move(link));
+  }
+  return links;
+}
+
+// --- what each type of message has ---
+
+void write(ByteWriter& out, const Proposal& m) {
+  out.u64(m.epoch);
+  out.u64(m.view);
+  out.raw(m.signature);
+  write(out, m.link->block);
+}
+void write(ByteWriter& out, const ViewChange& m) {
+  out.u64(m.epoch);
+  out.u64(m.view);
+  write(out, m.wish);
+  write_optional(out, m.prepared);
+}
+void write(ByteWriter& out, const Status& m) {
+  out.u64(m.epoch);
+  out.u64(m.view);
+  out.u8(m.changing ? 1 : 0);
+  out.u64(m.committed);
+  out.u64(m.accepted);
+  out.u64(m.stable);
+}
+void write(ByteWriter& out, const Committed& m) {
+  write(out, m.certificate);
+  write_links(out, m.links);
+}
+void write(ByteWriter& out, const Fetch& m) {
+  out.raw(m.digest);
+  out.u64(m.slot);
+  out.u64(m.above);
+}
+void write(ByteWriter& out, const Fetched& m) {
+  write_links(out, m.links);
+}
+void write(ByteWriter& out, const Submit& m) {
+  write(out, *m.bundle);
+}
+void write(ByteWriter& out, const Evidence& m) {
+  write(out, m.first);
+  write(out, m.second);
+}
+
+struct Decoder {
+  const ClusterId& cluster;
+  ByteReader& in;
+
+  Result<Message> operator()(std::type_identity<Proposal>) {
+    Proposal m;
+    TRY(m.epoch, in.u64());
+    TRY(m.view, in.u64());
+    TRY_DO(read(in, m.signature));
+    TRY(m.link, read_link(cluster, in));
+    return m;
+  }
+  Result<Message> operator()(std::type_identity<Vote>) {
+    Vote m;
+    TRY_DO(read(in, m));
+    return m;
+  }
+  Result<Message> operator()(std::type_identity<ViewChange>) {
+    ViewChange m;
+    TRY(m.epoch, in.u64());
+    TRY(m.view, in.u64());
+    TRY_DO(read(in, m.wish));
+    TRY(m.prepared, read_optional(in));
+    return m;
+  }
+  Result<Message> operator()(std::type_identity<NewView>) {
+    TRY(auto m, read_new_view(in));
+    return m;
+  }
+  Result<Message> operator()(std::type_identity<Status>) {
+    Status m;
+    TRY(m.epoch, in.u64());
+    TRY(m.view, in.u64());
+    TRY(const auto changing, in.u8());
+    if (changing > 1) return base::fail(Errc::DataLoss, "a mark that is neither 0 nor 1");
+    m.changing = changing == 1;
+    TRY(m.committed, in.u64());
+    TRY(m.accepted, in.u64());
+    TRY(m.stable, in.u64());
+    return m;
+  }
+  Result<Message> operator()(std::type_identity<Committed>) {
+    Committed m;
+    TRY(m.certificate, read_certificate(in));
+    TRY(m.links, read_links(cluster, in));
+    return m;
+  }
+  Result<Message> operator()(std::type_identity<StableCheckpoint>) {
+    StableCheckpoint m;
+    TRY_DO(read(in, m));
+    return m;
+  }
+  Result<Message> operator()(std::type_identity<Fetch>) {
+    Fetch m;
+    TRY_DO(read(in, m.digest));
+    TRY(m.slot, in.u64());
+    TRY(m.above, in.u64());
+    return m;
+  }
+  Result<Message> operator()(std::type_identity<Fetched>) {
+    Fetched m;
+    TRY(m.links, read_links(cluster, in));
+    return m;
+  }
+  Result<Message> operator()(std::type_identity<Submit>) {
+    Submit m;
+    TRY(m.bundle, read_bundle(in));
+    return m;
+  }
+  Result<Message> operator()(std::type_identity<Evidence>) {
+    Evidence m;
+    TRY_DO(read(in, m.first));
+    TRY_DO(read(in, m.second));
+    return m;
+  }
+};
+
+template <std::size_t Type = 0>
+Result<Message> decode_type(std::size_t type, Decoder& decoder) {
+  if constexpr (Type == std::variant_size_v<Message>) {
+    return base::fail(Errc::DataLoss, fmt::format("a message of the unknown type {}", type));
+  } else {
+    if (type != Type) return decode_type<Type + 1>(type, decoder);
+    return decoder(std::type_identity<std::variant_alternative_t<Type, Message>>());
+  }
+}
+
+}  // namespace
+
+Statement statement_of(Epoch epoch, View view, const Claim& claim) {
+  base::ByteWriter out;
+  out.raw(base::as_bytes("hypermesh claim 1"));
+  write(out, claim);
+  return {Phase::ViewChange, epoch, view, claim.slot, base::sha256(out.view())};
+}
+
+const Claim& NewView::base() const {
+  return std::ranges::max_element(wishes,
+                                  [](const Wish& a, const Wish& b) {
+                                    return std::pair(a.claim.view, a.claim.slot) <
+                                           std::pair(b.claim.view, b.claim.slot);
+                                  })
+      ->claim;
+}
+
+base::Digest checkpoint_digest(const base::Digest& root, const base::Digest& block) {
+  base::ByteWriter out;
+  out.raw(base::as_bytes("hypermesh checkpoint 1"));
+  out.raw(root);
+  out.raw(block);
+  return base::sha256(out.view());
+}
+
+void write(ByteWriter& out, const Claim& claim) {
+  out.u64(claim.view);
+  out.u64(claim.slot);
+  out.raw(claim.digest);
+}
+Result<> read(ByteReader& in, Claim& claim) {
+  TRY(claim.view, in.u64());
+  TRY(claim.slot, in.u64());
+  return read(in, claim.digest);
+}
+
+void write(ByteWriter& out, const NewView& message) {
+  out.u64(message.epoch);
+  out.u64(message.view);
+  out.u16(static_cast<std::uint16_t>(message.wishes.size()));
+  for (const auto& wish : message.wishes) write(out, wish);
+  write_optional(out, message.prepared);
+}
+Result<NewView> read_new_view(ByteReader& in) {
+  NewView message;
+  TRY(message.epoch, in.u64());
+  TRY(message.view, in.u64());
+  TRY(const auto count, read_count(in, kVotersMax, "wishes"));
+  if (count == 0) return base::fail(Errc::DataLoss, "a new view that nobody wants");
+  message.wishes.resize(count);
+  for (auto& wish : message.wishes) TRY_DO(read(in, wish));
+  TRY(message.prepared, read_optional(in));
+  return message;
+}
+
+void write(ByteWriter& out, const StableCheckpoint& message) {
+  write(out, message.certificate);
+  out.raw(message.root);
+  out.raw(message.block);
+}
+Result<> read(ByteReader& in, StableCheckpoint& message) {
+  TRY(message.certificate, read_certificate(in));
+  TRY_DO(read(in, message.root));
+  return read(in, message.block);
+}
+
+void write(ByteWriter& out, const Certificate& certificate) {
+  write(out, certificate.statement);
+  out.u16(static_cast<std::uint16_t>(certificate.signatures.size()));
+  for (const auto& [replica, signature] : certificate.signatures) {
+    out.u16(replica);
+    out.raw(signature);
+  }
+}
+
+Result<Certificate> read_certificate(ByteReader& in) {
+  Certificate certificate;
+  TRY_DO(read(in, certificate.statement));
+  TRY(const auto count, read_count(in, kVotersMax, "signatures"));
+  certificate.signatures.resize(count);
+  for (auto& [replica, signature] : certificate.signatures) {
+    TRY(replica, in.u16());
+    TRY_DO(read(in, signature));
+  }
+  return certificate;
+}
+
+base::Bytes encode(const Message& message) {
+  ByteWriter out;
+  out.u8(kVersion);
+  out.u8(static_cast<std::uint8_t>(message.index()));
+  std::visit([&](const auto& m) { write(out, m); }, message);
+  return std::move(out).take();
+}
+
+Result<Message> decode(const ClusterId& cluster, base::BytesView bytes) {
+  if (bytes.size() > kMessageBytesMax) {
+    return base::fail(Errc::DataLoss, fmt::format("a message of {} bytes; {} are allowed",
+                                                  bytes.size(), kMessageBytesMax));
+  }
+  ByteReader in(bytes);
+  TRY(const auto version, in.u8());
+  if (version != kVersion) {
+    return base::fail(Errc::DataLoss,
+                      fmt::format("a message of version {}; this program reads {}", version,
+                                  kVersion));
+  }
+  TRY(const auto type, in.u8());
+  Decoder decoder{cluster, in};
+  TRY(auto message, decode_type(type, decoder));
+  TRY_DO(in.end());
+  return message;
+}
+
+}  // namespace hypermesh::consensus

@@ -1,0 +1,112 @@
+#pragma once
+
+// What replicas tell each other: docs/wire/consensus.md. A message's sender is whom the connection
+// proves; what must convince others too is signed inside.
+
+#include <variant>
+
+#include "consensus/block.hpp"
+
+namespace hypermesh::consensus {
+
+/// The primary puts a block into a slot of its view.
+struct Proposal {
+  Epoch epoch = 0;
+  View view = 0;
+  base::Signature signature{};  ///< Of the view's primary, under its Propose statement.
+  LinkPtr link;
+};
+
+/// What a replica wants the next view to go on from: the highest block that it holds a Prepare
+/// certificate for, by view, then slot.
+struct Claim {
+  View view = 0;
+  Slot slot = 0;
+  base::Digest digest{};
+  friend bool operator==(const Claim&, const Claim&) = default;
+};
+/// A replica wants `view`, and votes in no lower one any more.
+struct Wish {
+  ReplicaId replica = 0;
+  Claim claim;
+  base::Signature signature{};
+};
+Statement statement_of(Epoch epoch, View view, const Claim& claim);
+
+struct ViewChange {
+  Epoch epoch = 0;
+  View view = 0;
+  Wish wish;
+  std::optional<Certificate> prepared;  ///< Proves the claim; none: it claims the epoch's start.
+};
+
+/// A quorum wants `view`, which begins with the highest block that one of them claims.
+struct NewView {
+  Epoch epoch = 0;
+  View view = 0;
+  std::vector<Wish> wishes;             ///< Ascending by replica.
+  std::optional<Certificate> prepared;  ///< Proves the highest claim.
+
+  const Claim& base() const;
+};
+
+/// How far a replica is. The primary's keeps its view alive; from others it asks for what they lack.
+struct Status {
+  Epoch epoch = 0;
+  View view = 0;
+  bool changing = false;  ///< Waits for the view to begin.
+  Slot committed = 0;
+  Slot accepted = 0;  ///< Highest slot voted for in this view.
+  Slot stable = 0;    ///< Last checkpoint that a quorum signed.
+};
+
+/// Committed blocks, one after the other, and what proves the last of them.
+struct Committed {
+  Certificate certificate;
+  std::vector<LinkPtr> links;
+};
+
+/// A checkpoint that a quorum signed: behind it, state is fetched instead of blocks.
+struct StableCheckpoint {
+  Certificate certificate;
+  base::Digest root{};   ///< Of the state after the slot.
+  base::Digest block{};  ///< In the slot.
+};
+/// What the Checkpoint statement's digest is of.
+base::Digest checkpoint_digest(const base::Digest& root, const base::Digest& block);
+
+/// Asks for the block with this digest and those before it, down to a slot that the sender has.
+struct Fetch {
+  base::Digest digest{};
+  Slot slot = 0;
+  Slot above = 0;
+};
+struct Fetched {
+  std::vector<LinkPtr> links;  ///< Ascending.
+};
+
+struct Submit {
+  BundlePtr bundle;
+};
+
+using Message = std::variant<Proposal, Vote, ViewChange, NewView, Status, Committed,
+                             StableCheckpoint, Fetch, Fetched, Submit, Evidence>;
+using MessagePtr = std::shared_ptr<const Message>;
+
+inline constexpr std::size_t kMessageBytesMax = 24 << 20;
+
+base::Bytes encode(const Message& message);
+/// Blocks get their digests here. Errors: DataLoss (what is wrong, and where).
+base::Result<Message> decode(const ClusterId& cluster, base::BytesView bytes);
+
+// Parts that records have too.
+void write(base::ByteWriter& out, const Claim& claim);
+base::Result<> read(base::ByteReader& in, Claim& claim);
+void write(base::ByteWriter& out, const NewView& message);
+base::Result<NewView> read_new_view(base::ByteReader& in);
+void write(base::ByteWriter& out, const StableCheckpoint& message);
+base::Result<> read(base::ByteReader& in, StableCheckpoint& message);
+void write(base::ByteWriter& out, const Certificate& certificate);
+base::Result<Certificate> read_certificate(base::ByteReader& in);
+
+}  // namespace hypermesh::consensus

@@ -1,0 +1,94 @@
+#include "consensus/pbft/bundle_pool.hpp"
+
+#include <algorithm>
+
+namespace hypermesh::consensus::pbft {
+
+bool BundlePool::may_add(const base::PublicKey& client, std::size_t bytes) const {
+  const auto known = per_client_.find(client);
+  return bytes_ + bytes <= limits_.bytes_max &&
+         (known == per_client_.end() || known->second < limits_.bundles_per_client_max);
+}
+
+BundlePool::Added BundlePool::add(BundlePtr bundle, const base::Digest& digest,
+                                  base::MonotonicTime now) {
+  if (contains(digest) || ordered(digest)) return Added::Known;
+  const std::size_t size = bundle->bytes();
+  if (!may_add(bundle->client, size)) return Added::Full;
+  ++per_client_[bundle->client];
+  bytes_ += size;
+  free_bytes_ += size;
+  free_operations_ += bundle->operations.size();
+  const std::uint64_t place = next_place_++;
+  all_.emplace(place, digest);
+  free_.emplace(place, digest);
+  waiting_.emplace(digest, Waiting{std::move(bundle), place, now, false});
+  return Added::Yes;
+}
+
+void BundlePool::set_taken(const base::Digest& digest, bool taken) {
+  const auto found = waiting_.find(digest);
+  if (found == waiting_.end() || found->second.taken == taken) return;
+  Waiting& waiting = found->second;
+  waiting.taken = taken;
+  if (taken) {
+    free_.erase(waiting.place);
+    free_bytes_ -= waiting.bundle->bytes();
+    free_operations_ -= waiting.bundle->operations.size();
+  } else {
+    free_.emplace(waiting.place, digest);
+    free_bytes_ += waiting.bundle->bytes();
+    free_operations_ += waiting.bundle->operations.size();
+  }
+}
+
+void BundlePool::release_all() {
+  for (const auto& [place, digest] : all_) set_taken(digest, false);
+}
+
+void BundlePool::remove(const base::Digest& digest) {
+  if (ordered_.insert(digest).second) {
+    ordered_order_.push_back(digest);
+    if (ordered_order_.size() > limits_.remembered_max) {
+      ordered_.erase(ordered_order_.front());
+      ordered_order_.pop_front();
+    }
+  }
+  set_taken(digest, true);
+  const auto found = waiting_.find(digest);
+  if (found == waiting_.end()) return;
+  const Waiting& waiting = found->second;
+  bytes_ -= waiting.bundle->bytes();
+  const auto client = per_client_.find(waiting.bundle->client);
+  if (--client->second == 0) per_client_.erase(client);
+  all_.erase(waiting.place);
+  waiting_.erase(found);
+}
+
+std::vector<BundlePtr> BundlePool::next(std::size_t operations_max, std::size_t bytes_max) const {
+  std::vector<BundlePtr> chosen;
+  std::size_t operations = 0, bytes = 0;
+  for (const auto& [place, digest] : free_) {
+    const BundlePtr& bundle = waiting_.at(digest).bundle;
+    operations += bundle->operations.size();
+    bytes += bundle->bytes();
+    if (!chosen.empty() && (operations > operations_max || bytes > bytes_max)) break;
+    if (chosen.size() == kBundlesPerBlockMax) break;
+    chosen.push_back(bundle);
+  }
+  return chosen;
+}
+
+base::MonotonicTime BundlePool::free_since() const {
+  return free_.empty() ? base::MonotonicTime::max() : waiting_.at(free_.begin()->second).since;
+}
+
+base::MonotonicTime BundlePool::waiting_since() const {
+  return all_.empty() ? base::MonotonicTime::max() : waiting_.at(all_.begin()->second).since;
+}
+
+void BundlePool::restart_waiting(base::MonotonicTime now) {
+  for (auto& [digest, waiting] : waiting_) waiting.since = now;
+}
+
+}  // namespace hypermesh::consensus::pbft

@@ -1,0 +1,67 @@
+#pragma once
+
+#include <base/time.hpp>
+#include <deque>
+#include <map>
+#include <set>
+
+#include "consensus/block.hpp"
+
+namespace hypermesh::consensus::pbft {
+
+/// Bundles whose signature is good and that wait to be ordered, oldest first.
+class BundlePool {
+ public:
+  struct Limits {
+    std::size_t bundles_per_client_max = 256;
+    std::size_t bytes_max = 64 << 20;
+    std::size_t remembered_max = 65'536;  ///< Bundles that were ordered and are not taken again.
+  };
+  explicit BundlePool(const Limits& limits) : limits_(limits) {}
+
+  enum class Added : std::uint8_t { Yes, Known, Full };
+  Added add(BundlePtr bundle, const base::Digest& digest, base::MonotonicTime now);
+  /// Whether its signature was found good before.
+  bool contains(const base::Digest& digest) const { return waiting_.contains(digest); }
+  bool ordered(const base::Digest& digest) const { return ordered_.contains(digest); }
+  bool may_add(const base::PublicKey& client, std::size_t bytes) const;
+
+  /// It is in a block that is under way, or no longer is.
+  void set_taken(const base::Digest& digest, bool taken);
+  void release_all();
+  /// It is ordered for good.
+  void remove(const base::Digest& digest);
+
+  /// The oldest that are not taken, up to the limits, at least one if there is any.
+  std::vector<BundlePtr> next(std::size_t operations_max, std::size_t bytes_max) const;
+  /// Of those that are not taken.
+  std::size_t free_operations() const { return free_operations_; }
+  std::size_t free_bytes() const { return free_bytes_; }
+  /// Since when the oldest that is not taken waits; max() for none.
+  base::MonotonicTime free_since() const;
+  /// Since when the oldest of all waits.
+  base::MonotonicTime waiting_since() const;
+  /// Whoever waits begins to wait anew: another primary deserves its time.
+  void restart_waiting(base::MonotonicTime now);
+  std::size_t size() const { return waiting_.size(); }
+  std::size_t bytes() const { return bytes_; }
+
+ private:
+  struct Waiting {
+    BundlePtr bundle;
+    std::uint64_t place = 0;
+    base::MonotonicTime since{};
+    bool taken = false;
+  };
+
+  const Limits limits_;
+  std::map<base::Digest, Waiting> waiting_;
+  std::map<std::uint64_t, base::Digest> all_, free_;  // By place.
+  std::map<base::PublicKey, std::size_t> per_client_;
+  std::set<base::Digest> ordered_;
+  std::deque<base::Digest> ordered_order_;
+  std::uint64_t next_place_ = 0;
+  std::size_t bytes_ = 0, free_bytes_ = 0, free_operations_ = 0;
+};
+
+}  // namespace hypermesh::consensus::pbft

@@ -1,0 +1,353 @@
+#include <algorithm>
+
+#include "consensus/pbft/replica.hpp"
+
+// What keeps replicas together that miss messages: statuses tell how far each is, and whoever is
+// further sends what proves it. Checkpoints bound what must be kept for that.
+
+namespace hypermesh::consensus::pbft {
+
+namespace {
+
+constexpr std::size_t kPushBytesMax = 1 << 20;
+
+}  // namespace
+
+void Replica::tell_status(std::optional<PeerId> to) {
+  send(to, Status{epoch_.voters.epoch, view_, changing_, committed_, accepted_, stable()});
+}
+
+void Replica::handle(PeerId from, const Status& message) {
+  Peer& peer = peers_[from];
+  const bool stands_still = peer.known && peer.status.committed == message.committed &&
+                            peer.status.accepted == message.accepted &&
+                            peer.status.view == message.view;
+  peer.known = true;
+  peer.status = message;
+  if (in_epoch(message.epoch) && message.view == view_ && !message.changing && !changing_ &&
+      from == voters().primary(view_))
+    heard_primary_ = now_;
+  const bool far = message.committed + options_.window / 2 < committed_;
+  if (message.epoch < epoch_.voters.epoch || far || stands_still) help(from);
+  if (!in_epoch(message.epoch)) return;
+  if (message.view < view_ && !changing_ && proof_) send(from, *proof_);
+  if (stands_still && message.view == view_ && !changing_ && !message.changing) resend(from);
+}
+
+// Sends committed blocks that the peer lacks, or the checkpoint behind which they are gone.
+void Replica::help(PeerId to) {
+  const Status& status = peers_[to].status;
+  const auto offer = [&](const std::optional<StableCheckpoint>& checkpoint) {
+    if (checkpoint) send(to, *checkpoint);
+  };
+  if (status.committed >= committed_) {
+    if (status.stable < stable() && in_epoch(status.epoch)) offer(stable_);
+    return;
+  }
+  Committed message;
+  std::size_t bytes = 0;
+  std::vector<LinkPtr> links;
+  Slot slot = status.committed;
+  for (auto next = commits_.upper_bound(status.committed); next != commits_.end(); ++next) {
+    // What is of a later epoch cannot be checked before that has begun.
+    if (next->second.statement.epoch != status.epoch) break;
+    bool there = true;
+    for (; slot < next->first && there; ++slot) {
+      const auto digest = chain_.find(slot + 1);
+      const auto body = digest == chain_.end() ? bodies_.end() : bodies_.find(digest->second);
+      there = body != bodies_.end();
+      if (!there) break;
+      bytes += body->second.link->bytes;
+      links.push_back(body->second.link);
+    }
+    if (!there || (bytes > kPushBytesMax && !message.links.empty())) break;
+    message.certificate = next->second;
+    message.links = links;
+  }
+  if (!message.links.empty()) return send(to, std::move(message));
+  if (!in_epoch(status.epoch)) {
+    // The last checkpoint that its voters signed: for the next epoch, or for newer state.
+    if (epoch_checkpoint_ && epoch_checkpoint_->certificate.statement.epoch == status.epoch)
+      offer(epoch_checkpoint_);
+    return;
+  }
+  offer(stable_);
+}
+
+// To a peer of our view who hears too little: what we said of the slots under way.
+void Replica::resend(PeerId to) {
+  if (!own_) return;
+  const Status& status = peers_[to].status;
+  for (const auto& [slot, entry] : entries_) {
+    if (slot <= status.committed && slot != base_.slot) continue;
+    if (slot > status.accepted && is_primary() && entry.proposal)
+      send(to, Proposal{epoch_.voters.epoch, view_, entry.primary_signature, entry.proposal});
+    const Lsn after = last_lsn_;
+    for (const VoteSet* votes : {&entry.prepares, &entry.commits}) {
+      if (const auto* own = votes->find(*own_)) send(to, own->vote, after);
+    }
+  }
+}
+
+void Replica::handle(PeerId from, const Committed& message) {
+  const Statement& said = message.certificate.statement;
+  if (!in_epoch(said.epoch) || said.phase != Phase::Commit || said.slot <= committed_ ||
+      message.links.empty() || !check_signers(voters(), message.certificate))
+    return;
+  // The part above what is here must be one chain that ends in the certified block.
+  std::vector<LinkPtr> links;
+  for (const auto& link : message.links) {
+    if (link->block.slot > committed_) links.push_back(link);
+  }
+  if (links.empty() || links.back()->digest != said.digest ||
+      links.back()->block.slot != said.slot)
+    return;
+  for (std::size_t i = 1; i < links.size(); ++i) {
+    if (links[i]->block.parent != links[i - 1]->digest ||
+        links[i]->block.slot != links[i - 1]->block.slot + 1)
+      return;
+  }
+  std::vector<Check::Item> items;
+  const auto bytes = signed_bytes(options_.cluster, said);
+  for (const auto& [replica, signature] : message.certificate.signatures)
+    items.push_back({voters().keys[replica], bytes, signature});
+  check(std::move(items), [this, from, links, certificate = message.certificate](
+                              const std::vector<bool>& good) {
+    if (std::ranges::find(good, false) != good.end() || !in_epoch(certificate.statement.epoch) ||
+        certificate.statement.slot <= committed_)
+      return;
+    for (const auto& link : links) keep_body(link);
+    if (!commit_through(certificate)) return;
+    // There may be more.
+    const auto peer = peers_.find(from);
+    if (peer != peers_.end() && peer->second.status.committed > committed_) tell_status(from);
+    if (!changing_ && !base_there_) stand_on_base();
+  });
+}
+
+// --- blocks that a certificate names and that are not here ---
+
+void Replica::fetch_missing() {
+  fetched_ = now_;
+  const auto ask = [&](base::Digest digest, Slot slot, Slot above) {
+    for (; slot > above; --slot) {
+      const auto body = bodies_.find(digest);
+      if (body == bodies_.end()) break;
+      digest = body->second.link->block.parent;
+    }
+    if (slot <= above) return;
+    // One after the other, so that one who does not answer holds nobody up.
+    for (std::size_t i = 0; i < voters().size(); ++i) {
+      fetch_from_ = static_cast<ReplicaId>((fetch_from_ + 1) % voters().size());
+      if (fetch_from_ != own_) break;
+    }
+    send(fetch_from_, Fetch{digest, slot, above});
+  };
+  if (!changing_ && !base_there_)
+    ask(base_.digest, base_.slot, std::min(committed_, base_.slot - 1));
+  if (blocked_commit_)
+    ask(blocked_commit_->statement.digest, blocked_commit_->statement.slot, committed_);
+}
+
+void Replica::handle(PeerId from, const Fetch& message) {
+  if (message.slot <= message.above) return;
+  Fetched answer;
+  std::size_t bytes = 0;
+  base::Digest digest = message.digest;
+  for (Slot slot = message.slot; slot > message.above; --slot) {
+    const auto body = bodies_.find(digest);
+    if (body == bodies_.end() || body->second.link->block.slot != slot) break;
+    bytes += body->second.link->bytes;
+    if (!answer.links.empty() && bytes > kPushBytesMax) break;
+    answer.links.push_back(body->second.link);
+    digest = body->second.link->block.parent;
+  }
+  if (answer.links.empty()) return;
+  std::ranges::reverse(answer.links);
+  send(from, std::move(answer));
+}
+
+void Replica::handle(PeerId, const Fetched& message) {
+  const auto take = [&](base::Digest digest, Slot slot, Slot above) {
+    // From the top down, each named by the one above it.
+    for (; slot > above; --slot) {
+      auto body = bodies_.find(digest);
+      if (body == bodies_.end()) {
+        const auto given = std::ranges::find(message.links, digest, &Link::digest);
+        if (given == message.links.end() || (*given)->block.slot != slot) return false;
+        keep_body(*given);
+        body = bodies_.find(digest);
+      }
+      digest = body->second.link->block.parent;
+    }
+    return true;
+  };
+  if (!changing_ && !base_there_ &&
+      take(base_.digest, base_.slot, std::min(committed_, base_.slot - 1))) {
+    stand_on_base();
+    propose_more();
+  }
+  if (blocked_commit_) {
+    const Certificate certificate = *blocked_commit_;
+    if (take(certificate.statement.digest, certificate.statement.slot, committed_)) {
+      (void)commit_through(certificate);
+      return;
+    }
+  }
+  if ((!changing_ && !base_there_) || blocked_commit_) fetch_missing();
+}
+
+// --- checkpoints ---
+
+void Replica::on_applied(const Applied& applied) {
+  if (applied.slot <= applied_) return;
+  applied_ = applied.slot;
+  if (applied.next && epoch_end_ == 0) {
+    // Nobody votes for a slot above this one before he has executed this.
+    next_voters_ = applied.next;
+    epoch_end_ = applied.slot + options_.window;
+  }
+  if (applied.root) vote_checkpoint(applied.slot, *applied.root);
+  apply_more();
+  accept_ready();
+  propose_more();
+}
+
+void Replica::vote_checkpoint(Slot slot, const base::Digest& root) {
+  if (slot <= stable()) return;
+  const base::Digest block = chain_.at(slot);
+  const Statement statement{Phase::Checkpoint, epoch_.voters.epoch, 0, slot,
+                            checkpoint_digest(root, block)};
+  own_checkpoints_[slot] = {{statement, {}}, root, block};
+  if (own_) {
+    const Vote vote = sign(statement);
+    checkpoint_votes_[slot].add(vote, VoteSet::State::Good);
+    send(std::nullopt, vote);
+  }
+  count_checkpoint(slot);
+}
+
+void Replica::count_checkpoint(Slot slot) {
+  const auto found = checkpoint_votes_.find(slot);
+  if (found == checkpoint_votes_.end()) return;
+  const std::size_t quorum = voters().quorum();
+  if (const auto agreed = found->second.agreed(quorum)) {
+    const auto own = own_checkpoints_.find(slot);
+    // Before we are there, and when ours differs, others send theirs with what it is of.
+    if (own == own_checkpoints_.end() || own->second.certificate.statement.digest != *agreed)
+      return;
+    StableCheckpoint checkpoint = own->second;
+    checkpoint.certificate = found->second.certificate(*agreed, quorum);
+    return on_stable(std::move(checkpoint));
+  }
+  const auto chosen = found->second.to_check(quorum);
+  if (chosen.empty()) return;
+  std::vector<Check::Item> items;
+  for (const Vote& vote : chosen) {
+    items.push_back({voters().keys[vote.replica], signed_bytes(options_.cluster, vote.statement),
+                     vote.signature});
+  }
+  check(std::move(items), [this, slot, chosen,
+                           epoch = epoch_.voters.epoch](const std::vector<bool>& good) {
+    const auto held = checkpoint_votes_.find(slot);
+    if (!in_epoch(epoch) || held == checkpoint_votes_.end()) return;
+    for (std::size_t i = 0; i < chosen.size(); ++i)
+      held->second.set(chosen[i].replica, good[i] ? VoteSet::State::Good : VoteSet::State::Bad);
+    count_checkpoint(slot);
+  });
+}
+
+void Replica::handle(PeerId, const StableCheckpoint& message) {
+  const Statement& said = message.certificate.statement;
+  if (!in_epoch(said.epoch) || said.phase != Phase::Checkpoint || said.slot <= stable() ||
+      said.digest != checkpoint_digest(message.root, message.block) ||
+      !check_signers(voters(), message.certificate))
+    return;
+  if (said.slot > applied_ && said.slot <= needed_) return;
+  std::vector<Check::Item> items;
+  const auto bytes = signed_bytes(options_.cluster, said);
+  for (const auto& [replica, signature] : message.certificate.signatures)
+    items.push_back({voters().keys[replica], bytes, signature});
+  check(std::move(items), [this, message](const std::vector<bool>& good) {
+    const Slot slot = message.certificate.statement.slot;
+    if (std::ranges::find(good, false) != good.end() || slot <= stable() ||
+        !in_epoch(message.certificate.statement.epoch))
+      return;
+    const auto own = own_checkpoints_.find(slot);
+    if (own != own_checkpoints_.end()) {
+      if (own->second.certificate.statement.digest == message.certificate.statement.digest)
+        return on_stable(message);
+      out_->list.emplace_back(StateDamaged{message});
+      return;
+    }
+    if (slot <= committed_ || slot <= needed_) return;  // On the way.
+    needed_ = slot;
+    out_->list.emplace_back(NeedState{message});
+  });
+}
+
+void Replica::on_stable(StableCheckpoint checkpoint) {
+  const Slot slot = checkpoint.certificate.statement.slot;
+  if (slot <= stable()) return;
+  stable_before_ = std::exchange(stable_, std::move(checkpoint));
+  collect_garbage();
+  if (slot == epoch_end_) begin_epoch(*stable_);
+  propose_more();
+}
+
+void Replica::on_installed(const Installed& installed) {
+  const StableCheckpoint& checkpoint = installed.checkpoint;
+  const Slot slot = checkpoint.certificate.statement.slot;
+  if (!in_epoch(checkpoint.certificate.statement.epoch) || slot < stable()) return;
+  if (slot > committed_) {
+    committed_ = slot;
+    committed_digest_ = checkpoint.block;
+    progress_ = now_;
+    chain_.clear();
+    commits_.clear();
+  }
+  chain_[slot] = checkpoint.block;
+  applying_ = applied_ = slot;
+  own_checkpoints_.clear();
+  if (installed.next && epoch_end_ == 0) {
+    next_voters_ = installed.next;
+    epoch_end_ = slot;
+  }
+  on_stable(checkpoint);
+  if (blocked_commit_) {
+    const Certificate certificate = *std::exchange(blocked_commit_, std::nullopt);
+    (void)commit_through(certificate);
+  }
+  apply_more();
+}
+
+// What the checkpoint before the last does not need is dropped, and the records with it.
+void Replica::collect_garbage() {
+  const Slot floor = stable_before_ ? stable_before_->certificate.statement.slot : epoch_.start;
+  std::erase_if(bodies_, [&](const auto& each) {
+    return each.second.link->block.slot <= floor && each.first != base_.digest;
+  });
+  std::erase_if(chain_, [&](const auto& each) { return each.first < floor; });
+  std::erase_if(commits_, [&](const auto& each) { return each.first <= floor; });
+  std::erase_if(own_checkpoints_, [&](const auto& each) { return each.first <= stable(); });
+  std::erase_if(checkpoint_votes_, [&](const auto& each) { return each.first <= stable(); });
+  // What is not about single slots is written again, so that all before may go.
+  Lsn first = persist(epoch_);
+  if (prepared_) persist(Certified{*prepared_});
+  persist(*stable_);
+  if (changing_) {
+    persist(ViewWanted{epoch_.voters.epoch, view_, claim_});
+  } else {
+    persist(ViewBegun{epoch_.voters.epoch, view_, base_, proof_});
+    if (reserved_ > 0) persist(Reserved{epoch_.voters.epoch, view_, reserved_});
+    for (const auto& [slot, entry] : entries_) {
+      if (slot > floor && entry.state == Entry::State::Accepted)
+        persist(Accepted{epoch_.voters.epoch, view_, slot, entry.proposal->digest});
+    }
+  }
+  for (const auto& [slot, certificate] : commits_) persist(Certified{certificate});
+  for (const auto& [digest, kept] : bodies_) first = std::min(first, kept.lsn);
+  out_->list.emplace_back(Release{first});
+}
+
+}  // namespace hypermesh::consensus::pbft

@@ -1,0 +1,352 @@
+#include <algorithm>
+
+#include "consensus/pbft/replica.hpp"
+
+// The ordinary case: proposals, votes, certificates, execution.
+
+namespace hypermesh::consensus::pbft {
+
+namespace {
+
+constexpr Slot kReserved = 1024;  // Slots that a primary reserves at once.
+
+}  // namespace
+
+// --- as primary ---
+
+bool Replica::may_propose(Slot slot) {
+  if (slot > applied_ + options_.window) return false;
+  if (slot > stable() + 2 * options_.checkpoint_interval &&
+      slot > epoch_.start + 2 * options_.checkpoint_interval)
+    return false;
+  if (epoch_end_ != 0 && slot > epoch_end_) return false;
+  if (reserved_lsn_ != 0 && durable_ >= reserved_lsn_) reserved_ready_ = reserved_;
+  // Ahead of need, so that nobody waits for the disk.
+  if (slot + kReserved / 2 > reserved_ && reserved_ready_ == reserved_) {
+    reserved_ = slot + kReserved;
+    reserved_lsn_ = persist(Reserved{epoch_.voters.epoch, view_, reserved_});
+  }
+  return slot <= reserved_ready_;
+}
+
+void Replica::propose_more() {
+  if (restored_) return;
+  while (is_primary() && base_there_) {
+    if (accepted_ < base_.slot) {
+      propose(bodies_.at(base_.digest).link);
+      continue;
+    }
+    const Slot slot = accepted_ + 1;
+    if (!may_propose(slot)) return;
+    if (epoch_end_ == 0) {
+      const std::size_t operations = pool_.free_operations();
+      if (operations == 0) return;
+      if (accepted_ > committed_ && operations < options_.batch_operations_max &&
+          pool_.free_bytes() < options_.batch_bytes_max &&
+          now_ < pool_.free_since() + options_.batch_wait)
+        return;
+    }
+    propose(make_link(
+        options_.cluster,
+        {slot, accepted_digest_, std::max(wall_, accepted_time_), *own_,
+         pool_.next(options_.batch_operations_max, options_.batch_bytes_max)}));
+  }
+}
+
+void Replica::propose(LinkPtr link) {
+  const Slot slot = link->block.slot;
+  const Vote vote = sign({Phase::Propose, epoch_.voters.epoch, view_, slot, link->digest});
+  Entry& entry = entries_[slot];
+  entry.proposal = link;
+  entry.primary_signature = vote.signature;
+  entry.state = Entry::State::Good;
+  send(std::nullopt, Proposal{epoch_.voters.epoch, view_, vote.signature, std::move(link)});
+  accept(entry);
+}
+
+// --- as replica ---
+
+void Replica::handle(PeerId from, const Proposal& message) {
+  if (!own_ || !in_epoch(message.epoch) || message.view < view_) return;
+  if (message.view > view_ || changing_) return keep_early(from, message);
+  const ReplicaId primary = voters().primary(view_);
+  if (from != primary || primary == *own_) return;
+  heard_primary_ = now_;
+  const Slot slot = message.link->block.slot;
+  if (slot < std::max(base_.slot, epoch_.start + 1) || slot > applied_ + 2 * options_.window)
+    return;
+  const Vote vote{{Phase::Propose, message.epoch, message.view, slot, message.link->digest},
+                  primary,
+                  message.signature};
+  const auto known = entries_.find(slot);
+  if (known != entries_.end() && known->second.proposal) {
+    const Entry& entry = known->second;
+    if (entry.proposal->digest == message.link->digest) return;
+    return on_contradiction(
+        {{Phase::Propose, message.epoch, message.view, slot, entry.proposal->digest},
+         primary,
+         entry.primary_signature},
+        vote);
+  }
+  if (slot <= accepted_) return;  // Committed otherwise, and forgotten.
+  Entry& entry = entries_[slot];
+  entry.proposal = message.link;
+  entry.primary_signature = message.signature;
+  check_proposal(slot);
+}
+
+void Replica::check_proposal(Slot slot) {
+  Entry& entry = entries_.at(slot);
+  const ReplicaId primary = voters().primary(view_);
+  std::vector<Check::Item> items;
+  items.push_back({voters().keys[primary],
+                   signed_bytes(options_.cluster, Statement{Phase::Propose, epoch_.voters.epoch,
+                                                            view_, slot, entry.proposal->digest}),
+                   entry.primary_signature});
+  for (const auto& bundle : entry.proposal->block.bundles) {
+    const auto digest = digest_of(*bundle);
+    if (pool_.contains(digest) || pool_.ordered(digest)) continue;
+    items.push_back({bundle->client, signed_bytes(options_.cluster, *bundle), bundle->signature});
+  }
+  entry.state = Entry::State::Checking;
+  check(std::move(items), [this, slot, epoch = epoch_.voters.epoch, view = view_,
+                           digest = entry.proposal->digest](const std::vector<bool>& good) {
+    if (!in_epoch(epoch) || view != view_ || changing_) return;
+    const auto found = entries_.find(slot);
+    if (found == entries_.end() || !found->second.proposal ||
+        found->second.proposal->digest != digest ||
+        found->second.state != Entry::State::Checking)
+      return;
+    Entry& checked = found->second;
+    if (std::ranges::find(good, false) != good.end()) {
+      checked.proposal.reset();
+      checked.state = Entry::State::None;
+      return;
+    }
+    checked.state = Entry::State::Good;
+    for (const auto& bundle : checked.proposal->block.bundles)
+      (void)pool_.add(bundle, digest_of(*bundle), now_);
+    accept_ready();
+  });
+}
+
+bool Replica::acceptable(const Link& link) const {
+  const Block& block = link.block;
+  if (block.slot != accepted_ + 1 || block.parent != accepted_digest_) return false;
+  const auto promised = promised_.find(block.slot);
+  if (promised != promised_.end() && promised->second != link.digest) return false;
+  if (block.slot == base_.slot && base_.slot > epoch_.start) return link.digest == base_.digest;
+  const auto skew = static_cast<std::uint64_t>(options_.clock_skew_max.count());
+  if (block.time < accepted_time_ || block.time > wall_ + skew) return false;
+  if (epoch_end_ != 0 && block.slot > epoch_end_) return false;
+  return block.slot <= applied_ + options_.window;
+}
+
+void Replica::accept_ready() {
+  if (changing_ || !base_there_ || !own_) return;
+  for (;;) {
+    const auto next = entries_.find(accepted_ + 1);
+    if (next == entries_.end() || next->second.state != Entry::State::Good ||
+        !acceptable(*next->second.proposal))
+      return;
+    accept(next->second);
+  }
+}
+
+void Replica::accept(Entry& entry) {
+  const LinkPtr link = entry.proposal;
+  const Slot slot = link->block.slot;
+  keep_body(link);
+  const Lsn lsn = persist(Accepted{epoch_.voters.epoch, view_, slot, link->digest});
+  entry.state = Entry::State::Accepted;
+  if (accepted_ == committed_) progress_ = now_;
+  move_tip(slot, link->digest);
+  take_bundles(*link, true);
+  const Vote vote = sign({Phase::Prepare, epoch_.voters.epoch, view_, slot, link->digest});
+  entry.prepares.add(vote, VoteSet::State::Good);
+  send(std::nullopt, vote, lsn);
+  count(slot, Phase::Prepare);
+  count(slot, Phase::Commit);
+}
+
+void Replica::keep_body(const LinkPtr& link) {
+  const auto [place, added] = bodies_.try_emplace(link->digest, Kept{link, 0});
+  if (added) place->second.lsn = persist(Body{link});
+}
+
+void Replica::move_tip(Slot slot, const base::Digest& digest) {
+  accepted_ = slot;
+  accepted_digest_ = digest;
+  const auto body = bodies_.find(digest);
+  accepted_time_ = body != bodies_.end() ? body->second.link->block.time : 0;
+}
+
+void Replica::take_bundles(const Link& link, bool taken) {
+  for (const auto& bundle : link.block.bundles) pool_.set_taken(digest_of(*bundle), taken);
+}
+
+// --- votes ---
+
+void Replica::handle(PeerId from, const Vote& message) {
+  const Statement& said = message.statement;
+  if (!own_ || !in_epoch(said.epoch) || message.replica >= voters().size()) return;
+  if (said.phase == Phase::Checkpoint) {
+    if (from != message.replica || said.slot <= stable() ||
+        said.slot > applied_ + 4 * options_.checkpoint_interval)
+      return;
+    if (const Vote* before = checkpoint_votes_[said.slot].add(message))
+      on_contradiction(*before, message);
+    return count_checkpoint(said.slot);
+  }
+  if (said.view < view_) return;
+  if (said.view > view_ || changing_) return keep_early(from, message);
+  if (said.slot > applied_ + 2 * options_.window) return;
+  if (said.phase == Phase::Propose) {
+    // Somebody shows what the primary told him.
+    const auto known = entries_.find(said.slot);
+    if (known == entries_.end() || !known->second.proposal) return;
+    const Vote ours{{Phase::Propose, said.epoch, said.view, said.slot,
+                     known->second.proposal->digest},
+                    voters().primary(view_),
+                    known->second.primary_signature};
+    if (contradict(ours, message)) on_contradiction(ours, message);
+    return;
+  }
+  if (from != message.replica) return;
+  if (said.phase != Phase::Prepare && said.phase != Phase::Commit) return;
+  if (said.slot <= committed_ && !entries_.contains(said.slot)) return;
+  Entry& entry = entries_[said.slot];
+  VoteSet& votes = said.phase == Phase::Prepare ? entry.prepares : entry.commits;
+  if (const Vote* before = votes.add(message)) return on_contradiction(*before, message);
+  count(said.slot, said.phase);
+}
+
+// Of one replica, not both checked yet.
+void Replica::on_contradiction(const Vote& first, const Vote& second) {
+  if (accused_.contains(first.replica)) return;
+  handle(first.replica, Evidence{first, second});
+}
+
+void Replica::count(Slot slot, Phase phase) {
+  const auto found = entries_.find(slot);
+  if (found == entries_.end()) return;
+  Entry& entry = found->second;
+  const bool done = phase == Phase::Prepare ? entry.prepared.has_value() : entry.committed;
+  if (done) return;
+  VoteSet& votes = phase == Phase::Prepare ? entry.prepares : entry.commits;
+  const std::size_t quorum = voters().quorum();
+  if (const auto agreed = votes.agreed(quorum)) {
+    if (phase == Phase::Commit) {
+      entry.committed = true;
+      (void)commit_through(votes.certificate(*agreed, quorum));
+      return propose_more();
+    }
+    if (entry.state != Entry::State::Accepted) return;
+    if (entry.proposal->digest != *agreed) {
+      // Others were told something else: whoever has that can prove it with this.
+      entry.prepared = votes.certificate(*agreed, quorum);
+      const ReplicaId primary = voters().primary(view_);
+      return send(std::nullopt, Vote{{Phase::Propose, epoch_.voters.epoch, view_, slot,
+                                      entry.proposal->digest},
+                                     primary,
+                                     entry.primary_signature});
+    }
+    return on_prepared(entry, votes.certificate(*agreed, quorum));
+  }
+  const auto chosen = votes.to_check(quorum);
+  if (chosen.empty()) return;
+  std::vector<Check::Item> items;
+  for (const Vote& vote : chosen) {
+    items.push_back({voters().keys[vote.replica], signed_bytes(options_.cluster, vote.statement),
+                     vote.signature});
+  }
+  check(std::move(items), [this, slot, phase, chosen, epoch = epoch_.voters.epoch,
+                           view = view_](const std::vector<bool>& good) {
+    if (in_epoch(epoch) && view == view_ && !changing_) on_votes_checked(slot, phase, chosen, good);
+  });
+}
+
+void Replica::on_votes_checked(Slot slot, Phase phase, const std::vector<Vote>& votes,
+                               const std::vector<bool>& good) {
+  const auto found = entries_.find(slot);
+  if (found == entries_.end()) return;
+  VoteSet& held = phase == Phase::Prepare ? found->second.prepares : found->second.commits;
+  for (std::size_t i = 0; i < votes.size(); ++i)
+    held.set(votes[i].replica, good[i] ? VoteSet::State::Good : VoteSet::State::Bad);
+  count(slot, phase);
+}
+
+void Replica::on_prepared(Entry& entry, Certificate certificate) {
+  const Statement& said = certificate.statement;
+  entry.prepared = certificate;
+  const Lsn lsn = persist(Certified{certificate});
+  if (!prepared_ || std::pair(said.view, said.slot) >
+                        std::pair(prepared_->statement.view, prepared_->statement.slot))
+    prepared_ = certificate;
+  const Vote vote = sign({Phase::Commit, said.epoch, said.view, said.slot, said.digest});
+  entry.commits.add(vote, VoteSet::State::Good);
+  send(std::nullopt, vote, lsn);
+  count(said.slot, Phase::Commit);
+}
+
+// --- execution ---
+
+// The blocks from above `above` to `tip`, which is in `slot`; none if one is not here.
+std::optional<std::vector<LinkPtr>> Replica::chain_to(const base::Digest& tip, Slot slot,
+                                                      Slot above) const {
+  std::vector<LinkPtr> links;
+  base::Digest digest = tip;
+  for (; slot > above; --slot) {
+    const auto body = bodies_.find(digest);
+    if (body == bodies_.end() || body->second.link->block.slot != slot) return std::nullopt;
+    links.push_back(body->second.link);
+    digest = body->second.link->block.parent;
+  }
+  std::ranges::reverse(links);
+  return links;
+}
+
+// `certificate` is checked. It commits its block and all before it.
+bool Replica::commit_through(const Certificate& certificate) {
+  const Statement& said = certificate.statement;
+  if (said.slot <= committed_) return true;
+  const auto links = chain_to(said.digest, said.slot, committed_);
+  if (!links) {
+    if (!blocked_commit_ || blocked_commit_->statement.slot < said.slot) {
+      blocked_commit_ = certificate;
+      fetch_missing();
+    }
+    return false;
+  }
+  BASE_ASSERT(links->front()->block.parent == committed_digest_,
+              "two quorums committed different blocks: more than f replicas lie");
+  persist(Certified{certificate});
+  for (const auto& link : *links) {
+    chain_[link->block.slot] = link->digest;
+    for (const auto& bundle : link->block.bundles) pool_.remove(digest_of(*bundle));
+  }
+  commits_.emplace(said.slot, certificate);
+  committed_ = said.slot;
+  committed_digest_ = said.digest;
+  progress_ = now_;
+  if (said.view == view_ && !changing_) failed_views_ = 0;
+  // A quorum of this view or of one before went further than we voted: see docs/design/0009.
+  if (!changing_ && base_there_ && said.view <= view_ && accepted_ < committed_)
+    move_tip(committed_, committed_digest_);
+  if (blocked_commit_ && blocked_commit_->statement.slot <= committed_) blocked_commit_.reset();
+  while (!entries_.empty() && entries_.begin()->first + options_.window < committed_)
+    entries_.erase(entries_.begin());
+  apply_more();
+  accept_ready();
+  return true;
+}
+
+void Replica::apply_more() {
+  while (applying_ < committed_ && applying_ < applied_ + options_.window) {
+    const Slot slot = ++applying_;
+    const bool checkpoint = slot % options_.checkpoint_interval == 0 || slot == epoch_end_;
+    out_->list.emplace_back(Apply{bodies_.at(chain_.at(slot)).link, checkpoint});
+  }
+}
+
+}  // namespace hypermesh::consensus::pbft

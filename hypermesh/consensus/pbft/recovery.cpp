@@ -1,0 +1,76 @@
+#include "consensus/pbft/replica.hpp"
+
+namespace hypermesh::consensus::pbft {
+
+namespace {
+
+struct Reader {
+  Restored state;
+  Lsn lsn = 0;
+
+  bool current(Epoch epoch) const { return epoch == state.epoch.voters.epoch; }
+
+  void operator()(const EpochBegun& r) {
+    if (current(r.voters.epoch)) return;
+    state.epoch = r;
+    state.view = 0;
+    state.changing = state.was_primary = false;
+    state.base = {0, r.start, r.start_digest};
+    state.proof.reset();
+    state.prepared.reset();
+    state.accepted.clear();
+  }
+  void operator()(const ViewWanted& r) {
+    if (!current(r.epoch)) return;
+    if (r.view != state.view) state.was_primary = false;
+    state.view = r.view;
+    state.changing = true;
+    state.claim = r.claim;
+    state.accepted.clear();
+  }
+  void operator()(const ViewBegun& r) {
+    if (!current(r.epoch)) return;
+    if (r.view != state.view || state.changing) {
+      state.accepted.clear();
+      state.was_primary = false;
+    }
+    state.view = r.view;
+    state.changing = false;
+    state.base = r.base;
+    state.proof = r.proof;
+  }
+  void operator()(const Reserved& r) {
+    if (current(r.epoch) && r.view == state.view) state.was_primary = true;
+  }
+  void operator()(const Body& r) { state.bodies.insert_or_assign(r.link->digest, std::pair(r.link, lsn)); }
+  void operator()(const Accepted& r) {
+    if (current(r.epoch) && r.view == state.view) state.accepted[r.slot] = r.digest;
+  }
+  void operator()(const Certified& r) {
+    const Statement& said = r.certificate.statement;
+    if (said.phase == Phase::Commit) {
+      state.commits.insert_or_assign(said.slot, r.certificate);
+    } else if (current(said.epoch)) {
+      if (!state.prepared || std::pair(said.view, said.slot) >
+                                 std::pair(state.prepared->statement.view,
+                                           state.prepared->statement.slot))
+        state.prepared = r.certificate;
+    }
+  }
+  void operator()(const StableCheckpoint& r) { state.stable = r; }
+};
+
+}  // namespace
+
+Restored recover(const EpochBegun& genesis, const std::vector<Persist>& records) {
+  Reader reader;
+  reader.state.epoch = genesis;
+  reader.state.base = {0, genesis.start, genesis.start_digest};
+  for (const auto& [lsn, record] : records) {
+    reader.lsn = reader.state.last_lsn = lsn;
+    std::visit(reader, record);
+  }
+  return std::move(reader.state);
+}
+
+}  // namespace hypermesh::consensus::pbft

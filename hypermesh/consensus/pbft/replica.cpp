@@ -1,0 +1,267 @@
+#include "consensus/pbft/replica.hpp"
+
+#include <algorithm>
+
+// Inputs, timers, epochs: what holds the other files together.
+
+namespace hypermesh::consensus::pbft {
+
+namespace {
+
+constexpr std::size_t kEarlyPerPeerMax = 256;  // Messages for a view that has not begun here.
+constexpr unsigned kDoublingsMax = 5;
+
+}  // namespace
+
+Replica::Replica(const Options& options, Signer& signer, std::optional<base::PublicKey> own,
+                 Restored restored, Slot applied, const base::Digest& applied_digest,
+                 MonotonicTime now)
+    : options_(options),
+      signer_(signer),
+      own_key_(own),
+      now_(now),
+      epoch_(restored.epoch),
+      view_(restored.view),
+      changing_(restored.changing),
+      claim_(restored.claim),
+      base_(restored.base),
+      proof_(restored.proof),
+      accepted_(epoch_.start),
+      accepted_digest_(epoch_.start_digest),
+      prepared_(restored.prepared),
+      committed_(applied),
+      committed_digest_(applied_digest),
+      applying_(applied),
+      applied_(applied),
+      stable_(restored.stable),
+      pool_(options.pool),
+      last_lsn_(restored.last_lsn),
+      durable_(restored.last_lsn),
+      heard_primary_(now),
+      view_wanted_by_quorum_(MonotonicTime::max()),
+      progress_(now),
+      restored_(std::move(restored)) {
+  if (own_key_) own_ = voters().find(*own_key_);
+  for (const auto& [digest, body] : restored_->bodies)
+    bodies_.emplace(digest, Kept{body.first, body.second});
+}
+
+void Replica::step(const Input& input, MonotonicTime now, std::uint64_t wall, Outputs& out) {
+  now_ = now;
+  wall_ = wall;
+  out_ = &out;
+  if (restored_) start();
+  if (const auto* received = std::get_if<Received>(&input)) {
+    receive(received->from, *received->message);
+  } else if (const auto* persisted = std::get_if<Persisted>(&input)) {
+    durable_ = std::max(durable_, persisted->lsn);
+    propose_more();
+  } else if (const auto* checked = std::get_if<Checked>(&input)) {
+    const auto found = tickets_.find(checked->ticket);
+    if (found != tickets_.end()) {
+      const auto then = std::move(found->second);
+      tickets_.erase(found);
+      then(checked->good);
+    }
+  } else if (const auto* applied = std::get_if<Applied>(&input)) {
+    on_applied(*applied);
+  } else if (const auto* installed = std::get_if<Installed>(&input)) {
+    on_installed(*installed);
+  }
+  run_timers();
+  out.wake_at = next_wake();
+  out_ = nullptr;
+}
+
+void Replica::start() {
+  const Restored restored = *std::move(restored_);
+  restored_.reset();
+  for (const auto& [slot, certificate] : restored.commits) {
+    if (slot <= committed_) {
+      commits_.emplace(slot, certificate);
+    } else {
+      (void)commit_through(certificate);
+    }
+  }
+  if (changing_) {
+    if (own_) {
+      // Said again as it was said before.
+      const Wish wish{*own_, claim_, sign(statement_of(epoch_.voters.epoch, view_, claim_)).signature};
+      wanted_[*own_] = {view_, wish, prepared_};
+    }
+    return;
+  }
+  promised_ = restored.accepted;
+  stand_on_base();
+  for (const auto& [slot, digest] : restored.accepted) {
+    if (slot <= accepted_) continue;
+    const auto body = bodies_.find(digest);
+    if (!base_there_ || slot != accepted_ + 1 || body == bodies_.end()) break;
+    Entry& entry = entries_[slot];
+    entry.proposal = body->second.link;
+    entry.state = Entry::State::Accepted;
+    move_tip(slot, digest);
+    if (own_) {
+      entry.prepares.add(sign({Phase::Prepare, epoch_.voters.epoch, view_, slot, digest}),
+                         VoteSet::State::Good);
+    }
+    if (prepared_ && own_ && prepared_->statement.view == view_ &&
+        prepared_->statement.slot == slot) {
+      entry.prepared = prepared_;
+      entry.commits.add(sign({Phase::Commit, epoch_.voters.epoch, view_, slot, digest}),
+                        VoteSet::State::Good);
+    }
+  }
+  // It may have proposed what it does not remember, and must not propose anything else there.
+  if (restored.was_primary && is_primary()) want_view(view_ + 1);
+}
+
+void Replica::receive(PeerId from, const Message& message) {
+  std::visit([&](const auto& m) { handle(from, m); }, message);
+}
+
+void Replica::handle(PeerId, const Submit& message) {
+  if (!own_) return;
+  const BundlePtr& bundle = message.bundle;
+  const auto digest = digest_of(*bundle);
+  if (pool_.contains(digest) || pool_.ordered(digest)) return;
+  if (!pool_.may_add(bundle->client, bundle->bytes())) return;
+  check({{bundle->client, signed_bytes(options_.cluster, *bundle), bundle->signature}},
+        [this, bundle, digest](const std::vector<bool>& good) {
+          if (!good[0]) return;
+          if (pool_.add(bundle, digest, now_) == BundlePool::Added::Yes) propose_more();
+        });
+}
+
+void Replica::handle(PeerId, const Evidence& message) {
+  const auto& [first, second] = message;
+  if (!contradict(first, second) || !in_epoch(first.statement.epoch)) return;
+  if (first.replica >= voters().size() || accused_.contains(first.replica)) return;
+  const auto& key = voters().keys[first.replica];
+  check({{key, signed_bytes(options_.cluster, first.statement), first.signature},
+         {key, signed_bytes(options_.cluster, second.statement), second.signature}},
+        [this, message](const std::vector<bool>& good) {
+          if (good[0] && good[1]) accuse(message.first, message.second);
+        });
+}
+
+// Both votes' signatures are known to be good.
+void Replica::accuse(const Vote& first, const Vote& second) {
+  if (!in_epoch(first.statement.epoch) || !accused_.insert(first.replica).second) return;
+  const Evidence evidence{first, second};
+  out_->list.emplace_back(evidence);
+  send(std::nullopt, evidence);
+}
+
+void Replica::send(std::optional<PeerId> to, Message message, Lsn after) {
+  out_->list.emplace_back(Send{to, std::make_shared<const Message>(std::move(message)), after});
+}
+
+Lsn Replica::persist(Record record) {
+  out_->list.emplace_back(Persist{++last_lsn_, std::move(record)});
+  return last_lsn_;
+}
+
+void Replica::check(std::vector<Check::Item> items,
+                    std::function<void(const std::vector<bool>&)> then) {
+  if (items.empty()) return then({});
+  const Ticket ticket = next_ticket_++;
+  tickets_.emplace(ticket, std::move(then));
+  out_->list.emplace_back(Check{ticket, std::move(items)});
+}
+
+Vote Replica::sign(const Statement& statement) {
+  BASE_ASSERT(own_.has_value(), "only a voter signs");
+  return {statement, *own_, signer_.sign(signed_bytes(options_.cluster, statement))};
+}
+
+Duration Replica::patience() const {
+  return std::min(options_.suspicion_min * (1 << std::min(failed_views_, kDoublingsMax)),
+                  options_.suspicion_max);
+}
+
+void Replica::run_timers() {
+  if (own_ && !changing_) {
+    const bool silent = !is_primary() && now_ >= heard_primary_ + patience();
+    const bool busy = accepted_ > committed_;
+    const bool stuck =
+        (busy && now_ >= progress_ + options_.request_timeout) ||
+        (pool_.size() > 0 && now_ >= pool_.waiting_since() + options_.request_timeout);
+    if (silent || stuck) {
+      ++failed_views_;
+      want_view(view_ + 1);
+    }
+  }
+  if (own_ && changing_) {
+    if (view_wanted_by_quorum_ != MonotonicTime::max() &&
+        now_ >= view_wanted_by_quorum_ + patience()) {
+      ++failed_views_;
+      want_view(view_ + 1);
+    } else if (now_ >= told_wish_ + 4 * options_.heartbeat) {
+      told_wish_ = now_;
+      send(std::nullopt, own_wish(), wish_lsn_);
+    }
+  }
+  if ((!changing_ && !base_there_) || blocked_commit_) {
+    if (now_ >= fetched_ + 2 * options_.heartbeat) fetch_missing();
+  }
+  if (now_ >= told_status_ + options_.heartbeat * (is_primary() ? 1 : 4)) {
+    told_status_ = now_;
+    tell_status(std::nullopt);
+    accept_ready();  // What was ahead of our clock may no longer be.
+  }
+  propose_more();
+}
+
+MonotonicTime Replica::next_wake() const {
+  MonotonicTime at = told_status_ + options_.heartbeat * (is_primary() ? 1 : 4);
+  if (own_ && !changing_) {
+    if (!is_primary()) at = std::min(at, heard_primary_ + patience());
+    if (accepted_ > committed_) at = std::min(at, progress_ + options_.request_timeout);
+    if (pool_.size() > 0) at = std::min(at, pool_.waiting_since() + options_.request_timeout);
+    if (is_primary() && pool_.free_operations() > 0)
+      at = std::min(at, std::max(pool_.free_since() + options_.batch_wait, now_ + options_.batch_wait));
+  }
+  if (own_ && changing_) {
+    at = std::min(at, told_wish_ + 4 * options_.heartbeat);
+    if (view_wanted_by_quorum_ != MonotonicTime::max())
+      at = std::min(at, view_wanted_by_quorum_ + patience());
+  }
+  if ((!changing_ && !base_there_) || blocked_commit_)
+    at = std::min(at, fetched_ + 2 * options_.heartbeat);
+  return at;
+}
+
+void Replica::begin_epoch(const StableCheckpoint& checkpoint) {
+  BASE_ASSERT(next_voters_.has_value(), "an epoch ends when the next is ordered");
+  epoch_ = {*std::move(next_voters_), epoch_end_, checkpoint.block};
+  next_voters_.reset();
+  epoch_end_ = 0;
+  epoch_checkpoint_ = checkpoint;
+  persist(epoch_);
+  own_ = own_key_ ? voters().find(*own_key_) : std::nullopt;
+  wanted_.clear();
+  checking_wish_.clear();
+  prepared_.reset();
+  checkpoint_votes_.clear();
+  peers_.clear();
+  accused_.clear();
+  blocked_commit_.reset();
+  failed_views_ = 0;
+  begin_view(0, {0, epoch_.start, epoch_.start_digest}, std::nullopt);
+}
+
+void Replica::keep_early(PeerId from, Message message) {
+  auto& kept = early_[from];
+  kept.push_back(std::make_shared<const Message>(std::move(message)));
+  if (kept.size() > kEarlyPerPeerMax) kept.pop_front();
+}
+
+void Replica::replay_early() {
+  const auto early = std::exchange(early_, {});
+  for (const auto& [from, messages] : early) {
+    for (const auto& message : messages) receive(from, *message);
+  }
+}
+
+}  // namespace hypermesh::consensus::pbft

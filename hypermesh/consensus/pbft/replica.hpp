@@ -1,0 +1,328 @@
+#pragma once
+
+// One replica of PBFT (Castro and Liskov, OSDI 1999) with signed votes and hash-chained slots;
+// docs/design/0009 says what differs and why it is safe.
+//
+// Pure: inputs and the time go in, outputs come out. No clock, threads, randomness or I/O; the same
+// inputs give the same outputs. Whoever drives it
+//   - sends a message only when the records up to its `after` are durable, in any order otherwise,
+//   - answers every Check, Apply and record with the input that belongs to it,
+//   - calls again at `wake_at` at the latest.
+
+#include <base/time.hpp>
+#include <functional>
+#include <map>
+#include <set>
+
+#include "consensus/pbft/bundle_pool.hpp"
+#include "consensus/pbft/votes.hpp"
+#include "consensus/records.hpp"
+
+namespace hypermesh::consensus::pbft {
+
+using base::Duration;
+using base::MonotonicTime;
+using Lsn = std::uint64_t;  ///< Of a record, from 1, without gaps.
+using Ticket = std::uint64_t;
+/// Voters are known by their ReplicaId; who only follows has a number from kFirstFollower on.
+using PeerId = std::uint32_t;
+inline constexpr PeerId kFirstFollower = 0x1'0000;
+
+struct Options {
+  ClusterId cluster{};
+  Slot window = 64;                ///< Slots under way at once.
+  Slot checkpoint_interval = 1000;
+  std::size_t batch_operations_max = 100;
+  std::size_t batch_bytes_max = 256 * 1024;
+  Duration batch_wait = std::chrono::milliseconds(1);  ///< Of a batch that is not full.
+  Duration heartbeat = std::chrono::milliseconds(50);
+  /// A primary that is silent for so long is given up; doubles with each view that fails.
+  Duration suspicion_min = std::chrono::milliseconds(300);
+  Duration suspicion_max = std::chrono::seconds(5);
+  Duration request_timeout = std::chrono::seconds(5);
+  /// A block's time may be ahead of our clock by so much.
+  Duration clock_skew_max = std::chrono::seconds(1);
+  BundlePool::Limits pool;
+};
+
+class Signer {
+ public:
+  virtual ~Signer() = default;
+  virtual base::Signature sign(base::BytesView bytes) = 0;
+};
+
+// --- what goes in ---
+
+struct Received {
+  PeerId from = 0;
+  MessagePtr message;
+};
+struct Tick {};
+/// Records up to here are on disk.
+struct Persisted {
+  Lsn lsn = 0;
+};
+struct Checked {
+  Ticket ticket = 0;
+  std::vector<bool> good;  ///< One for each signature of the Check.
+};
+/// The state machine has executed a slot.
+struct Applied {
+  Slot slot = 0;
+  std::optional<base::Digest> root{};  ///< Asked for by Apply::checkpoint.
+  std::optional<Voters> next{};        ///< The slot ordered another configuration.
+};
+/// State of a certified checkpoint was fetched, and replaces ours.
+struct Installed {
+  StableCheckpoint checkpoint;
+  std::optional<Voters> next{};  ///< As Applied::next, if the slot is the last of its epoch.
+};
+using Input = std::variant<Received, Tick, Persisted, Checked, Applied, Installed>;
+
+// --- what comes out ---
+
+struct Send {
+  std::optional<PeerId> to;  ///< None: all other voters.
+  MessagePtr message;
+  Lsn after = 0;
+};
+struct Persist {
+  Lsn lsn = 0;
+  Record record;
+};
+struct Check {
+  struct Item {
+    base::PublicKey key;
+    base::Bytes bytes;
+    base::Signature signature;
+  };
+  Ticket ticket = 0;
+  std::vector<Item> items;
+};
+struct Apply {
+  LinkPtr link;
+  bool checkpoint = false;  ///< The state's root after it is wanted.
+};
+/// Blocks that we lack are no longer kept by others.
+struct NeedState {
+  StableCheckpoint checkpoint;
+};
+/// Our state after `slot` is not what a quorum has.
+struct StateDamaged {
+  StableCheckpoint checkpoint;
+};
+/// Records before this one are needed no more.
+struct Release {
+  Lsn lsn = 0;
+};
+using Output =
+    std::variant<Send, Persist, Check, Apply, NeedState, StateDamaged, Release, Evidence>;
+
+struct Outputs {
+  std::vector<Output> list;
+  MonotonicTime wake_at = MonotonicTime::max();
+};
+
+/// What a replica finds again after a restart: see recover().
+struct Restored {
+  EpochBegun epoch;
+  View view = 0;
+  bool changing = false;
+  Claim claim;  ///< Of the wish for `view`, when changing.
+  Claim base;   ///< Of the view, when it has begun.
+  std::optional<NewView> proof;
+  std::optional<Certificate> prepared;
+  std::map<Slot, base::Digest> accepted;  ///< In `view`.
+  std::map<base::Digest, std::pair<LinkPtr, Lsn>> bodies;
+  std::map<Slot, Certificate> commits;
+  std::optional<StableCheckpoint> stable;
+  bool was_primary = false;  ///< Of `view`: it may have proposed what it does not remember.
+  Lsn last_lsn = 0;
+};
+/// From the records in their order.
+Restored recover(const EpochBegun& genesis, const std::vector<Persist>& records);
+
+class Replica {
+ public:
+  /// `own`: none for a follower, who neither votes nor signs. `applied`: the last slot that the
+  /// state machine has executed, and the digest of its block.
+  Replica(const Options& options, Signer& signer, std::optional<base::PublicKey> own,
+          Restored restored, Slot applied, const base::Digest& applied_digest, MonotonicTime now);
+
+  /// `wall`: nanoseconds of UTC.
+  void step(const Input& input, MonotonicTime now, std::uint64_t wall, Outputs& out);
+
+  // What is going on, for status pages and tests.
+  const Voters& voters() const { return epoch_.voters; }
+  View view() const { return view_; }
+  bool changing() const { return changing_; }
+  std::optional<ReplicaId> own() const { return own_; }
+  bool is_primary() const { return own_ && !changing_ && voters().primary(view_) == *own_; }
+  Slot committed() const { return committed_; }
+  Slot applied() const { return applied_; }
+  Slot accepted() const { return accepted_; }
+  Slot stable() const { return stable_ ? stable_->certificate.statement.slot : 0; }
+  std::size_t bodies() const { return bodies_.size(); }
+  const BundlePool& pool() const { return pool_; }
+
+ private:
+  struct Entry {
+    LinkPtr proposal;
+    base::Signature primary_signature{};
+    enum class State : std::uint8_t { None, Checking, Good, Accepted } state = State::None;
+    VoteSet prepares, commits;
+    std::optional<Certificate> prepared;
+    bool committed = false;
+  };
+  struct Peer {
+    Status status;
+    bool known = false;
+    Slot pushed = 0;  // What it was sent up to, since it told of progress.
+  };
+
+  // --- replica.cpp ---
+  void receive(PeerId from, const Message& message);
+  void handle(PeerId from, const Submit& message);
+  void handle(PeerId from, const Evidence& message);
+  void send(std::optional<PeerId> to, Message message, Lsn after = 0);
+  Lsn persist(Record record);
+  void check(std::vector<Check::Item> items, std::function<void(const std::vector<bool>&)> then);
+  Vote sign(const Statement& statement);
+  void run_timers();
+  Duration patience() const;
+  void accuse(const Vote& first, const Vote& second);
+  bool in_epoch(Epoch epoch) const { return epoch == epoch_.voters.epoch; }
+  void start();
+  void begin_epoch(const StableCheckpoint& checkpoint);
+  void keep_early(PeerId from, Message message);
+  void replay_early();
+  MonotonicTime next_wake() const;
+
+  // --- ordering.cpp ---
+  void handle(PeerId from, const Proposal& message);
+  void handle(PeerId from, const Vote& message);
+  void propose_more();
+  void propose(LinkPtr link);
+  void check_proposal(Slot slot);
+  void accept_ready();
+  bool acceptable(const Link& link) const;
+  void accept(Entry& entry);
+  void count(Slot slot, Phase phase);
+  void on_votes_checked(Slot slot, Phase phase, const std::vector<Vote>& votes,
+                        const std::vector<bool>& good);
+  void on_prepared(Entry& entry, Certificate certificate);
+  void on_contradiction(const Vote& first, const Vote& second);
+  bool may_propose(Slot slot);
+  bool commit_through(const Certificate& certificate);
+  void take_bundles(const Link& link, bool taken);
+  void keep_body(const LinkPtr& link);
+  void move_tip(Slot slot, const base::Digest& digest);
+  void apply_more();
+  std::optional<std::vector<LinkPtr>> chain_to(const base::Digest& tip, Slot slot,
+                                               Slot above) const;
+
+  // --- view_change.cpp ---
+  void handle(PeerId from, const ViewChange& message);
+  void handle(PeerId from, const NewView& message);
+  void want_view(View view);
+  void on_wish(ReplicaId replica, View view);
+  void maybe_begin_view();
+  void begin_view(View view, const Claim& base, std::optional<NewView> proof);
+  void stand_on_base();
+  Message own_wish() const;
+  base::Result<> check_form(const NewView& message) const;
+
+  // --- catch_up.cpp ---
+  void handle(PeerId from, const Status& message);
+  void handle(PeerId from, const Committed& message);
+  void handle(PeerId from, const Fetch& message);
+  void handle(PeerId from, const Fetched& message);
+  void handle(PeerId from, const StableCheckpoint& message);
+  void help(PeerId peer);
+  void resend(PeerId peer);
+  void fetch_missing();
+  void tell_status(std::optional<PeerId> to);
+  void vote_checkpoint(Slot slot, const base::Digest& root);
+  void count_checkpoint(Slot slot);
+  void on_stable(StableCheckpoint checkpoint);
+  void collect_garbage();
+  void on_applied(const Applied& applied);
+  void on_installed(const Installed& installed);
+
+  const Options options_;
+  Signer& signer_;
+  std::optional<base::PublicKey> own_key_;
+  std::optional<ReplicaId> own_;
+
+  // Of the step that is running.
+  MonotonicTime now_{};
+  std::uint64_t wall_ = 0;
+  Outputs* out_ = nullptr;
+
+  EpochBegun epoch_;
+  std::optional<Voters> next_voters_;  // Ordered; they begin after epoch_end_.
+  Slot epoch_end_ = 0;                 // 0: not known to end.
+
+  View view_ = 0;
+  bool changing_ = false;
+  bool gave_up_primacy_ = false;
+  Claim claim_;  // Of our wish for view_, while changing.
+  Claim base_;
+  bool base_there_ = false;  // The base and what leads to it are here.
+  std::optional<NewView> proof_;
+  std::map<Slot, Entry> entries_;  // Of view_.
+  Slot accepted_ = 0;              // Every slot of view_ from its base to here is voted for.
+  base::Digest accepted_digest_{};
+  std::uint64_t accepted_time_ = 0;
+  std::map<Slot, base::Digest> promised_;  // Votes of view_ from before a restart: not otherwise.
+  // As primary of view_ it may propose up to reserved_ready_, and up to reserved_ when the record
+  // is durable.
+  Slot reserved_ = 0, reserved_ready_ = 0;
+  Lsn reserved_lsn_ = 0;
+  Lsn wish_lsn_ = 0;
+  std::optional<Certificate> prepared_;  // The highest.
+  std::map<PeerId, std::deque<MessagePtr>> early_;  // For a view that has not begun here.
+
+  struct Wanted {
+    View view = 0;
+    Wish wish;
+    std::optional<Certificate> prepared;
+  };
+  std::map<ReplicaId, Wanted> wanted_;  // The highest checked wish of each.
+  std::map<ReplicaId, View> checking_wish_;
+
+  struct Kept {
+    LinkPtr link;
+    Lsn lsn = 0;  // Of its record.
+  };
+  std::map<base::Digest, Kept> bodies_;
+  std::optional<Certificate> blocked_commit_;  // What leads to its block is not all here.
+  std::map<Slot, base::Digest> chain_;  // Committed, above what was collected.
+  std::map<Slot, Certificate> commits_;
+  Slot committed_ = 0;
+  base::Digest committed_digest_{};
+  Slot applying_ = 0, applied_ = 0;
+
+  std::map<Slot, VoteSet> checkpoint_votes_;
+  std::map<Slot, StableCheckpoint> own_checkpoints_;  // Without a certificate yet.
+  std::optional<StableCheckpoint> stable_, stable_before_;
+  std::optional<StableCheckpoint> epoch_checkpoint_;  // The one that this epoch began with.
+  Slot needed_ = 0;                                   // Whose state was asked for.
+
+  BundlePool pool_;
+  std::map<PeerId, Peer> peers_;
+  std::set<ReplicaId> accused_;
+
+  std::map<Ticket, std::function<void(const std::vector<bool>&)>> tickets_;
+  Ticket next_ticket_ = 1;
+  Lsn last_lsn_ = 0, durable_ = 0;
+
+  unsigned failed_views_ = 0;
+  MonotonicTime heard_primary_{}, view_wanted_by_quorum_{}, told_status_{}, told_wish_{};
+  MonotonicTime progress_{};
+  MonotonicTime fetched_{};
+  ReplicaId fetch_from_ = 0;
+  std::optional<Restored> restored_;  // Until the first step.
+};
+
+}  // namespace hypermesh::consensus::pbft

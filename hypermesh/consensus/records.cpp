@@ -1,0 +1,155 @@
+#include "consensus/records.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace hypermesh::consensus {
+
+using base::ByteReader;
+using base::ByteWriter;
+using base::Errc;
+using base::Result;
+
+namespace {
+
+constexpr std::uint8_t kVersion = 1;
+
+Result<> read(ByteReader& in, base::Digest& out) {
+  TRY(const auto bytes, in.raw(out.size()));
+  std::ranges::copy(bytes, out.begin());
+  return {};
+}
+
+void write(ByteWriter& out, const EpochBegun& r) {
+  out.sized(encode(r.voters));
+  out.u64(r.start);
+  out.raw(r.start_digest);
+}
+void write(ByteWriter& out, const ViewWanted& r) {
+  out.u64(r.epoch);
+  out.u64(r.view);
+  write(out, r.claim);
+}
+void write(ByteWriter& out, const ViewBegun& r) {
+  out.u64(r.epoch);
+  out.u64(r.view);
+  write(out, r.base);
+  out.u8(r.proof ? 1 : 0);
+  if (r.proof) write(out, *r.proof);
+}
+void write(ByteWriter& out, const Reserved& r) {
+  out.u64(r.epoch);
+  out.u64(r.view);
+  out.u64(r.slot);
+}
+void write(ByteWriter& out, const Body& r) {
+  write(out, r.link->block);
+}
+void write(ByteWriter& out, const Accepted& r) {
+  out.u64(r.epoch);
+  out.u64(r.view);
+  out.u64(r.slot);
+  out.raw(r.digest);
+}
+void write(ByteWriter& out, const Certified& r) {
+  consensus::write(out, r.certificate);
+}
+
+struct Decoder {
+  const ClusterId& cluster;
+  ByteReader& in;
+
+  Result<Record> operator()(std::type_identity<EpochBegun>) {
+    EpochBegun r;
+    TRY(const auto voters, in.sized(kVotersMax * 64));
+    TRY(r.voters, decode_voters(voters));
+    TRY(r.start, in.u64());
+    TRY_DO(read(in, r.start_digest));
+    return r;
+  }
+  Result<Record> operator()(std::type_identity<ViewWanted>) {
+    ViewWanted r;
+    TRY(r.epoch, in.u64());
+    TRY(r.view, in.u64());
+    TRY_DO(consensus::read(in, r.claim));
+    return r;
+  }
+  Result<Record> operator()(std::type_identity<ViewBegun>) {
+    ViewBegun r;
+    TRY(r.epoch, in.u64());
+    TRY(r.view, in.u64());
+    TRY_DO(consensus::read(in, r.base));
+    TRY(const auto proved, in.u8());
+    if (proved > 1) return base::fail(Errc::DataLoss, "a mark that is neither 0 nor 1");
+    if (proved == 1) {
+      TRY(auto proof, read_new_view(in));
+      r.proof = std::move(proof);
+    }
+    return r;
+  }
+  Result<Record> operator()(std::type_identity<Reserved>) {
+    Reserved r;
+    TRY(r.epoch, in.u64());
+    TRY(r.view, in.u64());
+    TRY(r.slot, in.u64());
+    return r;
+  }
+  Result<Record> operator()(std::type_identity<Body>) {
+    TRY(auto block, read_block(in));
+    return Body{make_link(cluster, std::move(block))};
+  }
+  Result<Record> operator()(std::type_identity<Accepted>) {
+    Accepted r;
+    TRY(r.epoch, in.u64());
+    TRY(r.view, in.u64());
+    TRY(r.slot, in.u64());
+    TRY_DO(read(in, r.digest));
+    return r;
+  }
+  Result<Record> operator()(std::type_identity<Certified>) {
+    TRY(auto certificate, read_certificate(in));
+    return Certified{std::move(certificate)};
+  }
+  Result<Record> operator()(std::type_identity<StableCheckpoint>) {
+    StableCheckpoint r;
+    TRY_DO(consensus::read(in, r));
+    return r;
+  }
+};
+
+template <std::size_t Type = 0>
+Result<Record> decode_type(std::size_t type, Decoder& decoder) {
+  if constexpr (Type == std::variant_size_v<Record>) {
+    return base::fail(Errc::DataLoss, fmt::format("a record of the unknown type {}", type));
+  } else {
+    if (type != Type) return decode_type<Type + 1>(type, decoder);
+    return decoder(std::type_identity<std::variant_alternative_t<Type, Record>>());
+  }
+}
+
+}  // namespace
+
+base::Bytes encode(const Record& record) {
+  ByteWriter out;
+  out.u8(kVersion);
+  out.u8(static_cast<std::uint8_t>(record.index()));
+  std::visit([&](const auto& r) { write(out, r); }, record);
+  return std::move(out).take();
+}
+
+Result<Record> decode_record(const ClusterId& cluster, base::BytesView bytes) {
+  ByteReader in(bytes);
+  TRY(const auto version, in.u8());
+  if (version != kVersion) {
+    return base::fail(Errc::DataLoss, fmt::format("a record of version {}; this program reads {}",
+                                                  version, kVersion));
+  }
+  TRY(const auto type, in.u8());
+  Decoder decoder{cluster, in};
+  TRY(auto record, decode_type(type, decoder));
+  TRY_DO(in.end());
+  return record;
+}
+
+}  // namespace hypermesh::consensus

@@ -1,0 +1,101 @@
+#pragma once
+
+// What replicas sign, and what a quorum of signatures proves. Everything that is signed is a
+// Statement in one fixed layout, so that two that contradict each other convince anybody.
+
+#include <base/crypto.hpp>
+#include <compare>
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+namespace hypermesh::consensus {
+
+using Epoch = std::uint64_t;  ///< Of a configuration, from 1.
+using View = std::uint64_t;   ///< Within an epoch, from 0; each has one primary.
+using Slot = std::uint64_t;   ///< Position in the one order, from 1; 0: before everything.
+using ReplicaId = std::uint16_t;
+
+inline constexpr std::size_t kVotersMax = 128;
+
+/// The replicas that vote in one epoch. A replica's id is its place in `keys`.
+struct Voters {
+  Epoch epoch = 1;
+  std::vector<base::PublicKey> keys;
+  std::vector<ReplicaId> isolated;  ///< Ascending. They count, and are never primary.
+  ReplicaId first_primary = 0;
+
+  std::size_t size() const { return keys.size(); }
+  /// f: how many may lie, n = 3f + 1 or more.
+  std::size_t faulty_max() const { return (keys.size() - 1) / 3; }
+  /// Any two of these share an honest replica, also when n is not 3f + 1: ceil((n + f + 1) / 2).
+  std::size_t quorum() const { return (keys.size() + faulty_max() + 2) / 2; }
+  /// One of these is honest: f + 1.
+  std::size_t weak_quorum() const { return faulty_max() + 1; }
+  ReplicaId primary(View view) const;
+  bool is_isolated(ReplicaId replica) const;
+  std::optional<ReplicaId> find(const base::PublicKey& key) const;
+
+  friend bool operator==(const Voters&, const Voters&) = default;
+};
+
+base::Bytes encode(const Voters& voters);
+/// Errors: DataLoss, InvalidArgument (no voters, too many, one key twice, an id out of range).
+base::Result<Voters> decode_voters(base::BytesView bytes);
+
+enum class Phase : std::uint8_t { Propose = 1, Prepare, Commit, Checkpoint, ViewChange };
+std::string_view to_text(Phase phase);
+
+/// A checkpoint is of no view (0). For a change of views `view` is the one that is wanted, and
+/// `digest` that of the claim.
+struct Statement {
+  Phase phase{};
+  Epoch epoch = 0;
+  View view = 0;
+  Slot slot = 0;
+  base::Digest digest{};
+
+  friend bool operator==(const Statement&, const Statement&) = default;
+};
+
+/// Names the cluster for whom signatures are: the digest of its genesis.
+using ClusterId = base::Digest;
+
+/// The bytes that are signed: a tag, the cluster and the statement.
+base::Bytes signed_bytes(const ClusterId& cluster, const Statement& statement);
+
+struct Vote {
+  Statement statement;
+  ReplicaId replica = 0;
+  base::Signature signature{};
+
+  friend bool operator==(const Vote&, const Vote&) = default;
+};
+
+/// A quorum signed one statement.
+struct Certificate {
+  Statement statement;
+  /// Ascending by replica.
+  std::vector<std::pair<ReplicaId, base::Signature>> signatures;
+
+  friend bool operator==(const Certificate&, const Certificate&) = default;
+};
+
+/// Whether `certificate` proves its statement to whoever knows the voters' keys.
+/// Errors: NotVerified (fewer signatures than a quorum, one replica twice, a wrong signature,
+/// another epoch), and says which.
+base::Result<> verify(const ClusterId& cluster, const Voters& voters,
+                      const Certificate& certificate);
+/// The part of it that costs nothing.
+base::Result<> check_signers(const Voters& voters, const Certificate& certificate);
+
+/// Two votes that no honest replica casts both: the same replica, epoch, view, slot and phase, with
+/// different digests; or different wishes for the same view.
+struct Evidence {
+  Vote first, second;
+};
+bool contradict(const Vote& first, const Vote& second);
+/// Errors: InvalidArgument (they do not contradict each other), NotVerified (a signature).
+base::Result<> verify(const ClusterId& cluster, const Voters& voters, const Evidence& evidence);
+
+}  // namespace hypermesh::consensus

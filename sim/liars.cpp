@@ -1,0 +1,114 @@
+#include <fmt/format.h>
+
+#include "sim/node.hpp"
+
+// What replicas do that do not keep to the protocol. Inside, each runs an honest one and changes
+// what leaves it.
+
+namespace sim {
+
+using namespace hypermesh::consensus;
+
+std::vector<std::pair<std::size_t, base::Bytes>> World::mutate(Node& node,
+                                                               const pbft::Send& send) {
+  std::vector<std::pair<std::size_t, base::Bytes>> out;
+  const auto bytes = encode(*send.message);
+  const auto signed_vote = [&](Statement statement) {
+    return Vote{statement, static_cast<ReplicaId>(node.index),
+                sign_as(node.index, signed_bytes(cluster_, statement))};
+  };
+  for (std::size_t to = 0; to < nodes_.size(); ++to) {
+    if (send.to ? *send.to != to : to == node.index) continue;
+    const bool other_half = to % 2 == 1;
+    if (node.lie.empty() || node.lie == "delay") {
+      out.emplace_back(to, bytes);
+    } else if (node.lie == "silent") {
+      continue;
+    } else if (node.lie == "mute to one") {
+      if (to != nodes_.size() - 1) out.emplace_back(to, bytes);
+    } else if (node.lie == "garbage") {
+      base::Bytes changed = bytes;
+      if (rng_.below(5) == 0)
+        changed[rng_.below(changed.size())] ^= static_cast<std::uint8_t>(1 + rng_.below(255));
+      out.emplace_back(to, std::move(changed));
+    } else if (const auto* proposal = std::get_if<Proposal>(&*send.message);
+               node.lie == "equivocate" && proposal != nullptr && other_half) {
+      Block block = proposal->link->block;
+      block.time += 1;
+      const auto link = make_link(cluster_, block);
+      node.other_blocks[{proposal->view, block.slot}] = link->digest;
+      const Statement statement{Phase::Propose, proposal->epoch, proposal->view, block.slot,
+                                link->digest};
+      out.emplace_back(to, encode(Message(Proposal{proposal->epoch, proposal->view,
+                                                   signed_vote(statement).signature, link})));
+    } else if (const auto* vote = std::get_if<Vote>(&*send.message); vote != nullptr) {
+      Statement statement = vote->statement;
+      const bool ordering = statement.phase == Phase::Prepare || statement.phase == Phase::Commit;
+      const auto other = node.other_blocks.find({statement.view, statement.slot});
+      if (node.lie == "equivocate" && other_half && ordering && other != node.other_blocks.end())
+        statement.digest = other->second;
+      if (node.lie == "vote twice" && other_half && ordering)
+        statement.digest[0] = static_cast<std::uint8_t>(statement.digest[0] ^ 1);
+      if (node.lie == "wrong root" && statement.phase == Phase::Checkpoint)
+        statement.digest[0] = static_cast<std::uint8_t>(statement.digest[0] ^ 1);
+      out.emplace_back(to, encode(Message(signed_vote(statement))));
+    } else if (const auto* wish = std::get_if<ViewChange>(&*send.message);
+               node.lie == "hide" && wish != nullptr) {
+      ViewChange hidden{wish->epoch, wish->view, wish->wish, std::nullopt};
+      hidden.wish.claim = {0, genesis_.start, genesis_.start_digest};
+      hidden.wish.signature =
+          signed_vote(statement_of(wish->epoch, wish->view, hidden.wish.claim)).signature;
+      out.emplace_back(to, encode(Message(hidden)));
+    } else {
+      out.emplace_back(to, bytes);
+    }
+  }
+  return out;
+}
+
+std::string describe(const Message& message) {
+  struct Describe {
+    std::string operator()(const Proposal& m) const {
+      return fmt::format("proposal view {} slot {} {}", m.view, m.link->block.slot,
+                         base::to_hex(m.link->digest).substr(0, 8));
+    }
+    std::string operator()(const Vote& m) const {
+      return fmt::format("{} view {} slot {} {}", to_text(m.statement.phase), m.statement.view,
+                         m.statement.slot, base::to_hex(m.statement.digest).substr(0, 8));
+    }
+    std::string operator()(const ViewChange& m) const {
+      return fmt::format("wish for view {}, has view {} slot {}", m.view, m.wish.claim.view,
+                         m.wish.claim.slot);
+    }
+    std::string operator()(const NewView& m) const {
+      return fmt::format("new view {} from view {} slot {}", m.view, m.base().view,
+                         m.base().slot);
+    }
+    std::string operator()(const Status& m) const {
+      return fmt::format("status view {}{} committed {} accepted {} stable {}", m.view,
+                         m.changing ? " (wanted)" : "", m.committed, m.accepted, m.stable);
+    }
+    std::string operator()(const Committed& m) const {
+      return fmt::format("{} committed blocks up to {}", m.links.size(),
+                         m.certificate.statement.slot);
+    }
+    std::string operator()(const StableCheckpoint& m) const {
+      return fmt::format("checkpoint {}", m.certificate.statement.slot);
+    }
+    std::string operator()(const Fetch& m) const {
+      return fmt::format("fetch {} to {}", m.above + 1, m.slot);
+    }
+    std::string operator()(const Fetched& m) const {
+      return fmt::format("{} fetched blocks", m.links.size());
+    }
+    std::string operator()(const Submit& m) const {
+      return fmt::format("bundle {}", m.bundle->sequence);
+    }
+    std::string operator()(const Evidence& m) const {
+      return fmt::format("evidence against {}", m.first.replica);
+    }
+  };
+  return std::visit(Describe(), message);
+}
+
+}  // namespace sim
