@@ -24,8 +24,8 @@ class Ledger {
       const hypermesh::consensus::Block& block);
   base::Digest root() const;
   hypermesh::consensus::Slot applied() const { return applied_; }
-  /// Makes the state wrong, as a damaged disk does.
-  void damage() { registers_[255] = 1 + registers_[255]; }
+  /// What a replica forgets that does not keep clients' windows in its state.
+  void forget_windows() { windows_.clear(); }
 
  private:
   hypermesh::consensus::Slot applied_ = 0;

@@ -41,11 +41,26 @@ std::vector<std::pair<std::size_t, base::Bytes>> World::mutate(Node& node,
                                 link->digest};
       out.emplace_back(to, encode(Message(Proposal{proposal->epoch, proposal->view,
                                                    signed_vote(statement).signature, link})));
+    } else if (proposal != nullptr && (node.lie == "fork" || node.lie == "past") && other_half) {
+      Block block = proposal->link->block;
+      if (node.lie == "past") {
+        block.time = 1;
+      } else {
+        const auto before = order_.find(block.slot - 2);
+        block.parent = before == order_.end() ? cluster_ : before->second;
+      }
+      const auto link = make_link(cluster_, block);
+      const Statement statement{Phase::Propose, proposal->epoch, proposal->view, block.slot,
+                                link->digest};
+      node.other_blocks[{proposal->view, block.slot}] = link->digest;
+      out.emplace_back(to, encode(Message(Proposal{proposal->epoch, proposal->view,
+                                                   signed_vote(statement).signature, link})));
     } else if (const auto* vote = std::get_if<Vote>(&*send.message); vote != nullptr) {
       Statement statement = vote->statement;
       const bool ordering = statement.phase == Phase::Prepare || statement.phase == Phase::Commit;
       const auto other = node.other_blocks.find({statement.view, statement.slot});
-      if (node.lie == "equivocate" && other_half && ordering && other != node.other_blocks.end())
+      const bool two_faced = node.lie == "equivocate" || node.lie == "fork" || node.lie == "past";
+      if (two_faced && other_half && ordering && other != node.other_blocks.end())
         statement.digest = other->second;
       if (node.lie == "vote twice" && other_half && ordering)
         statement.digest[0] = static_cast<std::uint8_t>(statement.digest[0] ^ 1);
@@ -63,7 +78,60 @@ std::vector<std::pair<std::size_t, base::Bytes>> World::mutate(Node& node,
       out.emplace_back(to, bytes);
     }
   }
+  const auto* status = std::get_if<Status>(&*send.message);
+  if (status != nullptr && rng_.below(4) == 0) {
+    for (const Message& message : inventions(node, *status)) {
+      for (std::size_t to = 0; to < nodes_.size(); ++to) {
+        if (to != node.index) out.emplace_back(to, encode(message));
+      }
+    }
+  }
   return out;
+}
+
+// What nobody said, with signatures that are not what they claim to be.
+std::vector<Message> World::inventions(Node& node, const Status& status) {
+  std::vector<Message> made;
+  const std::size_t victim = (node.index + 1 + rng_.below(nodes_.size() - 1)) % nodes_.size();
+  const std::size_t quorum = genesis_.voters.quorum();
+  const auto bogus = [&] {
+    base::Signature signature{};
+    rng_.fill(signature);
+    return signature;
+  };
+  const Slot next = status.committed + 1;
+  const auto parent = order_.find(status.committed);
+  if (node.lie == "frame") {
+    const auto id = static_cast<ReplicaId>(victim);
+    Vote one{{Phase::Prepare, 1, status.view, next, cluster_}, id, bogus()};
+    Vote two = one;
+    two.statement.digest[0] ^= 1;
+    made.emplace_back(Evidence{one, two});
+    one.statement.digest[1] ^= 1;
+    one.replica = static_cast<ReplicaId>(node.index);
+    made.emplace_back(one);
+  }
+  if (node.lie == "forge") {
+    const auto link = make_link(
+        cluster_, {next, parent == order_.end() ? cluster_ : parent->second, wall(node), 0, {}});
+    Committed committed{{{Phase::Commit, 1, status.view, next, link->digest}, {}}, {link}};
+    NewView wanted{1, status.view + 1, {}, std::nullopt};
+    NewView alone{1, status.view + 1, {}, std::nullopt};
+    while (genesis_.voters.primary(alone.view) != node.index) ++alone.view;
+    const Claim start{0, genesis_.start, genesis_.start_digest};
+    for (std::size_t i = 0; i < quorum; ++i) {
+      const auto id = static_cast<ReplicaId>(i);
+      committed.certificate.signatures.emplace_back(id, bogus());
+      wanted.wishes.push_back({id, start, bogus()});
+      alone.wishes.push_back(
+          {static_cast<ReplicaId>(node.index), start,
+           sign_as(node.index, signed_bytes(cluster_, statement_of(1, alone.view, start)))});
+    }
+    made.emplace_back(committed);
+    made.emplace_back(wanted);
+    made.emplace_back(alone);
+  }
+  return made;
 }
 
 std::string describe(const Message& message) {

@@ -34,6 +34,7 @@ struct World::Node {
   std::vector<pbft::Send> held;  ///< Until their records are durable.
   Ledger ledger;
   MonotonicTime apply_at{};
+  std::uint64_t block_time = 0;  ///< Of the last block it executed.
 
   // Its disk.
   std::deque<std::pair<Lsn, base::Bytes>> log;

@@ -8,7 +8,8 @@ namespace sim {
 namespace {
 
 constexpr const char* kLies[] = {"silent",  "equivocate", "vote twice", "delay",
-                                 "garbage", "wrong root", "hide",       "mute to one"};
+                                 "garbage", "wrong root", "hide",       "mute to one",
+                                 "frame",   "forge",      "fork",       "past"};
 
 }  // namespace
 

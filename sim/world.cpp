@@ -115,6 +115,8 @@ void World::start(Node& node) {
   auto restored = pbft::recover(genesis_, records);
   restored.last_lsn = std::max(restored.last_lsn, node.durable);
   node.ledger = node.flushed;
+  if (mutant(Mutant::WindowsOutsideState)) node.ledger.forget_windows();
+  node.block_time = 0;
   node.replica = std::make_unique<pbft::Replica>(options, node.signer,
                                                  genesis_.voters.keys[node.index],
                                                  std::move(restored), node.flushed.applied(),
@@ -255,6 +257,9 @@ void World::apply(Node& node, const pbft::Apply& apply) {
   const auto [known, first] = order_.emplace(slot, link.digest);
   if (known->second != link.digest)
     return fail(fmt::format("{} executes another block in slot {}", node.index, slot));
+  if (link.block.time < node.block_time)
+    return fail(fmt::format("time goes back in slot {}", slot));
+  node.block_time = link.block.time;
   if (first) note(fmt::format("slot {} has {} bundles", slot, link.block.bundles.size()));
   for (const auto& [name, done] : node.ledger.apply(link.block)) {
     for (auto& client : clients_) {

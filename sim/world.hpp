@@ -67,6 +67,8 @@ class World {
   void apply(Node& node, const pbft::Apply& apply);
   void fetch_state(Node& node, const hypermesh::consensus::StableCheckpoint& checkpoint);
   std::vector<std::pair<std::size_t, base::Bytes>> mutate(Node& node, const pbft::Send& send);
+  std::vector<hypermesh::consensus::Message> inventions(
+      Node& node, const hypermesh::consensus::Status& status);
   void check_own_votes(Node& node, const hypermesh::consensus::Message& message);
   void make_bundle(Client& client);
   void submit(const Client& client, std::uint64_t sequence);

@@ -245,6 +245,10 @@ Statement statement_of(Epoch epoch, View view, const Claim& claim) {
 const Claim& NewView::base() const {
   return std::ranges::max_element(wishes,
                                   [](const Wish& a, const Wish& b) {
+                                    if (mutant(Mutant::LowestClaimChosen)) {
+                                      return std::pair(b.claim.view, b.claim.slot) <
+                                             std::pair(a.claim.view, a.claim.slot);
+                                    }
                                     return std::pair(a.claim.view, a.claim.slot) <
                                            std::pair(b.claim.view, b.claim.slot);
                                   })

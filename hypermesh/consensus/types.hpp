@@ -9,6 +9,8 @@
 #include <optional>
 #include <vector>
 
+#include "consensus/mutants.hpp"
+
 namespace hypermesh::consensus {
 
 using Epoch = std::uint64_t;  ///< Of a configuration, from 1.
@@ -29,7 +31,9 @@ struct Voters {
   /// f: how many may lie, n = 3f + 1 or more.
   std::size_t faulty_max() const { return (keys.size() - 1) / 3; }
   /// Any two of these share an honest replica, also when n is not 3f + 1: ceil((n + f + 1) / 2).
-  std::size_t quorum() const { return (keys.size() + faulty_max() + 2) / 2; }
+  std::size_t quorum() const {
+    return (keys.size() + faulty_max() + 2) / 2 - (mutant(Mutant::QuorumTooSmall) ? 1 : 0);
+  }
   /// One of these is honest: f + 1.
   std::size_t weak_quorum() const { return faulty_max() + 1; }
   ReplicaId primary(View view) const;

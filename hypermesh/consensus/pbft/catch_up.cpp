@@ -76,7 +76,7 @@ void Replica::help(PeerId to) {
 
 // To a peer of our view who hears too little: what we said of the slots under way.
 void Replica::resend(PeerId to) {
-  if (!own_) return;
+  if (!own_ || mutant(Mutant::NothingSaidAgain)) return;
   const Status& status = peers_[to].status;
   for (const auto& [slot, entry] : entries_) {
     if (slot <= status.committed && slot != base_.slot) continue;
@@ -113,7 +113,9 @@ void Replica::handle(PeerId from, const Committed& message) {
     items.push_back({voters().keys[replica], bytes, signature});
   check(std::move(items), [this, from, links, certificate = message.certificate](
                               const std::vector<bool>& good) {
-    if (std::ranges::find(good, false) != good.end() || !in_epoch(certificate.statement.epoch) ||
+    const bool proven = std::ranges::find(good, false) == good.end();
+    if ((!proven && !mutant(Mutant::CertificatesUnchecked)) ||
+        !in_epoch(certificate.statement.epoch) ||
         certificate.statement.slot <= committed_)
       return;
     for (const auto& link : links) keep_body(link);
@@ -230,7 +232,7 @@ void Replica::vote_checkpoint(Slot slot, const base::Digest& root) {
 void Replica::count_checkpoint(Slot slot) {
   const auto found = checkpoint_votes_.find(slot);
   if (found == checkpoint_votes_.end()) return;
-  const std::size_t quorum = voters().quorum();
+  const std::size_t quorum = mutant(Mutant::CheckpointOfOne) ? 1 : voters().quorum();
   if (const auto agreed = found->second.agreed(quorum)) {
     const auto own = own_checkpoints_.find(slot);
     // Before we are there, and when ours differs, others send theirs with what it is of.

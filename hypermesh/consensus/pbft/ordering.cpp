@@ -132,11 +132,15 @@ void Replica::check_proposal(Slot slot) {
 
 bool Replica::acceptable(const Link& link) const {
   const Block& block = link.block;
-  if (block.slot != accepted_ + 1 || block.parent != accepted_digest_) return false;
+  if (block.slot != accepted_ + 1 ||
+      (block.parent != accepted_digest_ && !mutant(Mutant::ParentUnchecked)))
+    return false;
   const auto promised = promised_.find(block.slot);
   if (promised != promised_.end() && promised->second != link.digest) return false;
-  if (block.slot == base_.slot && base_.slot > epoch_.start) return link.digest == base_.digest;
+  if (block.slot == base_.slot && base_.slot > epoch_.start && !mutant(Mutant::BaseUnchecked))
+    return link.digest == base_.digest;
   const auto skew = static_cast<std::uint64_t>(options_.clock_skew_max.count());
+  if (mutant(Mutant::TimeUnchecked)) return true;
   if (block.time < accepted_time_ || block.time > wall_ + skew) return false;
   if (epoch_end_ != 0 && block.slot > epoch_end_) return false;
   return block.slot <= applied_ + options_.window;
@@ -157,7 +161,8 @@ void Replica::accept(Entry& entry) {
   const LinkPtr link = entry.proposal;
   const Slot slot = link->block.slot;
   keep_body(link);
-  const Lsn lsn = persist(Accepted{epoch_.voters.epoch, view_, slot, link->digest});
+  Lsn lsn = persist(Accepted{epoch_.voters.epoch, view_, slot, link->digest});
+  if (mutant(Mutant::PrepareBeforeDurable)) lsn = 0;
   entry.state = Entry::State::Accepted;
   if (accepted_ == committed_) progress_ = now_;
   move_tip(slot, link->digest);
@@ -198,7 +203,7 @@ void Replica::handle(PeerId from, const Vote& message) {
       on_contradiction(*before, message);
     return count_checkpoint(said.slot);
   }
-  if (said.view < view_) return;
+  if (said.view < view_ && !mutant(Mutant::VotesOfOtherViews)) return;
   if (said.view > view_ || changing_) return keep_early(from, message);
   if (said.slot > applied_ + 2 * options_.window) return;
   if (said.phase == Phase::Propose) {
@@ -279,7 +284,8 @@ void Replica::on_votes_checked(Slot slot, Phase phase, const std::vector<Vote>& 
 void Replica::on_prepared(Entry& entry, Certificate certificate) {
   const Statement& said = certificate.statement;
   entry.prepared = certificate;
-  const Lsn lsn = persist(Certified{certificate});
+  Lsn lsn = persist(Certified{certificate});
+  if (mutant(Mutant::CommitBeforeDurable)) lsn = 0;
   if (!prepared_ || std::pair(said.view, said.slot) >
                         std::pair(prepared_->statement.view, prepared_->statement.slot))
     prepared_ = certificate;
@@ -331,7 +337,8 @@ bool Replica::commit_through(const Certificate& certificate) {
   progress_ = now_;
   if (said.view == view_ && !changing_) failed_views_ = 0;
   // A quorum of this view or of one before went further than we voted: see docs/design/0009.
-  if (!changing_ && base_there_ && said.view <= view_ && accepted_ < committed_)
+  if (!changing_ && base_there_ && accepted_ < committed_ &&
+      (said.view <= view_ || mutant(Mutant::TipFromNewerView)))
     move_tip(committed_, committed_digest_);
   if (blocked_commit_ && blocked_commit_->statement.slot <= committed_) blocked_commit_.reset();
   while (!entries_.empty() && entries_.begin()->first + options_.window < committed_)

@@ -61,7 +61,8 @@ void Replica::step(const Input& input, MonotonicTime now, std::uint64_t wall, Ou
     if (found != tickets_.end()) {
       const auto then = std::move(found->second);
       tickets_.erase(found);
-      then(checked->good);
+      then(mutant(Mutant::VotesUnchecked) ? std::vector<bool>(checked->good.size(), true)
+                                          : checked->good);
     }
   } else if (const auto* applied = std::get_if<Applied>(&input)) {
     on_applied(*applied);
@@ -91,8 +92,9 @@ void Replica::start() {
     }
     return;
   }
-  promised_ = restored.accepted;
+  if (!mutant(Mutant::PromisesForgotten)) promised_ = restored.accepted;
   stand_on_base();
+  if (mutant(Mutant::PromisesForgotten)) return;
   for (const auto& [slot, digest] : restored.accepted) {
     if (slot <= accepted_) continue;
     const auto body = bodies_.find(digest);
@@ -113,7 +115,8 @@ void Replica::start() {
     }
   }
   // It may have proposed what it does not remember, and must not propose anything else there.
-  if (restored.was_primary && is_primary()) want_view(view_ + 1);
+  if (restored.was_primary && is_primary() && !mutant(Mutant::PrimacyKeptOverRestart))
+    want_view(view_ + 1);
 }
 
 void Replica::receive(PeerId from, const Message& message) {
@@ -141,7 +144,8 @@ void Replica::handle(PeerId, const Evidence& message) {
   check({{key, signed_bytes(options_.cluster, first.statement), first.signature},
          {key, signed_bytes(options_.cluster, second.statement), second.signature}},
         [this, message](const std::vector<bool>& good) {
-          if (good[0] && good[1]) accuse(message.first, message.second);
+          if ((good[0] && good[1]) || mutant(Mutant::EvidenceUnchecked))
+            accuse(message.first, message.second);
         });
 }
 

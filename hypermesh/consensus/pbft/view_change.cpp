@@ -18,13 +18,14 @@ void Replica::want_view(View view) {
   changing_ = true;
   proof_.reset();
   claim_ = {0, epoch_.start, epoch_.start_digest};
-  if (prepared_) {
+  if (prepared_ && !mutant(Mutant::LockIgnored)) {
     const Statement& said = prepared_->statement;
     claim_ = {said.view, said.slot, said.digest};
   }
   wish_lsn_ = persist(ViewWanted{epoch_.voters.epoch, view_, claim_});
   const Vote vote = sign(statement_of(epoch_.voters.epoch, view_, claim_));
   wanted_[*own_] = {view_, {*own_, claim_, vote.signature}, prepared_};
+  if (mutant(Mutant::WishBeforeDurable)) wish_lsn_ = 0;
   entries_.clear();
   view_wanted_by_quorum_ = MonotonicTime::max();
   told_wish_ = now_;
@@ -96,13 +97,14 @@ void Replica::on_wish(ReplicaId, View) {
     if (replica != *own_ && wanted.view > view_) views.push_back(wanted.view);
   }
   std::ranges::sort(views, std::greater());
-  if (views.size() >= voters().weak_quorum())
+  if (views.size() >= voters().weak_quorum() && !mutant(Mutant::NobodyJoins))
     return want_view(views[voters().weak_quorum() - 1]);
   if (!changing_) return;
   std::size_t count = 0;
   for (const auto& [replica, wanted] : wanted_) count += wanted.view >= view_ ? 1 : 0;
   // Only now: whoever waits alone must not run ahead of the others.
-  if (count >= voters().quorum() && view_wanted_by_quorum_ == MonotonicTime::max())
+  if ((count >= voters().quorum() || mutant(Mutant::TimersRunAlone)) &&
+      view_wanted_by_quorum_ == MonotonicTime::max())
     view_wanted_by_quorum_ = now_;
   maybe_begin_view();
 }
@@ -135,13 +137,15 @@ Result<> Replica::check_form(const NewView& message) const {
   for (std::size_t i = 0; i < message.wishes.size(); ++i) {
     const Wish& wish = message.wishes[i];
     if (wish.replica >= voters().size() ||
-        (i > 0 && wish.replica <= message.wishes[i - 1].replica))
+        (i > 0 && wish.replica <= message.wishes[i - 1].replica &&
+         !mutant(Mutant::WishesCountedTwice)))
       return base::fail(Errc::NotVerified, "a view that an unknown replica wants, or one twice");
     if (wish.claim.view == base.view && wish.claim.slot == base.slot && wish.claim != base)
       return base::fail(Errc::NotVerified, "a view that is to begin with two blocks");
   }
   if (base == Claim{0, epoch_.start, epoch_.start_digest}) return {};
   const Statement prepared{Phase::Prepare, message.epoch, base.view, base.slot, base.digest};
+  if (mutant(Mutant::NewViewUnproven)) return {};
   if (!message.prepared || message.prepared->statement != prepared || base.view >= message.view)
     return base::fail(Errc::NotVerified, "a view whose first block is not proven");
   return check_signers(voters(), *message.prepared);
@@ -158,13 +162,13 @@ void Replica::handle(PeerId, const NewView& message) {
                      wish.signature});
   }
   const bool from_start = message.base() == Claim{0, epoch_.start, epoch_.start_digest};
-  if (!from_start && message.prepared != prepared_) {
+  if (!from_start && message.prepared != prepared_ && !mutant(Mutant::NewViewUnproven)) {
     const auto bytes = signed_bytes(options_.cluster, message.prepared->statement);
     for (const auto& [replica, signature] : message.prepared->signatures)
       items.push_back({voters().keys[replica], bytes, signature});
   }
   check(std::move(items), [this, message](const std::vector<bool>& good) {
-    if (std::ranges::find(good, false) != good.end()) return;
+    if (std::ranges::find(good, false) != good.end() && !mutant(Mutant::WishesUnchecked)) return;
     if (!in_epoch(message.epoch) || message.view < view_ ||
         (message.view == view_ && !changing_))
       return;
@@ -176,6 +180,7 @@ void Replica::begin_view(View view, const Claim& base, std::optional<NewView> pr
   view_ = view;
   changing_ = false;
   base_ = base;
+  if (mutant(Mutant::BaseNotCarriedOn)) base_ = {0, committed_, committed_digest_};
   proof_ = std::move(proof);
   persist(ViewBegun{epoch_.voters.epoch, view_, base_, proof_});
   entries_.clear();

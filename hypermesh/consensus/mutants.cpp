@@ -1,0 +1,42 @@
+#include "consensus/mutants.hpp"
+
+namespace hypermesh::consensus {
+
+#ifdef HYPERMESH_MUTANTS
+Mutant active_mutant = Mutant::None;
+#endif
+
+std::string_view to_text(Mutant mutant) {
+  constexpr std::string_view kNames[] = {
+      "none",
+      "quorum too small",
+      "lock ignored",
+      "prepare before durable",
+      "commit before durable",
+      "wish before durable",
+      "promises forgotten",
+      "primacy kept over restart",
+      "parent unchecked",
+      "base unchecked",
+      "base not carried on",
+      "new view unproven",
+      "lowest claim chosen",
+      "wishes unchecked",
+      "wishes counted twice",
+      "nobody joins",
+      "timers run alone",
+      "votes of other views",
+      "votes unchecked",
+      "certificates unchecked",
+      "evidence unchecked",
+      "windows outside state",
+      "nothing said again",
+      "tip from newer view",
+      "time unchecked",
+      "checkpoint of one",
+      "executed twice",
+  };
+  return kNames[static_cast<std::size_t>(mutant)];
+}
+
+}  // namespace hypermesh::consensus
