@@ -9,8 +9,7 @@ namespace sim {
 
 using namespace hypermesh::consensus;
 
-std::vector<std::pair<std::size_t, base::Bytes>> World::mutate(Node& node,
-                                                               const pbft::Send& send) {
+std::vector<std::pair<std::size_t, base::Bytes>> World::mutate(Node& node, const pbft::Send& send) {
   std::vector<std::pair<std::size_t, base::Bytes>> out;
   const auto bytes = encode(*send.message);
   const auto signed_vote = [&](Statement statement) {
@@ -149,8 +148,7 @@ std::string describe(const Message& message) {
                          m.wish.claim.slot);
     }
     std::string operator()(const NewView& m) const {
-      return fmt::format("new view {} from view {} slot {}", m.view, m.base().view,
-                         m.base().slot);
+      return fmt::format("new view {} from view {} slot {}", m.view, m.base().view, m.base().slot);
     }
     std::string operator()(const Status& m) const {
       return fmt::format("status view {}{} committed {} accepted {} stable {}", m.view,

@@ -1,11 +1,12 @@
 // Every bug that can be switched on is found within a few hundred seeds; without one none fails.
 // sim_mutants_test [NAME]
 
+#include "consensus/mutants.hpp"
+
 #include <fmt/format.h>
 
 #include <cstring>
 
-#include "consensus/mutants.hpp"
 #include "sim/world.hpp"
 
 using hypermesh::consensus::Mutant;

@@ -26,7 +26,7 @@ struct World::Node {
 
   const std::size_t index;
   IdealSigner signer;
-  std::string lie;  ///< Empty: honest.
+  std::string lie;        ///< Empty: honest.
   std::int64_t skew = 0;  ///< Of its clock, microseconds.
 
   std::unique_ptr<pbft::Replica> replica;  ///< Null while it is down.
@@ -66,8 +66,8 @@ struct World::Client {
   void executed(std::uint64_t sequence, const Ledger::Done& done, std::size_t by,
                 MonotonicTime now) {
     Execution& execution = executions[sequence];
-    if (!execution.by.empty() && (execution.done.place != done.place ||
-                                  execution.done.result != done.result))
+    if (!execution.by.empty() &&
+        (execution.done.place != done.place || execution.done.result != done.result))
       failure = "a bundle was executed twice, or with different results";
     execution.done = done;
     execution.by.insert(by);

@@ -13,7 +13,8 @@ constexpr const char* kLies[] = {"silent",  "equivocate", "vote twice", "delay",
 
 }  // namespace
 
-// Each seed has its own mix, so that rare faults meet each other (swarm testing, Groce et al. 2012).
+// Each seed has its own mix, so that rare faults meet each other (swarm testing, Groce et al.
+// 2012).
 Plan draw_plan(std::uint64_t seed) {
   base::SeededRng rng(seed ^ 0x9c0ffee);
   const auto maybe = [&](unsigned percent) { return rng.below(100) < percent; };
@@ -33,7 +34,8 @@ Plan draw_plan(std::uint64_t seed) {
   for (std::size_t i = 0; i < liars; ++i)
     plan.liars.emplace_back(kLies[rng.below(std::size(kLies))]);
   plan.clients = static_cast<unsigned>(1 + rng.below(4));
-  plan.pause_max = static_cast<unsigned>(maybe(20) ? 5'000 + rng.below(20'000) : 20'000 + rng.below(600'000));
+  plan.pause_max =
+      static_cast<unsigned>(maybe(20) ? 5'000 + rng.below(20'000) : 20'000 + rng.below(600'000));
   plan.faults_until = std::chrono::milliseconds(2'000 + rng.below(20'000));
   plan.checkpoint_interval = 5 + rng.below(60);
   return plan;
@@ -45,8 +47,8 @@ std::string Plan::describe() const {
       "{} us, slow {}/1000, {} crashes, {} partitions, clocks within {} us, liars [{}], {} clients "
       "with pauses up to {} us, checkpoints every {}, faults for {} ms",
       replicas, loss, duplication, delay_min, delay_max, slow_share, sync_min, sync_max,
-      slow_sync_share, crashes, partitions, skew_max, fmt::join(liars, ", "), clients,
-      pause_max, checkpoint_interval, faults_until.count() / 1'000'000);
+      slow_sync_share, crashes, partitions, skew_max, fmt::join(liars, ", "), clients, pause_max,
+      checkpoint_interval, faults_until.count() / 1'000'000);
 }
 
 }  // namespace sim

@@ -55,8 +55,7 @@ World::World(std::uint64_t seed, Plan plan, bool trace)
 World::~World() = default;
 
 void World::fail(std::string what) {
-  if (failure_.empty())
-    failure_ = fmt::format("{} ms: {}", elapsed().count() / 1'000'000, what);
+  if (failure_.empty()) failure_ = fmt::format("{} ms: {}", elapsed().count() / 1'000'000, what);
 }
 
 void World::note(const std::string& what) {
@@ -117,10 +116,9 @@ void World::start(Node& node) {
   node.ledger = node.flushed;
   if (mutant(Mutant::WindowsOutsideState)) node.ledger.forget_windows();
   node.block_time = 0;
-  node.replica = std::make_unique<pbft::Replica>(options, node.signer,
-                                                 genesis_.voters.keys[node.index],
-                                                 std::move(restored), node.flushed.applied(),
-                                                 node.flushed_digest, timeline_.now());
+  node.replica = std::make_unique<pbft::Replica>(
+      options, node.signer, genesis_.voters.keys[node.index], std::move(restored),
+      node.flushed.applied(), node.flushed_digest, timeline_.now());
   note(fmt::format("{} starts at slot {}, view {}", node.index, node.flushed.applied(),
                    node.replica->view()));
   step(node, pbft::Tick{});
@@ -252,8 +250,8 @@ void World::apply(Node& node, const pbft::Apply& apply) {
   const Link& link = *apply.link;
   const Slot slot = link.block.slot;
   if (slot != node.ledger.applied() + 1)
-    return fail(fmt::format("{} executes slot {} after {}", node.index, slot,
-                            node.ledger.applied()));
+    return fail(
+        fmt::format("{} executes slot {} after {}", node.index, slot, node.ledger.applied()));
   const auto [known, first] = order_.emplace(slot, link.digest);
   if (known->second != link.digest)
     return fail(fmt::format("{} executes another block in slot {}", node.index, slot));
@@ -263,7 +261,8 @@ void World::apply(Node& node, const pbft::Apply& apply) {
   if (first) note(fmt::format("slot {} has {} bundles", slot, link.block.bundles.size()));
   for (const auto& [name, done] : node.ledger.apply(link.block)) {
     for (auto& client : clients_) {
-      if (client->key == name.first) client->executed(name.second, done, node.index, timeline_.now());
+      if (client->key == name.first)
+        client->executed(name.second, done, node.index, timeline_.now());
     }
   }
   pbft::Applied applied{slot, {}, {}};
@@ -321,7 +320,8 @@ void World::check_own_votes(Node& node, const Message& message) {
 
 void World::make_bundle(Client& client) {
   if (healed_) return;
-  timeline_.after(micros(1 + rng_.below(plan_.pause_max)), [this, &client] { make_bundle(client); });
+  timeline_.after(micros(1 + rng_.below(plan_.pause_max)),
+                  [this, &client] { make_bundle(client); });
   if (client.open.size() >= kOutstandingMax) return;
   auto bundle = std::make_shared<Bundle>();
   bundle->client = client.key;
@@ -342,8 +342,8 @@ void World::make_bundle(Client& client) {
 
 // To every replica; clients are not cut off.
 void World::submit(const Client& client, std::uint64_t sequence) {
-  const auto bytes = std::make_shared<const base::Bytes>(
-      encode(Message(Submit{client.open.at(sequence).bundle})));
+  const auto bytes =
+      std::make_shared<const base::Bytes>(encode(Message(Submit{client.open.at(sequence).bundle})));
   for (const auto& node : nodes_) {
     timeline_.after(micros(50 + rng_.below(2000)), [this, bytes, to = node->index] {
       Node& node = *nodes_[to];

@@ -27,8 +27,8 @@ struct Plan {
   unsigned delay_min = 50, delay_max = 2000, slow_share = 0, slow_delay = 50'000;
   unsigned sync_min = 100, sync_max = 2000, slow_sync_share = 0;
   unsigned crashes = 0, partitions = 0;
-  unsigned skew_max = 0;  ///< Of the clocks.
-  std::vector<std::string> liars;  ///< What each of the first replicas does instead.
+  unsigned skew_max = 0;                      ///< Of the clocks.
+  std::vector<std::string> liars;             ///< What each of the first replicas does instead.
   unsigned clients = 3, pause_max = 200'000;  ///< Between a client's bundles.
   Slot checkpoint_interval = 50;
   Duration faults_until = std::chrono::seconds(20);
@@ -67,8 +67,8 @@ class World {
   void apply(Node& node, const pbft::Apply& apply);
   void fetch_state(Node& node, const hypermesh::consensus::StableCheckpoint& checkpoint);
   std::vector<std::pair<std::size_t, base::Bytes>> mutate(Node& node, const pbft::Send& send);
-  std::vector<hypermesh::consensus::Message> inventions(
-      Node& node, const hypermesh::consensus::Status& status);
+  std::vector<hypermesh::consensus::Message> inventions(Node& node,
+                                                        const hypermesh::consensus::Status& status);
   void check_own_votes(Node& node, const hypermesh::consensus::Message& message);
   void make_bundle(Client& client);
   void submit(const Client& client, std::uint64_t sequence);

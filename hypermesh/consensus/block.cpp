@@ -128,8 +128,7 @@ Result<Block> read_block(base::ByteReader& in) {
     TRY(auto bundle, read_bundle(in));
     block.bundles.push_back(std::move(bundle));
     if (in.offset() - begin > kBlockBytesMax) {
-      return base::fail(Errc::DataLoss,
-                        fmt::format("a block above {} bytes", kBlockBytesMax));
+      return base::fail(Errc::DataLoss, fmt::format("a block above {} bytes", kBlockBytesMax));
     }
   }
   return block;

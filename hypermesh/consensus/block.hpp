@@ -31,9 +31,9 @@ using BundlePtr = std::shared_ptr<const Bundle>;
 
 struct Block {
   Slot slot = 0;
-  base::Digest parent{};  ///< Of the block in the slot before.
-  std::uint64_t time = 0;   ///< Nanoseconds of UTC since 1970, never less than the parent's.
-  ReplicaId proposer = 0;   ///< Who made it; another primary may propose it again, unchanged.
+  base::Digest parent{};   ///< Of the block in the slot before.
+  std::uint64_t time = 0;  ///< Nanoseconds of UTC since 1970, never less than the parent's.
+  ReplicaId proposer = 0;  ///< Who made it; another primary may propose it again, unchanged.
   std::vector<BundlePtr> bundles;
 
   std::size_t operations() const;

@@ -341,9 +341,8 @@ Result<Message> decode(const ClusterId& cluster, base::BytesView bytes) {
   ByteReader in(bytes);
   TRY(const auto version, in.u8());
   if (version != kVersion) {
-    return base::fail(Errc::DataLoss,
-                      fmt::format("a message of version {}; this program reads {}", version,
-                                  kVersion));
+    return base::fail(Errc::DataLoss, fmt::format("a message of version {}; this program reads {}",
+                                                  version, kVersion));
   }
   TRY(const auto type, in.u8());
   Decoder decoder{cluster, in};

@@ -50,7 +50,8 @@ struct NewView {
   const Claim& base() const;
 };
 
-/// How far a replica is. The primary's keeps its view alive; from others it asks for what they lack.
+/// How far a replica is. The primary's keeps its view alive; from others it asks for what they
+/// lack.
 struct Status {
   Epoch epoch = 0;
   View view = 0;

@@ -49,9 +49,8 @@ struct Certified {
   Certificate certificate;
 };
 
-using Record =
-    std::variant<EpochBegun, ViewWanted, ViewBegun, Reserved, Body, Accepted, Certified,
-                 StableCheckpoint>;
+using Record = std::variant<EpochBegun, ViewWanted, ViewBegun, Reserved, Body, Accepted, Certified,
+                            StableCheckpoint>;
 
 base::Bytes encode(const Record& record);
 /// Errors: DataLoss.

@@ -128,8 +128,9 @@ Result<> check_signers(const Voters& voters, const Certificate& certificate) {
   for (std::size_t i = 0; i < certificate.signatures.size(); ++i) {
     const ReplicaId replica = certificate.signatures[i].first;
     if (replica >= voters.size() || (i > 0 && replica <= certificate.signatures[i - 1].first)) {
-      return base::fail(Errc::NotVerified,
-                        fmt::format("a certificate with an unknown or repeated signer {}", replica));
+      return base::fail(
+          Errc::NotVerified,
+          fmt::format("a certificate with an unknown or repeated signer {}", replica));
     }
   }
   return {};
@@ -163,10 +164,10 @@ Result<> verify(const ClusterId& cluster, const Voters& voters, const Evidence& 
     return base::fail(Errc::InvalidArgument, "the two votes do not contradict each other");
   }
   if (first.statement.epoch != voters.epoch || first.replica >= voters.size()) {
-    return base::fail(Errc::InvalidArgument,
-                      fmt::format("votes of replica {} in epoch {}; epoch {} has {} voters",
-                                  first.replica, first.statement.epoch, voters.epoch,
-                                  voters.size()));
+    return base::fail(
+        Errc::InvalidArgument,
+        fmt::format("votes of replica {} in epoch {}; epoch {} has {} voters", first.replica,
+                    first.statement.epoch, voters.epoch, voters.size()));
   }
   for (const Vote* vote : {&first, &second}) {
     if (!base::verify(voters.keys[vote->replica], signed_bytes(cluster, vote->statement),

@@ -99,8 +99,7 @@ void Replica::handle(PeerId from, const Committed& message) {
   for (const auto& link : message.links) {
     if (link->block.slot > committed_) links.push_back(link);
   }
-  if (links.empty() || links.back()->digest != said.digest ||
-      links.back()->block.slot != said.slot)
+  if (links.empty() || links.back()->digest != said.digest || links.back()->block.slot != said.slot)
     return;
   for (std::size_t i = 1; i < links.size(); ++i) {
     if (links[i]->block.parent != links[i - 1]->digest ||
@@ -111,20 +110,19 @@ void Replica::handle(PeerId from, const Committed& message) {
   const auto bytes = signed_bytes(options_.cluster, said);
   for (const auto& [replica, signature] : message.certificate.signatures)
     items.push_back({voters().keys[replica], bytes, signature});
-  check(std::move(items), [this, from, links, certificate = message.certificate](
-                              const std::vector<bool>& good) {
-    const bool proven = std::ranges::find(good, false) == good.end();
-    if ((!proven && !mutant(Mutant::CertificatesUnchecked)) ||
-        !in_epoch(certificate.statement.epoch) ||
-        certificate.statement.slot <= committed_)
-      return;
-    for (const auto& link : links) keep_body(link);
-    if (!commit_through(certificate)) return;
-    // There may be more.
-    const auto peer = peers_.find(from);
-    if (peer != peers_.end() && peer->second.status.committed > committed_) tell_status(from);
-    if (!changing_ && !base_there_) stand_on_base();
-  });
+  check(std::move(items),
+        [this, from, links, certificate = message.certificate](const std::vector<bool>& good) {
+          const bool proven = std::ranges::find(good, false) == good.end();
+          if ((!proven && !mutant(Mutant::CertificatesUnchecked)) ||
+              !in_epoch(certificate.statement.epoch) || certificate.statement.slot <= committed_)
+            return;
+          for (const auto& link : links) keep_body(link);
+          if (!commit_through(certificate)) return;
+          // There may be more.
+          const auto peer = peers_.find(from);
+          if (peer != peers_.end() && peer->second.status.committed > committed_) tell_status(from);
+          if (!changing_ && !base_there_) stand_on_base();
+        });
 }
 
 // --- blocks that a certificate names and that are not here ---

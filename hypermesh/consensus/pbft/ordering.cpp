@@ -46,10 +46,9 @@ void Replica::propose_more() {
           now_ < pool_.free_since() + options_.batch_wait)
         return;
     }
-    propose(make_link(
-        options_.cluster,
-        {slot, accepted_digest_, std::max(wall_, accepted_time_), *own_,
-         pool_.next(options_.batch_operations_max, options_.batch_bytes_max)}));
+    propose(make_link(options_.cluster,
+                      {slot, accepted_digest_, std::max(wall_, accepted_time_), *own_,
+                       pool_.next(options_.batch_operations_max, options_.batch_bytes_max)}));
   }
 }
 
@@ -114,8 +113,7 @@ void Replica::check_proposal(Slot slot) {
     if (!in_epoch(epoch) || view != view_ || changing_) return;
     const auto found = entries_.find(slot);
     if (found == entries_.end() || !found->second.proposal ||
-        found->second.proposal->digest != digest ||
-        found->second.state != Entry::State::Checking)
+        found->second.proposal->digest != digest || found->second.state != Entry::State::Checking)
       return;
     Entry& checked = found->second;
     if (std::ranges::find(good, false) != good.end()) {
@@ -210,10 +208,10 @@ void Replica::handle(PeerId from, const Vote& message) {
     // Somebody shows what the primary told him.
     const auto known = entries_.find(said.slot);
     if (known == entries_.end() || !known->second.proposal) return;
-    const Vote ours{{Phase::Propose, said.epoch, said.view, said.slot,
-                     known->second.proposal->digest},
-                    voters().primary(view_),
-                    known->second.primary_signature};
+    const Vote ours{
+        {Phase::Propose, said.epoch, said.view, said.slot, known->second.proposal->digest},
+        voters().primary(view_),
+        known->second.primary_signature};
     if (contradict(ours, message)) on_contradiction(ours, message);
     return;
   }
@@ -251,10 +249,10 @@ void Replica::count(Slot slot, Phase phase) {
       // Others were told something else: whoever has that can prove it with this.
       entry.prepared = votes.certificate(*agreed, quorum);
       const ReplicaId primary = voters().primary(view_);
-      return send(std::nullopt, Vote{{Phase::Propose, epoch_.voters.epoch, view_, slot,
-                                      entry.proposal->digest},
-                                     primary,
-                                     entry.primary_signature});
+      return send(std::nullopt,
+                  Vote{{Phase::Propose, epoch_.voters.epoch, view_, slot, entry.proposal->digest},
+                       primary,
+                       entry.primary_signature});
     }
     return on_prepared(entry, votes.certificate(*agreed, quorum));
   }

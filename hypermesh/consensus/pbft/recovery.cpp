@@ -42,7 +42,9 @@ struct Reader {
   void operator()(const Reserved& r) {
     if (current(r.epoch) && r.view == state.view) state.was_primary = true;
   }
-  void operator()(const Body& r) { state.bodies.insert_or_assign(r.link->digest, std::pair(r.link, lsn)); }
+  void operator()(const Body& r) {
+    state.bodies.insert_or_assign(r.link->digest, std::pair(r.link, lsn));
+  }
   void operator()(const Accepted& r) {
     if (current(r.epoch) && r.view == state.view) state.accepted[r.slot] = r.digest;
   }
@@ -51,9 +53,9 @@ struct Reader {
     if (said.phase == Phase::Commit) {
       state.commits.insert_or_assign(said.slot, r.certificate);
     } else if (current(said.epoch)) {
-      if (!state.prepared || std::pair(said.view, said.slot) >
-                                 std::pair(state.prepared->statement.view,
-                                           state.prepared->statement.slot))
+      if (!state.prepared ||
+          std::pair(said.view, said.slot) >
+              std::pair(state.prepared->statement.view, state.prepared->statement.slot))
         state.prepared = r.certificate;
     }
   }

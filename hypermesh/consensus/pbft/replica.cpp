@@ -87,7 +87,8 @@ void Replica::start() {
   if (changing_) {
     if (own_) {
       // Said again as it was said before.
-      const Wish wish{*own_, claim_, sign(statement_of(epoch_.voters.epoch, view_, claim_)).signature};
+      const Wish wish{*own_, claim_,
+                      sign(statement_of(epoch_.voters.epoch, view_, claim_)).signature};
       wanted_[*own_] = {view_, wish, prepared_};
     }
     return;
@@ -224,7 +225,8 @@ MonotonicTime Replica::next_wake() const {
     if (accepted_ > committed_) at = std::min(at, progress_ + options_.request_timeout);
     if (pool_.size() > 0) at = std::min(at, pool_.waiting_since() + options_.request_timeout);
     if (is_primary() && pool_.free_operations() > 0)
-      at = std::min(at, std::max(pool_.free_since() + options_.batch_wait, now_ + options_.batch_wait));
+      at = std::min(at,
+                    std::max(pool_.free_since() + options_.batch_wait, now_ + options_.batch_wait));
   }
   if (own_ && changing_) {
     at = std::min(at, told_wish_ + 4 * options_.heartbeat);

@@ -30,7 +30,7 @@ inline constexpr PeerId kFirstFollower = 0x1'0000;
 
 struct Options {
   ClusterId cluster{};
-  Slot window = 64;                ///< Slots under way at once.
+  Slot window = 64;  ///< Slots under way at once.
   Slot checkpoint_interval = 1000;
   std::size_t batch_operations_max = 100;
   std::size_t batch_bytes_max = 256 * 1024;
@@ -280,7 +280,7 @@ class Replica {
   Slot reserved_ = 0, reserved_ready_ = 0;
   Lsn reserved_lsn_ = 0;
   Lsn wish_lsn_ = 0;
-  std::optional<Certificate> prepared_;  // The highest.
+  std::optional<Certificate> prepared_;             // The highest.
   std::map<PeerId, std::deque<MessagePtr>> early_;  // For a view that has not begun here.
 
   struct Wanted {
@@ -297,7 +297,7 @@ class Replica {
   };
   std::map<base::Digest, Kept> bodies_;
   std::optional<Certificate> blocked_commit_;  // What leads to its block is not all here.
-  std::map<Slot, base::Digest> chain_;  // Committed, above what was collected.
+  std::map<Slot, base::Digest> chain_;         // Committed, above what was collected.
   std::map<Slot, Certificate> commits_;
   Slot committed_ = 0;
   base::Digest committed_digest_{};

@@ -61,8 +61,8 @@ void Replica::handle(PeerId from, const ViewChange& message) {
   if (checking >= message.view) return;
 
   const bool from_start = wish.claim == Claim{0, epoch_.start, epoch_.start_digest};
-  std::vector<Check::Item> items{{voters().keys[wish.replica],
-                                  signed_bytes(options_.cluster, statement), wish.signature}};
+  std::vector<Check::Item> items{
+      {voters().keys[wish.replica], signed_bytes(options_.cluster, statement), wish.signature}};
   if (!from_start) {
     const Statement prepared{Phase::Prepare, message.epoch, wish.claim.view, wish.claim.slot,
                              wish.claim.digest};
@@ -158,8 +158,8 @@ void Replica::handle(PeerId, const NewView& message) {
   std::vector<Check::Item> items;
   for (const Wish& wish : message.wishes) {
     const auto statement = statement_of(message.epoch, message.view, wish.claim);
-    items.push_back({voters().keys[wish.replica], signed_bytes(options_.cluster, statement),
-                     wish.signature});
+    items.push_back(
+        {voters().keys[wish.replica], signed_bytes(options_.cluster, statement), wish.signature});
   }
   const bool from_start = message.base() == Claim{0, epoch_.start, epoch_.start_digest};
   if (!from_start && message.prepared != prepared_ && !mutant(Mutant::NewViewUnproven)) {
@@ -169,8 +169,7 @@ void Replica::handle(PeerId, const NewView& message) {
   }
   check(std::move(items), [this, message](const std::vector<bool>& good) {
     if (std::ranges::find(good, false) != good.end() && !mutant(Mutant::WishesUnchecked)) return;
-    if (!in_epoch(message.epoch) || message.view < view_ ||
-        (message.view == view_ && !changing_))
+    if (!in_epoch(message.epoch) || message.view < view_ || (message.view == view_ && !changing_))
       return;
     begin_view(message.view, message.base(), message);
   });
@@ -203,8 +202,7 @@ void Replica::stand_on_base() {
   if (base_.slot == epoch_.start) {
     move_tip(base_.slot, base_.digest);
   } else {
-    const auto links =
-        chain_to(base_.digest, base_.slot, std::min(committed_, base_.slot - 1));
+    const auto links = chain_to(base_.digest, base_.slot, std::min(committed_, base_.slot - 1));
     if (!links) {
       base_there_ = false;
       return fetch_missing();
