@@ -4,6 +4,7 @@
 
 #include "state/row.hpp"
 #include "state/stale_list.hpp"
+#include "state/transfer_switch.hpp"
 
 namespace hypermesh::state {
 namespace {
@@ -30,6 +31,7 @@ base::Result<> Machine::load() {
   head_ = {};
   leases_.clear();
   prune_from_ = "s";
+  TRY_DO(resume_switch(storage_));
   TRY(const auto stored, storage_.get(kLocalMetaKey));
   if (stored) {
     TRY(meta_, decode_meta(*stored));
@@ -76,6 +78,10 @@ base::Result<> Machine::load() {
 base::Result<> Machine::recover() {
   failed_ = true;
   TRY_DO(storage_.reopen());
+  return load();
+}
+
+base::Result<> Machine::reload() {
   return load();
 }
 

@@ -55,6 +55,8 @@ class Machine {
   /// Goes on with what the storage has on disk: `applied()` may be lower than before. Errors: as
   /// Storage::reopen and `open`; then try again later.
   base::Result<> recover();
+  /// After a transfer has switched the storage. Errors: as `open`.
+  base::Result<> reload();
 
  private:
   friend class SlotApply;

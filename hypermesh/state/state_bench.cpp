@@ -1,0 +1,145 @@
+// Slots of puts on RocksDB with the tree on: what one put costs.
+//
+//   hypermesh_state_bench FOLDER [keys] [slots] [puts a slot]
+
+#include <fmt/format.h>
+#include <sys/resource.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+
+#include "at_rest/testing/fixed_key_cipher.hpp"
+#include "state/machine.hpp"
+#include "state/memory_storage.hpp"
+#include "state/rocksdb_storage.hpp"
+
+namespace {
+
+using namespace hypermesh::state;
+
+double cpu_seconds(int who) {
+  rusage usage{};
+  ::getrusage(who, &usage);
+  const auto seconds = [](const timeval& time) {
+    return static_cast<double>(time.tv_sec) + static_cast<double>(time.tv_usec) / 1e6;
+  };
+  return seconds(usage.ru_utime) + seconds(usage.ru_stime);
+}
+
+// Counts the time below the machine.
+class Timed final : public Storage {
+ public:
+  explicit Timed(Storage& storage) : storage_(storage) {}
+  base::Result<std::optional<std::string>> get(std::string_view key) const override {
+    ++gets;
+    const Span span(get_seconds);
+    return storage_.get(key);
+  }
+  base::Result<> scan(std::string_view from, std::string_view end,
+                      const Visit& visit) const override {
+    const Span span(get_seconds);
+    return storage_.scan(from, end, visit);
+  }
+  std::unique_ptr<Reader> snapshot() const override { return storage_.snapshot(); }
+  base::Result<> write(const Batch& batch) override {
+    for (const auto& [key, value] : batch.writes) {
+      ++(value ? puts : removes);
+      bytes += key.size() + (value ? value->size() : 0);
+    }
+    const Span span(write_seconds);
+    return storage_.write(batch);
+  }
+  base::Result<> flush() override { return storage_.flush(); }
+  base::Result<> reopen() override { return storage_.reopen(); }
+
+  mutable std::uint64_t gets = 0;
+  std::uint64_t puts = 0, removes = 0, bytes = 0;
+  mutable double get_seconds = 0, write_seconds = 0;
+
+ private:
+  struct Span {
+    explicit Span(double& sum) : sum(sum), begin(cpu_seconds(RUSAGE_THREAD)) {}
+    ~Span() { sum += cpu_seconds(RUSAGE_THREAD) - begin; }
+    double& sum;
+    double begin;
+  };
+  Storage& storage_;
+};
+
+int run(const std::filesystem::path& folder, std::uint64_t keys, std::uint64_t slots,
+        std::uint64_t per_slot) {
+  hypermesh::at_rest::FixedKeyCipher cipher;
+  std::unique_ptr<Storage> below;
+  if (folder == "memory") {
+    below = std::make_unique<MemoryStorage>();
+  } else {
+    auto opened = open_rocksdb_storage(
+        folder, {.cache_bytes = 256u << 20, .write_buffer_bytes = 32u << 20}, cipher, {});
+    if (!opened) return 1;
+    below = std::move(*opened);
+  }
+  Timed storage(*below);
+  auto machine = Machine::open(storage, {.tree_cache_bytes = 128u << 20});
+  if (!machine) return 1;
+  base::SeededRng rng(1);
+  Slot slot = (*machine)->applied();
+  const auto life = [&](const char* what, std::uint64_t count, bool fill) {
+    storage.gets = storage.puts = storage.removes = storage.bytes = 0;
+    storage.get_seconds = storage.write_seconds = 0;
+    const double thread = cpu_seconds(RUSAGE_THREAD), process = cpu_seconds(RUSAGE_SELF);
+    const auto begin = std::chrono::steady_clock::now();
+    std::string value(256, 'v');
+    std::uint64_t next = 0;
+    double checkpoints = 0;
+    for (std::uint64_t i = 0; i < count; ++i) {
+      std::vector<Operation> operations;
+      for (std::uint64_t k = 0; k < per_slot; ++k) {
+        rng.fill(std::span(reinterpret_cast<std::uint8_t*>(value.data()), 16));
+        const std::uint64_t key = fill ? next++ : rng.below(keys);
+        operations.push_back(
+            {.action = Transaction{
+                 {}, {{fmt::format("/bench/{:016x}", key * 0x9e3779b97f4a7c15), value}}}});
+      }
+      ++slot;
+      if (!(*machine)->apply(slot, slot, operations)) return false;
+      if (slot % 1000 == 0) {
+        const double at = cpu_seconds(RUSAGE_SELF);
+        if (!(*machine)->checkpoint() || !(*machine)->flush()) return false;
+        checkpoints += cpu_seconds(RUSAGE_SELF) - at;
+      }
+    }
+    const double seconds =
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+    const double puts = static_cast<double>(count * per_slot);
+    const auto per = [&](double sum) { return sum / puts * 1e6; };
+    fmt::print(
+        "{}: {:.0f} puts/s; CPU us a put: {:.1f} in all, {:.1f} applying (reads {:.1f}, writes "
+        "{:.1f}), {:.1f} at checkpoints; a put reads {:.2f} records, writes {:.2f} and removes "
+        "{:.2f}, {:.0f} bytes\n",
+        what, puts / seconds, per(cpu_seconds(RUSAGE_SELF) - process),
+        per(cpu_seconds(RUSAGE_THREAD) - thread), per(storage.get_seconds),
+        per(storage.write_seconds), per(checkpoints), static_cast<double>(storage.gets) / puts,
+        static_cast<double>(storage.puts) / puts, static_cast<double>(storage.removes) / puts,
+        static_cast<double>(storage.bytes) / puts);
+    return true;
+  };
+  if (slot == 0 && !life("fill", keys / per_slot, true)) return 1;
+  for (int round = 0; round < 3; ++round) {
+    if (!life("random puts", slots, false)) return 1;
+  }
+  return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  if (argc < 2) {
+    fmt::print(stderr, "usage: {} FOLDER|memory [keys] [slots] [puts a slot]\n", argv[0]);
+    return 2;
+  }
+  const auto number = [&](int index, std::uint64_t otherwise) {
+    return argc > index ? std::strtoull(argv[index], nullptr, 10) : otherwise;
+  };
+  return run(argv[1], number(2, 1'000'000), number(3, 1000), number(4, 100));
+}
