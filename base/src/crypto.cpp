@@ -101,15 +101,25 @@ bool verify(const PublicKey& key, BytesView message, const Signature& signature)
                                      key.data()) == 0;
 }
 
-Bytes seal(BytesView key, BytesView plain, BytesView context, Rng& rng) {
+void seal_behind(Bytes& out, BytesView key, BytesView nonce, BytesView plain, BytesView context) {
   ensure_sodium();
+  static_assert(kSealNonceBytes == crypto_aead_xchacha20poly1305_ietf_NPUBBYTES);
   BASE_ASSERT(key.size() == kSealKeyBytes, "a sealing key has 32 bytes");
-  constexpr std::size_t kNonce = crypto_aead_xchacha20poly1305_ietf_NPUBBYTES;
-  Bytes sealed(kNonce + plain.size() + crypto_aead_xchacha20poly1305_ietf_ABYTES);
-  rng.fill(std::span(sealed).first(kNonce));
-  crypto_aead_xchacha20poly1305_ietf_encrypt(sealed.data() + kNonce, nullptr, plain.data(),
+  BASE_ASSERT(nonce.size() == kSealNonceBytes, "a nonce has 24 bytes");
+  out.insert(out.end(), nonce.begin(), nonce.end());
+  const std::size_t begin = out.size();
+  out.resize(begin + plain.size() + crypto_aead_xchacha20poly1305_ietf_ABYTES);
+  crypto_aead_xchacha20poly1305_ietf_encrypt(out.data() + begin, nullptr, plain.data(),
                                              plain.size(), context.data(), context.size(), nullptr,
-                                             sealed.data(), key.data());
+                                             nonce.data(), key.data());
+}
+
+Bytes seal(BytesView key, BytesView plain, BytesView context, Rng& rng) {
+  std::array<std::uint8_t, kSealNonceBytes> nonce;
+  rng.fill(nonce);
+  Bytes sealed;
+  sealed.reserve(nonce.size() + plain.size() + crypto_aead_xchacha20poly1305_ietf_ABYTES);
+  seal_behind(sealed, key, nonce, plain, context);
   return sealed;
 }
 

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <base/file.hpp>
 #include <mutex>
 
@@ -95,12 +96,20 @@ KeyRing::KeyRing(std::filesystem::path path, DataKeys keys, base::SecretBytes ma
       keys_(std::move(keys)),
       master_key_(std::move(master_key)),
       master_(file.master),
-      salt_(file.salt) {}
+      salt_(file.salt) {
+  rng_.fill(drawn_);
+}
 
 base::Bytes KeyRing::seal(base::BytesView plain, base::BytesView context) {
+  std::array<std::uint8_t, base::kSealNonceBytes> nonce{};
+  static_assert(nonce.size() == kDrawnBytes + sizeof(std::uint64_t));
+  std::ranges::copy(drawn_, nonce.begin());
+  std::uint64_t count = sealed_.fetch_add(1);
+  for (std::size_t i = kDrawnBytes; i < nonce.size(); ++i, count >>= 8)
+    nonce[i] = static_cast<std::uint8_t>(count);
   const std::shared_lock lock(mutex_);
   const auto& [epoch, key] = *keys_.rbegin();
-  return seal_record(epoch, key.view(), plain, context, rng_);
+  return seal_record(epoch, key.view(), nonce, plain, context);
 }
 
 base::Result<base::Bytes> KeyRing::open(base::BytesView sealed, base::BytesView context) const {

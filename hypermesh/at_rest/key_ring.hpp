@@ -1,5 +1,7 @@
 #pragma once
 
+#include <array>
+#include <atomic>
 #include <filesystem>
 #include <memory>
 #include <shared_mutex>
@@ -22,9 +24,10 @@ using MasterSource = std::variant<Passphrase, KeyFile>;
 
 /// The keys of what a node keeps on disk, in one small file that a passphrase or a key file opens.
 ///
-/// Records are sealed by XChaCha20-Poly1305 with a random nonce each, under the key of the highest
-/// epoch; the epoch lies in front of them. A change of the ring is on disk, whole, before it takes
-/// effect. All calls are safe from several threads.
+/// Records are sealed by XChaCha20-Poly1305 under the key of the highest epoch, with nonces of 16
+/// bytes that the object draws once and a count; the epoch lies in front of them. A change of the
+/// ring is on disk, whole, before it takes effect. All calls are safe from several threads; a
+/// fork()ed child must not seal.
 class KeyRing final : public RecordCipher {
  public:
   /// For make_key_ring() and open_key_ring().
@@ -50,8 +53,12 @@ class KeyRing final : public RecordCipher {
  private:
   base::Result<> save(const DataKeys& keys) const;
 
+  static constexpr std::size_t kDrawnBytes = 16;  // Of a nonce.
+
   const std::filesystem::path path_;
   base::Rng& rng_;
+  std::array<std::uint8_t, kDrawnBytes> drawn_{};
+  std::atomic<std::uint64_t> sealed_ = 0;
   mutable std::shared_mutex mutex_;  // Guards all below.
   DataKeys keys_;
   base::SecretBytes master_key_;

@@ -1,6 +1,6 @@
 #pragma once
 
-// The bytes of a key ring: docs/operating/keys.md says what it is for. Data keys lie in it sealed
+// The bytes of a key ring: docs/wire/keys.md says what it is for. Data keys lie in it sealed
 // by the master key, each bound to everything else that the file says. Behind them is a checksum
 // that tells a damaged file from a wrong passphrase.
 

@@ -5,18 +5,28 @@ namespace {
 
 constexpr std::size_t kEpochBytes = sizeof(KeyEpoch);
 
-base::Bytes with_epoch(KeyEpoch epoch, base::BytesView bytes) {
-  base::ByteWriter writer;
-  writer.u32(epoch);
-  writer.raw(bytes);
-  return std::move(writer).take();
+void add_epoch(base::Bytes& out, KeyEpoch epoch) {
+  for (int shift = 24; shift >= 0; shift -= 8)
+    out.push_back(static_cast<std::uint8_t>(epoch >> shift));
+}
+
+base::Bytes with_epoch(KeyEpoch epoch, base::BytesView context) {
+  base::Bytes bytes;
+  bytes.reserve(kEpochBytes + context.size());
+  add_epoch(bytes, epoch);
+  bytes.insert(bytes.end(), context.begin(), context.end());
+  return bytes;
 }
 
 }  // namespace
 
-base::Bytes seal_record(KeyEpoch epoch, base::BytesView key, base::BytesView plain,
-                        base::BytesView context, base::Rng& rng) {
-  return with_epoch(epoch, base::seal(key, plain, with_epoch(epoch, context), rng));
+base::Bytes seal_record(KeyEpoch epoch, base::BytesView key, base::BytesView nonce,
+                        base::BytesView plain, base::BytesView context) {
+  base::Bytes sealed;
+  sealed.reserve(kSealBytes + plain.size());
+  add_epoch(sealed, epoch);
+  base::seal_behind(sealed, key, nonce, plain, with_epoch(epoch, context));
+  return sealed;
 }
 
 base::Result<KeyEpoch> epoch_of(base::BytesView sealed) {

@@ -10,8 +10,9 @@ namespace hypermesh::at_rest {
 inline constexpr std::size_t kSealBytes = 4 + 24 + 16;
 
 /// The epoch (u32), then the record under that epoch's key. The epoch is authenticated too.
-base::Bytes seal_record(KeyEpoch epoch, base::BytesView key, base::BytesView plain,
-                        base::BytesView context, base::Rng& rng);
+/// `nonce` has base::kSealNonceBytes and is never used again.
+base::Bytes seal_record(KeyEpoch epoch, base::BytesView key, base::BytesView nonce,
+                        base::BytesView plain, base::BytesView context);
 /// Errors: NotVerified (too short to have one).
 base::Result<KeyEpoch> epoch_of(base::BytesView sealed);
 /// `key` is the one of epoch_of(sealed). Errors: NotVerified (changed, or another place's record).

@@ -82,6 +82,10 @@ inline constexpr std::size_t kSealKeyBytes = 32;
 /// XChaCha20-Poly1305 with a random nonce in front: safe for any number of messages under one key.
 /// `context` is authenticated, not stored.
 Bytes seal(BytesView key, BytesView plain, BytesView context, Rng& rng);
+inline constexpr std::size_t kSealNonceBytes = 24;
+/// The same behind what is in `out`, with a nonce of the caller's that no other message under this
+/// key has or will have.
+void seal_behind(Bytes& out, BytesView key, BytesView nonce, BytesView plain, BytesView context);
 /// Errors: NotVerified (wrong key, wrong context or changed bytes).
 Result<Bytes> open_sealed(BytesView key, BytesView sealed, BytesView context);
 

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <charconv>
 
@@ -29,20 +30,32 @@ base::Bytes header_context(const LogId& log, SegmentPlace place, bool continues)
   return std::move(writer).take();
 }
 
-base::Bytes record_context(const LogId& log, std::uint64_t number, Lsn lsn, Lsn durable) {
-  base::ByteWriter writer;
-  writer.raw(base::as_bytes("hypermesh log record 1"));
-  writer.raw(log);
-  writer.u64(number);
-  writer.u64(lsn);
-  writer.u64(durable);
-  return std::move(writer).take();
+void put(std::span<std::uint8_t> at, std::uint64_t value) {
+  for (std::size_t i = at.size(); i > 0; --i, value >>= 8)
+    at[i - 1] = static_cast<std::uint8_t>(value);
+}
+
+constexpr std::string_view kRecordDomain = "hypermesh log record 1";
+constexpr std::size_t kRecordContextBytes = kRecordDomain.size() + sizeof(LogId) + 3 * 8;
+
+base::Bytes segment_context(const LogId& log, std::uint64_t number) {
+  base::Bytes context(kRecordContextBytes);
+  auto next = std::ranges::copy(kRecordDomain, context.begin()).out;
+  std::ranges::copy(log, next);
+  put(std::span(context).subspan(kRecordContextBytes - 24, 8), number);
+  return context;
+}
+
+/// What a record's seal is bound to; `context` is its segment's.
+void put_record(std::span<std::uint8_t> context, Lsn lsn, Lsn durable) {
+  put(context.subspan(kRecordContextBytes - 16, 8), lsn);
+  put(context.subspan(kRecordContextBytes - 8, 8), durable);
 }
 
 std::uint32_t record_header_crc(base::BytesView fields, std::uint64_t number) {
-  base::ByteWriter writer;
-  writer.u64(number);
-  return crc32c(fields, crc32c(writer.view()));
+  std::array<std::uint8_t, 8> bytes{};
+  put(bytes, number);
+  return crc32c(fields, crc32c(bytes));
 }
 
 /// What the header says, or nothing when it is damaged.
@@ -179,27 +192,25 @@ bool ends_in_mark(base::BytesView bytes) {
          kFlippedMax;
 }
 
-base::Bytes RecordWriter::seal(Lsn lsn, Lsn durable, base::BytesView typed) const {
-  return cipher_.seal(typed, record_context(log_, number_, lsn, durable));
-}
+RecordWriter::RecordWriter(const LogId& log, std::uint64_t number, at_rest::RecordCipher& cipher)
+    : number_(number), cipher_(cipher), context_(segment_context(log, number)) {}
 
-void RecordWriter::add(base::Bytes& out, Lsn lsn, Lsn durable, base::BytesView body) const {
+void RecordWriter::add(base::Bytes& out, Lsn lsn, Lsn durable, base::BytesView typed) {
+  put_record(context_, lsn, durable);
+  const base::Bytes body = cipher_.seal(typed, context_);
   BASE_ASSERT(!body.empty() && body.size() <= kBodyBytesMax, "a record's length has a limit");
-  base::ByteWriter fields;
-  fields.u32(static_cast<std::uint32_t>(body.size()));
-  fields.u64(lsn);
-  fields.u64(durable);
-  fields.u32(crc32c(body));
-  base::ByteWriter header;
-  header.u32(record_header_crc(fields.view(), number_));
-  header.raw(fields.view());
-  base::ByteWriter end;
-  end.u32(kEndMark);
-  const std::size_t whole = out.size() + record_bytes(body.size());
-  out.insert(out.end(), header.view().begin(), header.view().end());
+  std::array<std::uint8_t, kRecordHeaderBytes> header{};
+  const std::span fields(header);
+  put(fields.subspan(4, 4), body.size());
+  put(fields.subspan(8, 8), lsn);
+  put(fields.subspan(16, 8), durable);
+  put(fields.subspan(24, 4), crc32c(body));
+  put(fields.first(4), record_header_crc(fields.subspan(4), number_));
+  const std::size_t begin = out.size();
+  out.insert(out.end(), header.begin(), header.end());
   out.insert(out.end(), body.begin(), body.end());
-  out.resize(whole - kEndMarkBytes);
-  out.insert(out.end(), end.view().begin(), end.view().end());
+  out.resize(begin + record_bytes(body.size()));
+  put(std::span(out).last(kEndMarkBytes), kEndMark);
 }
 
 base::Result<base::Bytes> open_record(const RecordHeader& header, base::BytesView record,
@@ -209,7 +220,9 @@ base::Result<base::Bytes> open_record(const RecordHeader& header, base::BytesVie
   // The checksum first: a flipped bit must not look like a key that is not there.
   if (crc32c(body) != header.body_crc)
     return base::fail(base::Errc::NotVerified, "a record's checksum does not hold");
-  return cipher.open(body, record_context(log, number, header.lsn, header.durable));
+  base::Bytes context = segment_context(log, number);
+  put_record(context, header.lsn, header.durable);
+  return cipher.open(body, context);
 }
 
 }  // namespace hypermesh::consensus

@@ -68,19 +68,17 @@ std::optional<RecordHeader> decode_record_header(base::BytesView bytes, std::uin
 /// Whether `bytes` end as a record does, but for a flipped bit or two.
 bool ends_in_mark(base::BytesView bytes);
 
-/// Appends records of one segment to bytes that go to disk together.
+/// Seals records of one segment behind bytes that go to disk together.
 class RecordWriter {
  public:
-  RecordWriter(const LogId& log, std::uint64_t number, at_rest::RecordCipher& cipher)
-      : log_(log), number_(number), cipher_(cipher) {}
-  /// `typed`: type and payload.
-  base::Bytes seal(Lsn lsn, Lsn durable, base::BytesView typed) const;
-  void add(base::Bytes& out, Lsn lsn, Lsn durable, base::BytesView body) const;
+  RecordWriter(const LogId& log, std::uint64_t number, at_rest::RecordCipher& cipher);
+  /// `out` ends where a record may begin. `typed`: type and payload.
+  void add(base::Bytes& out, Lsn lsn, Lsn durable, base::BytesView typed);
 
  private:
-  const LogId& log_;
   std::uint64_t number_;
   at_rest::RecordCipher& cipher_;
+  base::Bytes context_;  // Its end is written anew for each record.
 };
 
 /// Type and payload of a record whose header is at the start of `record`.

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <mutex>
+#include <utility>
 
 #include "consensus/log/segment_scan.hpp"
 
@@ -27,22 +28,24 @@ class SegmentLog final : public Log {
       : files_(std::move(files)), cipher_(cipher), options_(options) {}
 
   base::Result<> open() {
-    TRY(auto places, list_segments());
+    TRY(const auto places, list_segments());
+    std::vector<Found> found;
     for (std::size_t i = 0; i < places.size(); ++i) {
-      std::optional<SegmentPlace> next;
-      if (i + 1 < places.size()) next = places[i + 1];
-      TRY_DO(open_segment(places[i], next));
+      std::optional<Lsn> next_first;
+      if (i + 1 < places.size()) next_first = places[i + 1].first;
+      TRY(Found each, look_at(places[i], next_first));
+      found.push_back(std::move(each));
     }
-    if (!segments_.empty()) {
-      const Segment& last = segments_.back();
-      contents_.first = segments_.front().place.first;
-      contents_.last = last.next - 1;
-      next_number_ = last.place.number + 1;
-      // A file without a record is made anew under its own name.
-      if (last.next == last.place.first) {
-        next_number_ = last.place.number;
-        segments_.pop_back();
-      }
+    // Nothing is changed before everything was understood.
+    for (std::size_t i = 0; i < places.size(); ++i) {
+      const bool last = i + 1 == places.size();
+      segments_.push_back({.place = places[i],
+                           .used_bytes = found[i].scan.used_bytes,
+                           .next = found[i].scan.next,
+                           .followed = !last && (found[i + 1].continues ||
+                                                 places[i + 1].number != places[i].number + 1)});
+      report(found[i], segments_.back());
+      if (last) TRY_DO(begin_behind(found[i]));
     }
     durable_ = contents_.last;
     pending_ = LogBatch(durable_ + 1);
@@ -186,45 +189,55 @@ class SegmentLog final : public Log {
             .acknowledged = segment.followed || damage.first <= durable};
   }
 
-  base::Result<> open_segment(SegmentPlace place, std::optional<SegmentPlace> next) {
+  /// What open() reads in a file.
+  struct Found {
+    SegmentScan scan;
+    bool header_intact = false, continues = false;
+    std::uint64_t file_bytes = 0;
+  };
+
+  base::Result<Found> look_at(SegmentPlace place, std::optional<Lsn> next_first) const {
     const std::string name = segment_name(place);
     TRY(const auto content, files_->read(name));
     auto header = check_segment_header(content.bytes, options_.id, place, cipher_);
     if (!header) return std::unexpected(base::wrap(std::move(header).error(), files_->path(name)));
-    if (!header->intact) contents_.damaged_headers.push_back(files_->path(name));
-    if (!segments_.empty()) join(place, header->continues);
+    TRY(SegmentScan scan, scan_content(content, place, next_first, [](Lsn, auto) {}));
+    return Found{.scan = std::move(scan),
+                 .header_intact = header->intact,
+                 .continues = header->continues,
+                 .file_bytes = content.bytes.size()};
+  }
 
-    std::optional<Lsn> next_first;
-    if (next) next_first = next->first;
-    TRY(const SegmentScan scan, scan_content(content, place, next_first, [](Lsn, auto) {}));
-    segments_.push_back({.place = place, .used_bytes = scan.used_bytes, .next = scan.next});
-    pending_damage_ = scan.damaged;
-    pending_durable_ = scan.durable;
-    if (next) return {};
-    report_damage();
-    if (scan.torn) {
-      contents_.torn_tail = LogTornTail{
-          .file = files_->path(name), .offset = scan.torn->offset, .bytes = scan.torn->bytes};
+  void report(const Found& found, const Segment& segment) {
+    const std::string path = files_->path(segment_name(segment.place));
+    if (!found.header_intact) contents_.damaged_headers.push_back(path);
+    for (const Damage& damage : found.scan.damaged)
+      contents_.gaps.push_back(gap(damage, segment, found.scan.durable));
+    if (const auto& torn = found.scan.torn)
+      contents_.torn_tail = LogTornTail{.file = path, .offset = torn->offset, .bytes = torn->bytes};
+  }
+
+  /// The last file ends where its records do; what is appended goes to the one after.
+  base::Result<> begin_behind(const Found& found) {
+    const Segment last = segments_.back();
+    contents_.first = segments_.front().place.first;
+    contents_.last = last.next - 1;
+    next_number_ = last.place.number + 1;
+    if (found.file_bytes > last.used_bytes)
+      TRY_DO(files_->cut(segment_name(last.place), last.used_bytes));
+    // A file without a record is made anew under its own name.
+    if (last.next == last.place.first) {
+      next_number_ = last.place.number;
+      continues_ = found.continues;
+      segments_.pop_back();
     }
-    if (content.bytes.size() > scan.used_bytes) TRY_DO(files_->cut(name, scan.used_bytes));
     return {};
-  }
-
-  /// The segment before the one at `place` is now known to be whole or not.
-  void join(SegmentPlace place, bool continues) {
-    Segment& before = segments_.back();
-    before.followed = continues || before.place.number + 1 != place.number;
-    report_damage();
-  }
-
-  void report_damage() {
-    for (const Damage& damage : pending_damage_)
-      contents_.gaps.push_back(gap(damage, segments_.back(), pending_durable_));
-    pending_damage_.clear();
   }
 
   base::Result<> write_batch(const LogBatch& batch) {
     base::Bytes out;
+    out.reserve(std::min<std::uint64_t>(record_bytes(kSealBytesMax) * batch.size() + batch.bytes(),
+                                        options_.segment_bytes));
     for (std::size_t i = 0; i < batch.size(); ++i) {
       const Lsn lsn = batch.first() + i;
       const std::uint64_t room = record_bytes(batch.typed(i).size() + kSealBytesMax);
@@ -232,8 +245,7 @@ class SegmentLog final : public Log {
         TRY_DO(finish(out, lsn));
         TRY_DO(begin_segment(lsn));
       }
-      const RecordWriter writer(options_.id, active_->place.number, cipher_);
-      writer.add(out, lsn, durable_here_, writer.seal(lsn, durable_here_, batch.typed(i)));
+      writer_->add(out, lsn, durable_here_, batch.typed(i));
     }
     return finish(out, batch.first() + batch.size());
   }
@@ -257,11 +269,13 @@ class SegmentLog final : public Log {
   base::Result<> begin_segment(Lsn first) {
     const SegmentPlace place{.number = next_number_, .first = first};
     TRY_DO(files_->create(segment_name(place),
-                          encode_segment_header(options_.id, place, active_.has_value(), cipher_),
+                          encode_segment_header(options_.id, place, continues_, cipher_),
                           options_.segment_bytes));
     ++next_number_;
+    const bool follows = std::exchange(continues_, true);
+    writer_.emplace(options_.id, place.number, cipher_);
     const std::lock_guard lock(mutex_);
-    if (active_) segments_.back().followed = true;
+    if (follows && !segments_.empty()) segments_.back().followed = true;
     active_ = Segment{.place = place, .used_bytes = kSegmentHeaderBytes, .next = first};
     segments_.push_back(*active_);
     return {};
@@ -270,15 +284,15 @@ class SegmentLog final : public Log {
   const std::unique_ptr<LogFiles> files_;
   at_rest::RecordCipher& cipher_;
   const LogOptions options_;
-  LogContents contents_;                // Made by open(), then never changed.
-  std::vector<Damage> pending_damage_;  // Of the last segment, while open() reads.
-  Lsn pending_durable_ = 0;
+  LogContents contents_;  // Made by open(), then never changed.
 
   LogBatch pending_;  // The engine's thread.
 
-  std::optional<Segment> active_;  // These three: write()'s thread.
+  std::optional<Segment> active_;  // These five: write()'s thread.
+  std::optional<RecordWriter> writer_;
   std::uint64_t next_number_ = 1;
-  Lsn durable_here_ = 0;  // What this run has brought to disk; 0: nothing yet.
+  bool continues_ = false;  // The next segment follows one that is on disk whole.
+  Lsn durable_here_ = 0;    // What this run has brought to disk; 0: nothing yet.
 
   mutable std::mutex mutex_;
   std::vector<Segment> segments_;  // These three: guarded by mutex_. In order; not empty ones.

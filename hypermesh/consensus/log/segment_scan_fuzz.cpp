@@ -52,7 +52,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   OpenCipher cipher;
   base::Bytes bytes = encode_segment_header(LogId{}, {}, false, cipher);
   const LogId log{};
-  const RecordWriter writer(log, 1, cipher);
+  RecordWriter writer(log, 1, cipher);
   Lsn lsn = 0;
   base::BytesView rest(data + 4, size - 4);
   // Pieces of the input are a record each, or bytes as they are.

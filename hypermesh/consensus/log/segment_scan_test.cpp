@@ -34,12 +34,12 @@ class SegmentScanTest : public testing::Test {
 
   void fill(Lsn records, Lsn batch) {
     bytes_ = encode_segment_header(log_, place_, false, cipher_);
-    const RecordWriter writer(log_, place_.number, cipher_);
+    RecordWriter writer(log_, place_.number, cipher_);
     for (Lsn lsn = kFirst; lsn < kFirst + records; ++lsn) {
       begins_.push_back(bytes_.size());
       const Lsn durable = lsn < batch ? 0 : batch - 1;
       const base::Bytes typed(100 + lsn - kFirst, static_cast<std::uint8_t>(lsn));
-      writer.add(bytes_, lsn, durable, writer.seal(lsn, durable, typed));
+      writer.add(bytes_, lsn, durable, typed);
     }
     begins_.push_back(bytes_.size());
     bytes_.resize(64 * 1024);
