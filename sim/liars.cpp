@@ -40,14 +40,17 @@ std::vector<std::pair<std::size_t, base::Bytes>> World::mutate(Node& node, const
                                 link->digest};
       out.emplace_back(to, encode(Message(Proposal{proposal->epoch, proposal->view,
                                                    signed_vote(statement).signature, link})));
-    } else if (proposal != nullptr && (node.lie == "fork" || node.lie == "past") && other_half) {
+    } else if (proposal != nullptr &&
+               ((node.lie == "waver" && rng_.below(2) == 0) ||
+                (other_half && (node.lie == "fork" || node.lie == "past")))) {
       Block block = proposal->link->block;
       if (node.lie == "past") {
         block.time = 1;
-      } else {
+      } else if (node.lie == "fork") {
         const auto before = order_.find(block.slot - 2);
         block.parent = before == order_.end() ? cluster_ : before->second;
       }
+      if (node.lie == "waver") block.time += 1;
       const auto link = make_link(cluster_, block);
       const Statement statement{Phase::Propose, proposal->epoch, proposal->view, block.slot,
                                 link->digest};

@@ -45,6 +45,8 @@ struct World::Node {
 
   using Place = std::tuple<hypermesh::consensus::Epoch, View, Slot, hypermesh::consensus::Phase>;
   std::map<Place, base::Digest> said;
+  View wanted = 0;
+  std::pair<View, Slot> highest_commit{};
   std::map<std::pair<View, Slot>, base::Digest> other_blocks;  ///< What a liar told some.
 };
 

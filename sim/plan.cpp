@@ -7,9 +7,9 @@ namespace sim {
 
 namespace {
 
-constexpr const char* kLies[] = {"silent",  "equivocate", "vote twice", "delay",
-                                 "garbage", "wrong root", "hide",       "mute to one",
-                                 "frame",   "forge",      "fork",       "past"};
+constexpr const char* kLies[] = {"silent",     "equivocate", "vote twice",  "delay", "garbage",
+                                 "wrong root", "hide",       "mute to one", "frame", "forge",
+                                 "fork",       "past",       "waver"};
 
 }  // namespace
 
@@ -28,6 +28,8 @@ Plan draw_plan(std::uint64_t seed) {
   if (maybe(30)) plan.sync_max = static_cast<unsigned>(2000 + rng.below(100'000));
   if (maybe(20)) plan.slow_sync_share = static_cast<unsigned>(1 + rng.below(20));
   if (maybe(50)) plan.crashes = static_cast<unsigned>(1 + rng.below(8));
+  if (maybe(20)) plan.blackouts = static_cast<unsigned>(1 + rng.below(3));
+  if (maybe(50)) plan.crash_after_send = static_cast<unsigned>(1 + rng.below(300));
   if (maybe(40)) plan.partitions = static_cast<unsigned>(1 + rng.below(6));
   if (maybe(30)) plan.skew_max = static_cast<unsigned>(1 + rng.below(900'000));
   const std::size_t liars = maybe(60) ? 1 + rng.below((plan.replicas - 1) / 3) : 0;
@@ -44,11 +46,13 @@ Plan draw_plan(std::uint64_t seed) {
 std::string Plan::describe() const {
   return fmt::format(
       "{} replicas, loss {}/1000, duplication {}/1000, delay {} to {} us, slow {}/1000, sync {} to "
-      "{} us, slow {}/1000, {} crashes, {} partitions, clocks within {} us, liars [{}], {} clients "
+      "{} us, slow {}/1000, {} crashes, {} partitions, {} blackouts, "
+      "{}/100000 sends before a crash, clocks within {} us, liars [{}], {} clients "
       "with pauses up to {} us, checkpoints every {}, faults for {} ms",
       replicas, loss, duplication, delay_min, delay_max, slow_share, sync_min, sync_max,
-      slow_sync_share, crashes, partitions, skew_max, fmt::join(liars, ", "), clients, pause_max,
-      checkpoint_interval, faults_until.count() / 1'000'000);
+      slow_sync_share, crashes, partitions, blackouts, crash_after_send, skew_max,
+      fmt::join(liars, ", "), clients, pause_max, checkpoint_interval,
+      faults_until.count() / 1'000'000);
 }
 
 }  // namespace sim

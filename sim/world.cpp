@@ -217,6 +217,12 @@ void World::flush_sends(Node& node) {
   for (const auto& send : ready) {
     if (node.lie.empty()) check_own_votes(node, *send.message);
     for (const auto& [to, bytes] : mutate(node, send)) transmit(node, to, bytes);
+    if (!healed_ && rng_.below(100'000) < plan_.crash_after_send) {
+      timeline_.after(0us, [this, &node, life = node.incarnation] {
+        if (node.incarnation == life && node.replica)
+          crash_for(node, micros(1000 + rng_.below(900'000)));
+      });
+    }
   }
 }
 
@@ -305,6 +311,18 @@ void World::check_own_votes(Node& node, const Message& message) {
       fail(fmt::format("{} contradicts itself: {} in view {}, slot {}", node.index,
                        to_text(statement.phase), statement.view, statement.slot));
     }
+    if (statement.phase == Phase::ViewChange) {
+      node.wanted = std::max(node.wanted, statement.view);
+    } else if (statement.phase != Phase::Checkpoint && statement.view < node.wanted) {
+      // What it said before it wanted a later view may be said again.
+      if (first) {
+        fail(fmt::format("{} votes in view {} after it wanted {}", node.index, statement.view,
+                         node.wanted));
+      }
+    }
+    if (statement.phase == Phase::Commit)
+      node.highest_commit =
+          std::max(node.highest_commit, std::pair(statement.view, statement.slot));
   };
   if (const auto* vote = std::get_if<Vote>(&message)) {
     if (vote->replica == node.index) said(vote->statement);
@@ -312,7 +330,10 @@ void World::check_own_votes(Node& node, const Message& message) {
     said({Phase::Propose, proposal->epoch, proposal->view, proposal->link->block.slot,
           proposal->link->digest});
   } else if (const auto* wish = std::get_if<ViewChange>(&message)) {
-    said(statement_of(wish->epoch, wish->view, wish->wish.claim));
+    const Claim& claim = wish->wish.claim;
+    if (std::pair(claim.view, claim.slot) < node.highest_commit)
+      fail(fmt::format("{} claims less than it sent commits for", node.index));
+    said(statement_of(wish->epoch, wish->view, claim));
   }
 }
 
@@ -363,18 +384,24 @@ void World::resubmit(Client& client) {
 
 // --- faults ---
 
+void World::crash_for(Node& node, Duration down) {
+  if (!node.replica || healed_) return;
+  crash(node);
+  timeline_.after(down, [this, &node] {
+    if (!node.replica) start(node);
+  });
+}
+
 void World::schedule_faults() {
   const auto span = static_cast<std::uint64_t>(plan_.faults_until.count() / 1000);
   for (unsigned i = 0; i < plan_.crashes; ++i) {
     const std::size_t who = rng_.below(nodes_.size());
     const auto when = micros(rng_.below(span)), down = micros(1000 + rng_.below(4'000'000));
-    timeline_.after(when, [this, who, down] {
-      Node& node = *nodes_[who];
-      if (!node.replica) return;
-      crash(node);
-      timeline_.after(down, [this, &node] {
-        if (!node.replica) start(node);
-      });
+    timeline_.after(when, [this, who, down] { crash_for(*nodes_[who], down); });
+  }
+  for (unsigned i = 0; i < plan_.blackouts; ++i) {
+    timeline_.after(micros(rng_.below(span)), [this] {
+      for (const auto& node : nodes_) crash_for(*node, micros(1000 + rng_.below(2'000'000)));
     });
   }
   for (unsigned i = 0; i < plan_.partitions; ++i) {

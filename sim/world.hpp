@@ -26,8 +26,10 @@ struct Plan {
   unsigned loss = 0, duplication = 0;
   unsigned delay_min = 50, delay_max = 2000, slow_share = 0, slow_delay = 50'000;
   unsigned sync_min = 100, sync_max = 2000, slow_sync_share = 0;
-  unsigned crashes = 0, partitions = 0;
-  unsigned skew_max = 0;                      ///< Of the clocks.
+  unsigned crashes = 0, partitions = 0, blackouts = 0;
+  unsigned crash_after_send =
+      0;                  ///< In a hundred thousand sends: what was said may not be on disk.
+  unsigned skew_max = 0;  ///< Of the clocks.
   std::vector<std::string> liars;             ///< What each of the first replicas does instead.
   unsigned clients = 3, pause_max = 200'000;  ///< Between a client's bundles.
   Slot checkpoint_interval = 50;
@@ -58,6 +60,7 @@ class World {
   void note(const std::string& what);
   void start(Node& node);
   void crash(Node& node);
+  void crash_for(Node& node, Duration down);
   void step(Node& node, const pbft::Input& input);
   void carry_out(Node& node, pbft::Outputs outputs);
   void flush_sends(Node& node);

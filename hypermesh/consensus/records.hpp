@@ -49,6 +49,7 @@ struct Certified {
   Certificate certificate;
 };
 
+// A StableCheckpoint without signatures is this replica's own.
 using Record = std::variant<EpochBegun, ViewWanted, ViewBegun, Reserved, Body, Accepted, Certified,
                             StableCheckpoint>;
 

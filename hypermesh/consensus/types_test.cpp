@@ -78,10 +78,10 @@ TEST(Certificate, ProvesItsStatementOnly) {
   auto unknown = good;
   unknown.signatures[2].first = 9;
   EXPECT_FALSE(verify(cluster.id, cluster.voters, unknown));
-  for (auto change : {+[](Statement& s) { s.phase = Phase::Prepare; },
-                      +[](Statement& s) { s.view = 4; }, +[](Statement& s) { s.slot = 18; },
-                      +[](Statement& s) { s.digest[5] ^= 1; },
-                      +[](Statement& s) { s.epoch = 2; }}) {
+  for (auto change :
+       {+[](Statement& s) { s.phase = Phase::Prepare; }, +[](Statement& s) { s.view = 4; },
+        +[](Statement& s) { s.slot = 18; }, +[](Statement& s) { s.digest[5] ^= 1; },
+        +[](Statement& s) { s.epoch = 2; }}) {
     auto other = good;
     change(other.statement);
     EXPECT_FALSE(verify(cluster.id, cluster.voters, other));
@@ -95,8 +95,10 @@ TEST(Evidence, ConvictsOnlyWhoContradictsItself) {
   b.digest = base::sha256("b");
   EXPECT_TRUE(verify(cluster.id, cluster.voters, Evidence{cluster.vote(2, a), cluster.vote(2, b)}));
   // Two replicas may differ, and one may say different things of different slots, views or phases.
-  EXPECT_FALSE(verify(cluster.id, cluster.voters, Evidence{cluster.vote(2, a), cluster.vote(1, b)}));
-  EXPECT_FALSE(verify(cluster.id, cluster.voters, Evidence{cluster.vote(2, a), cluster.vote(2, a)}));
+  EXPECT_FALSE(
+      verify(cluster.id, cluster.voters, Evidence{cluster.vote(2, a), cluster.vote(1, b)}));
+  EXPECT_FALSE(
+      verify(cluster.id, cluster.voters, Evidence{cluster.vote(2, a), cluster.vote(2, a)}));
   for (auto change :
        {+[](Statement& s) { s.slot = 6; }, +[](Statement& s) { s.view = 1; },
         +[](Statement& s) { s.phase = Phase::Commit; }, +[](Statement& s) { s.epoch = 2; }}) {

@@ -87,6 +87,10 @@ void Replica::resend(PeerId to) {
       if (const auto* own = votes->find(*own_)) send(to, own->vote, after);
     }
   }
+  for (const auto& [slot, votes] : checkpoint_votes_) {
+    const auto* own = votes.find(*own_);
+    if (slot > status.stable && own != nullptr) send(to, own->vote);
+  }
 }
 
 void Replica::handle(PeerId from, const Committed& message) {
@@ -207,24 +211,30 @@ void Replica::on_applied(const Applied& applied) {
     next_voters_ = applied.next;
     epoch_end_ = applied.slot + options_.window;
   }
-  if (applied.root) vote_checkpoint(applied.slot, *applied.root);
+  if (applied.root && applied.slot > stable()) {
+    const base::Digest block = chain_.at(applied.slot);
+    StableCheckpoint made{{{Phase::Checkpoint, epoch_.voters.epoch, 0, applied.slot,
+                            checkpoint_digest(*applied.root, block)},
+                           {}},
+                          *applied.root,
+                          block};
+    persist(made);
+    vote_checkpoint(std::move(made));
+  }
   apply_more();
   accept_ready();
   propose_more();
 }
 
-void Replica::vote_checkpoint(Slot slot, const base::Digest& root) {
-  if (slot <= stable()) return;
-  const base::Digest block = chain_.at(slot);
-  const Statement statement{Phase::Checkpoint, epoch_.voters.epoch, 0, slot,
-                            checkpoint_digest(root, block)};
-  own_checkpoints_[slot] = {{statement, {}}, root, block};
+void Replica::vote_checkpoint(StableCheckpoint checkpoint) {
+  const Statement statement = checkpoint.certificate.statement;
+  own_checkpoints_[statement.slot] = std::move(checkpoint);
   if (own_) {
     const Vote vote = sign(statement);
-    checkpoint_votes_[slot].add(vote, VoteSet::State::Good);
+    checkpoint_votes_[statement.slot].add(vote, VoteSet::State::Good);
     send(std::nullopt, vote);
   }
-  count_checkpoint(slot);
+  count_checkpoint(statement.slot);
 }
 
 void Replica::count_checkpoint(Slot slot) {
@@ -346,6 +356,7 @@ void Replica::collect_garbage() {
     }
   }
   for (const auto& [slot, certificate] : commits_) persist(Certified{certificate});
+  for (const auto& [slot, checkpoint] : own_checkpoints_) persist(checkpoint);
   for (const auto& [digest, kept] : bodies_) first = std::min(first, kept.lsn);
   out_->list.emplace_back(Release{first});
 }

@@ -59,7 +59,14 @@ struct Reader {
         state.prepared = r.certificate;
     }
   }
-  void operator()(const StableCheckpoint& r) { state.stable = r; }
+  void operator()(const StableCheckpoint& r) {
+    const Slot slot = r.certificate.statement.slot;
+    if (r.certificate.signatures.empty()) {
+      state.own_checkpoints.insert_or_assign(slot, r);
+    } else {
+      state.stable = r;
+    }
+  }
 };
 
 }  // namespace

@@ -84,6 +84,10 @@ void Replica::start() {
       (void)commit_through(certificate);
     }
   }
+  for (const auto& [slot, checkpoint] : restored.own_checkpoints) {
+    if (slot > stable() && slot <= applied_ && in_epoch(checkpoint.certificate.statement.epoch))
+      vote_checkpoint(checkpoint);
+  }
   if (changing_) {
     if (own_) {
       // Said again as it was said before.

@@ -136,6 +136,7 @@ struct Restored {
   std::map<base::Digest, std::pair<LinkPtr, Lsn>> bodies;
   std::map<Slot, Certificate> commits;
   std::optional<StableCheckpoint> stable;
+  std::map<Slot, StableCheckpoint> own_checkpoints;  // Without signatures.
   bool was_primary = false;  ///< Of `view`: it may have proposed what it does not remember.
   Lsn last_lsn = 0;
 };
@@ -242,7 +243,7 @@ class Replica {
   void resend(PeerId peer);
   void fetch_missing();
   void tell_status(std::optional<PeerId> to);
-  void vote_checkpoint(Slot slot, const base::Digest& root);
+  void vote_checkpoint(StableCheckpoint checkpoint);
   void count_checkpoint(Slot slot);
   void on_stable(StableCheckpoint checkpoint);
   void collect_garbage();
