@@ -26,8 +26,9 @@ struct LogGap {
   std::string file;
   std::uint64_t offset = 0;  ///< Of the damage in `file`, bytes.
   std::uint64_t bytes = 0;   ///< 0: nothing of them is there.
-  /// A later record says that the first of them was on disk. If not, the damage is at the end of
-  /// what was written last: it may be a write that a crash cut short and nobody was told of.
+  /// A later record says that the first of them was on disk, or the file after it that all were;
+  /// also if that file's header is damaged. If not, the damage is at the end of what was written
+  /// last: it may be a write that a crash cut short and nobody was told of.
   bool acknowledged = false;
   friend bool operator==(const LogGap&, const LogGap&) = default;
 };
