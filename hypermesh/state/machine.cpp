@@ -147,25 +147,32 @@ base::Result<> Machine::compact_history(Storage::Batch& batch, std::uint64_t add
                                   ? meta_.revision - options_.history_revisions_max
                                   : 0;
   const Revision most = meta_.compacted + kCompactedPerSlot + 2 * added;
-  while (meta_.compacted < std::min(last, most) &&
-         (meta_.compacted < keep_after || meta_.history_bytes > options_.history_bytes_max)) {
-    const Revision revision = meta_.compacted + 1;
-    TRY(const auto stored, storage_.get(event_key(revision)));
-    if (!stored) {
-      return base::fail(base::Errc::DataLoss,
-                        fmt::format("the events of revision {} are gone", revision));
+  const auto due = [&] {
+    return meta_.compacted < std::min(last, most) &&
+           (meta_.compacted < keep_after || meta_.history_bytes > options_.history_bytes_max);
+  };
+  if (!due()) return {};
+  base::Result<> parsed;
+  const auto drop = [&](std::string_view key, std::string_view stored) {
+    const Revision revision = get_u64(key.substr(1));
+    auto events = decode_events(stored);
+    if (!events || revision != meta_.compacted + 1) {
+      parsed = base::fail(base::Errc::DataLoss,
+                          fmt::format("the events of revision {} are gone", meta_.compacted + 1));
+      return false;
     }
-    TRY(const auto events, decode_events(*stored));
-    for (const LoggedEvent& event : events) {
+    for (const LoggedEvent& event : *events) {
       const std::string full = full_key(Space::User, event.key);
       if (event.previous != 0) batch.remove(row_key(full, event.previous));
       if (!event.put) batch.remove(row_key(full, revision));
     }
-    batch.remove(event_key(revision));
-    meta_.history_bytes -= std::min(meta_.history_bytes, history_bytes_of(events));
+    batch.remove(std::string(key));
+    meta_.history_bytes -= std::min(meta_.history_bytes, history_bytes_of(*events));
     meta_.compacted = revision;
-  }
-  return {};
+    return due();
+  };
+  TRY_DO(storage_.scan(event_key(meta_.compacted + 1), event_key(std::min(last, most) + 1), drop));
+  return parsed;
 }
 
 base::Result<> Machine::prune_stale(Storage::Batch& batch, std::size_t removals_max) {

@@ -10,6 +10,7 @@
 #include <rocksdb/write_batch.h>
 #include <sys/statvfs.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <mutex>
 #include <shared_mutex>
@@ -134,7 +135,14 @@ class RocksDbStorage final : public Storage {
     }
     rocksdb::WriteBatch records;
     for (const auto& [from, end] : batch.delete_ranges) records.DeleteRange(from, end);
-    for (const auto& [key, value] : batch.writes) {
+    // In key order neighbours are found in the cache, and what is overwritten at once is left out.
+    std::vector<const std::pair<std::string, std::optional<std::string>>*> writes;
+    writes.reserve(batch.writes.size());
+    for (const auto& write : batch.writes) writes.push_back(&write);
+    std::ranges::stable_sort(writes, {}, [](const auto* write) { return std::string_view(write->first); });
+    for (std::size_t i = 0; i < writes.size(); ++i) {
+      const auto& [key, value] = *writes[i];
+      if (i + 1 < writes.size() && writes[i + 1]->first == key) continue;  // overwritten at once
       if (!value) {
         records.Delete(key);
         continue;
