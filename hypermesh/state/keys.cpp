@@ -75,6 +75,12 @@ std::string event_key(Revision revision) {
   return key;
 }
 
+std::string change_key(Slot slot) {
+  std::string key(1, 'd');
+  put_u64(key, slot);
+  return key;
+}
+
 std::string stale_key(std::uint64_t version, Slot slot) {
   std::string key(1, 's');
   put_u64(key, version);

@@ -6,6 +6,8 @@
 //   v <full key> ~<stamp>     -> a value that the key had, newest first (row.hpp)
 //   n <version> <path>        -> a node of the tree (tree_node.hpp)
 //   s <version> <slot>        -> what no tree of that version or a later one refers to
+//   d <slot>                  -> keys outside Space::User that a slot changed, until the tree is
+//                                stored
 //   e <revision>              -> what a revision changed (event_log.hpp)
 //   a <lease> <full key>      -> nothing: the key goes with the lease
 //   f ...                     -> what a transfer under way has fetched (transfer_staging.hpp)
@@ -66,6 +68,7 @@ struct RowName {
 base::Result<RowName> parse_row_key(std::string_view stored);
 
 std::string event_key(Revision revision);
+std::string change_key(Slot slot);
 std::string stale_key(std::uint64_t version, Slot slot);
 std::string attachment_key(LeaseId lease, std::string_view full);
 

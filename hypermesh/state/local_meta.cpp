@@ -29,7 +29,10 @@ std::string encode_meta(const LocalMeta& meta) {
   writer.u8(kMetaFormat);
   writer.u64(meta.applied);
   writer.u64(meta.revision);
+  writer.raw(meta.root);
   put(writer, meta.tree);
+  writer.u64(meta.stored_slot);
+  writer.u64(meta.stored_revision);
   writer.u64(meta.version);
   writer.u64(meta.compacted);
   writer.u64(meta.history_bytes);
@@ -54,7 +57,11 @@ base::Result<LocalMeta> decode_meta(std::string_view bytes) {
   LocalMeta meta;
   TRY(meta.applied, reader.u64());
   TRY(meta.revision, reader.u64());
+  TRY(const auto root, reader.raw(meta.root.size()));
+  std::ranges::copy(root, meta.root.begin());
   TRY(meta.tree, read_tree(reader));
+  TRY(meta.stored_slot, reader.u64());
+  TRY(meta.stored_revision, reader.u64());
   TRY(meta.version, reader.u64());
   TRY(meta.compacted, reader.u64());
   TRY(meta.history_bytes, reader.u64());

@@ -19,8 +19,13 @@ struct Checkpoint {
 struct LocalMeta {
   Slot applied = 0;
   Revision revision = 0;
+  base::Digest root = empty_root();  ///< Of slot `applied`.
+  /// The newest tree that is stored whole. What changed since follows from the events after
+  /// `stored_revision` and from the lists of the slots after `stored_slot`.
   TreeRef tree;
-  std::uint64_t version = 1;  ///< Of the tree's nodes that are written now.
+  Slot stored_slot = 0;
+  Revision stored_revision = 0;
+  std::uint64_t version = 1;  ///< Of the tree's nodes that change now.
   Revision compacted = 0;     ///< Reads at, and watches after, a revision before it are refused.
   std::uint64_t history_bytes = 0;      ///< Of the revisions after `compacted`.
   std::vector<Checkpoint> checkpoints;  ///< Oldest first, at most kCheckpointsKept.

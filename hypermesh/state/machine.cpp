@@ -2,8 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
+#include "state/key_list.hpp"
 #include "state/row.hpp"
-#include "state/stale_list.hpp"
 #include "state/transfer_switch.hpp"
 
 namespace hypermesh::state {
@@ -31,12 +33,14 @@ base::Result<> Machine::load() {
   head_ = {};
   leases_.clear();
   prune_from_ = "s";
+  change_lists_.clear();
   TRY_DO(resume_switch(storage_));
   TRY(const auto stored, storage_.get(kLocalMetaKey));
   if (stored) {
     TRY(meta_, decode_meta(*stored));
   }
   TRY_DO(tree_.load(meta_.tree));
+  TRY_DO(catch_up_tree());
   TRY(const Leaf* const head, tree_.find(base::sha256(kHeadKey), kHeadKey));
   if (head) {
     TRY(const Row row, read_row(storage_, kHeadKey, head->modified));
@@ -47,6 +51,12 @@ base::Result<> Machine::load() {
                       fmt::format("the state is at revision {} but its tree is at {}",
                                   meta_.revision, head_.revision));
   }
+  TRY_DO(load_leases());
+  failed_ = false;
+  return {};
+}
+
+base::Result<> Machine::load_leases() {
   // Rows of leases: the newest that the tree refers to counts, others wait for a checkpoint to go.
   const std::string prefix(1, static_cast<char>(Space::Lease));
   std::vector<LeaseId> ids;
@@ -71,8 +81,69 @@ base::Result<> Machine::load() {
     TRY(const LeaseRecord lease, decode_lease(row.value));
     leases_.set(id, lease);
   }
-  failed_ = false;
   return {};
+}
+
+// Folds in what changed since the tree was stored: the same changes give the same tree.
+base::Result<> Machine::catch_up_tree() {
+  std::map<std::string, bool> changed;  // full key: whether it may be there
+  base::Result<> parsed;
+  TRY_DO(storage_.scan(event_key(meta_.stored_revision + 1), event_key(meta_.revision + 1),
+                       [&](std::string_view, std::string_view value) {
+                         const auto events = decode_events(value);
+                         if (!events) parsed = std::unexpected(events.error());
+                         for (std::size_t i = 0; events && i < events->size(); ++i)
+                           changed[full_key(Space::User, (*events)[i].key)] = true;
+                         return parsed.has_value();
+                       }));
+  TRY_DO(std::move(parsed));
+  TRY_DO(storage_.scan(change_key(meta_.stored_slot + 1), end_of_prefix("d"),
+                       [&](std::string_view key, std::string_view value) {
+                         const auto keys = decode_keys(value);
+                         if (!keys) parsed = std::unexpected(keys.error());
+                         for (std::size_t i = 0; keys && i < keys->size(); ++i)
+                           changed[(*keys)[i].substr(1)] = (*keys)[i].front() == '+';
+                         change_lists_.push_back(get_u64(key.substr(1)));
+                         return parsed.has_value();
+                       }));
+  TRY_DO(std::move(parsed));
+  std::vector<LeafChange> changes;
+  for (const auto& [full, there] : changed) {
+    LeafChange change{base::sha256(full), std::nullopt};
+    if (there) {
+      TRY(const auto found,
+          read_row_at(storage_, full,
+                      space_of(full) == Space::User ? meta_.revision : meta_.applied));
+      if (found && !found->second.deleted) {
+        const auto& [stamp, row] = *found;
+        change.leaf =
+            Leaf{full, row.created, stamp, row.lease, hash_of(change.key_hash, stamp, row)};
+      }
+    }
+    changes.push_back(std::move(change));
+  }
+  std::ranges::sort(changes, {}, &LeafChange::key_hash);
+  TRY_DO(tree_.update(meta_.version, changes));
+  if (tree_.ref().root == meta_.root) return {};
+  return base::fail(base::Errc::DataLoss,
+                    fmt::format("the state of slot {} does not follow from the tree of slot {}",
+                                meta_.applied, meta_.stored_slot));
+}
+
+void Machine::store_tree(Storage::Batch& batch, std::vector<std::string>& stale) {
+  tree_.store(batch, stale);
+  meta_.tree = tree_.ref();
+  meta_.stored_slot = meta_.applied;
+  meta_.stored_revision = meta_.revision;
+  for (const Slot slot : change_lists_) batch.remove(change_key(slot));
+  change_lists_.clear();
+}
+
+void Machine::store_between_slots(Storage::Batch& batch) {
+  std::vector<std::string> stale;
+  store_tree(batch, stale);
+  // A name of its own: the slot may have a list already.
+  if (!stale.empty()) batch.put(stale_key(meta_.version, meta_.applied) + 't', encode_keys(stale));
 }
 
 base::Result<> Machine::recover() {
@@ -118,15 +189,16 @@ base::Result<Checkpoint> Machine::checkpoint() {
     return base::fail(base::Errc::FailedPrecondition,
                       "the state was left in the middle of a slot; it must be recovered");
   }
-  const Checkpoint taken{meta_.applied, meta_.revision, meta_.tree, meta_.version};
-  if (!meta_.checkpoints.empty() && meta_.checkpoints.back().slot == taken.slot)
+  if (!meta_.checkpoints.empty() && meta_.checkpoints.back().slot == meta_.applied)
     return meta_.checkpoints.back();
   failed_ = true;
+  Storage::Batch batch;
+  store_between_slots(batch);
+  const Checkpoint taken{meta_.applied, meta_.revision, meta_.tree, meta_.version};
   if (meta_.checkpoints.size() == kCheckpointsKept)
     meta_.checkpoints.erase(meta_.checkpoints.begin());
   meta_.checkpoints.push_back(taken);
   ++meta_.version;
-  Storage::Batch batch;
   batch.put(std::string(kLocalMetaKey), encode_meta(meta_));
   TRY_DO(storage_.write(batch));
   failed_ = false;
@@ -134,14 +206,25 @@ base::Result<Checkpoint> Machine::checkpoint() {
 }
 
 base::Result<> Machine::flush() {
-  auto flushed = storage_.flush();
-  if (!flushed) failed_ = true;
-  return flushed;
+  if (failed_) {
+    return base::fail(base::Errc::FailedPrecondition,
+                      "the state was left in the middle of a slot; it must be recovered");
+  }
+  failed_ = true;
+  if (meta_.stored_slot != meta_.applied) {
+    Storage::Batch batch;
+    store_between_slots(batch);
+    batch.put(std::string(kLocalMetaKey), encode_meta(meta_));
+    TRY_DO(storage_.write(batch));
+  }
+  TRY_DO(storage_.flush());
+  failed_ = false;
+  return {};
 }
 
 // A revision goes with the values that it replaced: nobody may read at, or watch from, one before.
 base::Result<> Machine::compact_history(Storage::Batch& batch, std::uint64_t added) {
-  Revision last = meta_.revision;  // of the slots before: what this one adds is not yet stored
+  Revision last = meta_.stored_revision;  // later ones are what the tree is caught up with
   if (!meta_.checkpoints.empty()) last = std::min(last, meta_.checkpoints.front().revision);
   const Revision keep_after = meta_.revision > options_.history_revisions_max
                                   ? meta_.revision - options_.history_revisions_max
@@ -187,7 +270,7 @@ base::Result<> Machine::prune_stale(Storage::Batch& batch, std::size_t removals_
       prune_from_ = key;
       return all = false;
     }
-    auto keys = decode_stale(value);
+    auto keys = decode_keys(value);
     if (!keys) {
       parsed = std::unexpected(std::move(keys).error());
       return false;

@@ -15,6 +15,9 @@ struct MachineOptions {
   std::uint64_t history_revisions_max = 100'000;
   std::uint64_t history_bytes_max = 256u << 20;  ///< Likewise, whichever is reached first.
   std::size_t tree_cache_bytes = 32u << 20;
+  /// Nodes of the tree that change before they are stored, all at once: a pause of a few
+  /// microseconds each.
+  std::size_t changed_nodes_max = 4096;
 };
 
 /// The replicated key-value state: what ordered operations do to it, and one root over all of it.
@@ -34,8 +37,7 @@ class Machine {
   Slot applied() const { return meta_.applied; }
   Revision revision() const { return meta_.revision; }
   Revision compacted() const { return meta_.compacted; }
-  const base::Digest& root() const { return meta_.tree.root; }
-  const TreeRef& tree() const { return meta_.tree; }
+  const base::Digest& root() const { return meta_.root; }
   const std::vector<Checkpoint>& checkpoints() const { return meta_.checkpoints; }
   std::size_t lease_count() const { return leases_.size(); }
 
@@ -50,7 +52,8 @@ class Machine {
 
   /// Keeps the state of the last slot readable and lets the one before the last checkpoint go.
   base::Result<Checkpoint> checkpoint();
-  /// What was applied survives a loss of power.
+  /// What was applied survives a loss of power; the newest tree is stored, so that a transfer can
+  /// begin from it.
   base::Result<> flush();
   /// Goes on with what the storage has on disk: `applied()` may be lower than before. Errors: as
   /// Storage::reopen and `open`; then try again later.
@@ -62,6 +65,10 @@ class Machine {
   friend class SlotApply;
   Machine(Storage& storage, MachineOptions options);
   base::Result<> load();
+  base::Result<> load_leases();
+  base::Result<> catch_up_tree();
+  void store_tree(Storage::Batch& batch, std::vector<std::string>& stale);
+  void store_between_slots(Storage::Batch& batch);
   base::Result<> compact_history(Storage::Batch& batch, std::uint64_t added);
   base::Result<> prune_stale(Storage::Batch& batch, std::size_t removals_max);
 
@@ -71,7 +78,8 @@ class Machine {
   Head head_;
   Tree tree_;
   LeaseTable leases_;
-  std::string prune_from_ = "s";  // stale records before it are gone
+  std::vector<Slot> change_lists_;  // slots with one, since the tree was stored
+  std::string prune_from_ = "s";    // stale records before it are gone
   bool failed_ = false;
 };
 

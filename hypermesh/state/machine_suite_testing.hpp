@@ -34,7 +34,7 @@ TEST_P(MachineTest, AgreesWithTheModel) {
     SCOPED_TRACE(seed);
     base::SeededRng rng(seed);
     const auto storage = GetParam()();
-    auto machine = Machine::open(*storage, {.tree_cache_bytes = 8 << 10});
+    auto machine = Machine::open(*storage, {.tree_cache_bytes = 8 << 10, .changed_nodes_max = 30});
     ASSERT_TRUE(machine) << machine.error().describe();
     Model model;
     Time time = 100;
@@ -69,8 +69,8 @@ TEST_P(MachineTest, AgreesWithTheModel) {
       if (slot % 7 == 0) ASSERT_TRUE((*machine)->checkpoint());
       if (slot % 11 == 0) {
         const auto root = (*machine)->root();
-        ASSERT_TRUE((*machine)->flush());
-        machine = Machine::open(*storage, {.tree_cache_bytes = 8 << 10});
+        if (slot % 2 == 0) ASSERT_TRUE((*machine)->flush());
+        machine = Machine::open(*storage, {.tree_cache_bytes = 8 << 10, .changed_nodes_max = 30});
         ASSERT_TRUE(machine) << machine.error().describe();
         ASSERT_EQ((*machine)->applied(), slot);
         ASSERT_EQ((*machine)->root(), root);
@@ -81,7 +81,9 @@ TEST_P(MachineTest, AgreesWithTheModel) {
       expect_equal(*view, model);
       if (HasFatalFailure()) return;
     }
+    ASSERT_TRUE((*machine)->flush());
     const auto view = View::of(*storage);
+    EXPECT_EQ(view->tree().root, (*machine)->root());
     const auto page = view->events("", 0, 100'000);
     ASSERT_TRUE(page) << page.error().describe();
     EXPECT_EQ(page->events, model.events);
@@ -112,8 +114,9 @@ TEST_P(MachineTest, TheRootDoesNotDependOnStorageCacheHistoryOrCheckpoints) {
     base::SeededRng rng(seed);
     const auto one_storage = GetParam()(), two_storage = GetParam()();
     const auto one = Machine::open(*one_storage, {});
-    const auto two =
-        Machine::open(*two_storage, {.history_revisions_max = 20, .tree_cache_bytes = 1 << 10});
+    const auto two = Machine::open(
+        *two_storage,
+        {.history_revisions_max = 20, .tree_cache_bytes = 1 << 10, .changed_nodes_max = 9});
     Model model;
     Time time = 0;
     for (Slot slot = 1; slot <= 120; ++slot) {

@@ -26,7 +26,10 @@ struct OneMachine {
   Outcome put(std::string key, std::string value, LeaseId lease = 0) {
     return apply({.action = Transaction{{}, {{std::move(key), std::move(value), lease}}}});
   }
-  Head head() const { return head_in(View::of(storage).value()); }
+  Head head() const {
+    BASE_ASSERT(machine->flush().has_value(), "memory does not fail");
+    return head_in(View::of(storage).value());
+  }
   static Head head_in(const View& view) {
     const auto proof = prove(view.reader(), view.tree(), kHeadKey);
     const auto shown = verify_proof(view.tree().root, kHeadKey, *proof);
@@ -101,6 +104,7 @@ TEST(Machine, SystemRecordsAreInTheTreeAndOutOfReachOfOperations) {
   const auto again = one.machine->begin(++one.slot, 1);
   EXPECT_EQ((*again)->system("config")->value(), "three of four");
   ASSERT_TRUE((*again)->finish());
+  ASSERT_TRUE(one.machine->flush());
   const auto view = View::of(one.storage);
   EXPECT_EQ(view->range({.prefix = ""})->entries.size(), 2u);
   const std::string full = full_key(Space::System, "config");

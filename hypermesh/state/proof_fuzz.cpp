@@ -9,13 +9,11 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   static const base::Digest root = [] {
     MemoryStorage storage;
     Tree tree(storage, 1 << 20);
-    Storage::Batch batch;
-    std::vector<std::string> stale;
     const std::string key = full_key(Space::User, "a");
     const base::Digest key_hash = base::sha256(key);
     const Leaf leaf{key, 1, 2, 0, leaf_hash(key_hash, 1, 2, 0, base::sha256("value"))};
     std::vector<LeafChange> changes{{key_hash, leaf}};
-    BASE_ASSERT(tree.update(1, changes, batch, stale).has_value(), "a tree in memory is made");
+    BASE_ASSERT(tree.update(1, changes).has_value(), "a tree in memory is made");
     return tree.ref().root;
   }();
   const base::BytesView proof(data, size);

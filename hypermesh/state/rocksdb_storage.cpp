@@ -139,7 +139,8 @@ class RocksDbStorage final : public Storage {
     std::vector<const std::pair<std::string, std::optional<std::string>>*> writes;
     writes.reserve(batch.writes.size());
     for (const auto& write : batch.writes) writes.push_back(&write);
-    std::ranges::stable_sort(writes, {}, [](const auto* write) { return std::string_view(write->first); });
+    std::ranges::stable_sort(writes, {},
+                             [](const auto* write) { return std::string_view(write->first); });
     for (std::size_t i = 0; i < writes.size(); ++i) {
       const auto& [key, value] = *writes[i];
       if (i + 1 < writes.size() && writes[i + 1]->first == key) continue;  // overwritten at once

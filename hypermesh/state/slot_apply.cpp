@@ -2,9 +2,9 @@
 
 #include <algorithm>
 
+#include "state/key_list.hpp"
 #include "state/machine.hpp"
 #include "state/row.hpp"
-#include "state/stale_list.hpp"
 
 namespace hypermesh::state {
 namespace {
@@ -318,6 +318,7 @@ base::Result<> SlotApply::finish() {
   LocalMeta& meta = machine_.meta_;
   std::vector<LeafChange> changes;
   std::vector<std::string> stale;
+  std::vector<std::string> listed;
   changes.reserve(changed_.size());
   for (auto& [full, pending] : changed_) {
     if (!pending.written || (!pending.before && !pending.after)) continue;
@@ -332,17 +333,25 @@ base::Result<> SlotApply::finish() {
         batch_.remove(std::move(row));
       }
     }
+    if (space_of(full) != Space::User) listed.push_back((pending.after ? "+" : "-") + full);
     changes.push_back({pending.key_hash, std::move(pending.after)});
   }
   std::ranges::sort(changes, {}, &LeafChange::key_hash);
-  TRY_DO(machine_.tree_.update(meta.version, changes, batch_, stale));
-  if (!stale.empty()) batch_.put(stale_key(meta.version, slot_), encode_stale(stale));
-  TRY_DO(machine_.prune_stale(batch_, 256 + 2 * stale.size()));
+  TRY_DO(machine_.tree_.update(meta.version, changes));
   meta.history_bytes += history_bytes_;
-  TRY_DO(machine_.compact_history(batch_, head_.revision - machine_.head_.revision));
+  const std::uint64_t added = head_.revision - meta.revision;
+  TRY_DO(machine_.compact_history(batch_, added));
   meta.applied = slot_;
   meta.revision = head_.revision;
-  meta.tree = machine_.tree_.ref();
+  meta.root = machine_.tree_.ref().root;
+  if (machine_.tree_.changed_nodes() > machine_.options_.changed_nodes_max) {
+    machine_.store_tree(batch_, stale);
+  } else if (!listed.empty()) {
+    batch_.put(change_key(slot_), encode_keys(listed));
+    machine_.change_lists_.push_back(slot_);
+  }
+  if (!stale.empty()) batch_.put(stale_key(meta.version, slot_), encode_keys(stale));
+  TRY_DO(machine_.prune_stale(batch_, 256 + 2 * stale.size()));
   batch_.put(std::string(kLocalMetaKey), encode_meta(meta));
   TRY_DO(machine_.storage_.write(batch_));
   machine_.head_ = head_;

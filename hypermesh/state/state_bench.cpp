@@ -75,7 +75,8 @@ bool measure_floor(Storage& storage, std::uint64_t keys, std::uint64_t slots,
   for (std::uint64_t slot = 0; slot < slots; ++slot) {
     Storage::Batch batch;
     for (std::uint64_t i = 0; i < per_slot; ++i)
-      batch.put(fmt::format("floor/{:016x}", rng.below(keys) * 0x9e3779b97f4a7c15), std::string(256, 'v'));
+      batch.put(fmt::format("floor/{:016x}", rng.below(keys) * 0x9e3779b97f4a7c15),
+                std::string(256, 'v'));
     if (!storage.write(batch)) return false;
   }
   const double puts = static_cast<double>(slots * per_slot);

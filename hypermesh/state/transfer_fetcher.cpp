@@ -21,6 +21,10 @@ base::Result<std::unique_ptr<Fetcher>> Fetcher::start(Storage& storage,
                       fmt::format("the state is at slot {}, past the checkpoint of slot {}",
                                   meta.applied, target.slot));
   }
+  if (meta.stored_slot != meta.applied) {
+    return base::fail(base::Errc::FailedPrecondition,
+                      "the local tree is not stored; flush the machine before a transfer");
+  }
   options.items_max = std::clamp<std::size_t>(options.items_max, 1, kTransferItemsMax);
   std::unique_ptr<Fetcher> fetcher(new Fetcher(storage, target, options, meta));
   const std::string end = end_of_prefix(kStagingPrefix);

@@ -42,7 +42,8 @@ class Fetcher {
     base::Bytes bytes;
   };
 
-  /// `storage` is borrowed. Errors: FailedPrecondition (the local state is newer than the target).
+  /// `storage` is borrowed. Errors: FailedPrecondition (the local state is newer than the target,
+  /// or was not flushed by its Machine).
   static base::Result<std::unique_ptr<Fetcher>> start(Storage& storage,
                                                       const TransferTarget& target,
                                                       FetcherOptions options);

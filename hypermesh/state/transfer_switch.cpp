@@ -5,8 +5,8 @@
 #include <algorithm>
 
 #include "state/event_log.hpp"
+#include "state/key_list.hpp"
 #include "state/local_meta.hpp"
-#include "state/stale_list.hpp"
 #include "state/transfer_fetcher.hpp"
 
 namespace hypermesh::state {
@@ -140,7 +140,7 @@ base::Result<> Switch::drop_history() {
     return {};
   }));
   return drop("s", [&](std::string_view, std::string_view value) -> base::Result<> {
-    TRY(auto keys, decode_stale(value));
+    TRY(auto keys, decode_keys(value));
     for (auto& key : keys) batch_.remove(std::move(key));
     return {};
   });
@@ -163,7 +163,7 @@ void Switch::stale(std::uint64_t version, const Path& path) {
 
 // Removed by the machine later: until the switch is over, our own tree is what it starts from.
 void Switch::put_stale() {
-  if (!stale_.empty()) batch_.put(stale_key(version_, ++stale_records_), encode_stale(stale_));
+  if (!stale_.empty()) batch_.put(stale_key(version_, ++stale_records_), encode_keys(stale_));
   stale_.clear();
 }
 
@@ -265,7 +265,10 @@ base::Result<> Switch::install_all() {
   const Slot slot = marker_.target.slot;
   const LocalMeta meta{.applied = slot,
                        .revision = head.revision,
+                       .root = tree.root,
                        .tree = tree,
+                       .stored_slot = slot,
+                       .stored_revision = head.revision,
                        .version = version_ + 1,
                        .compacted = head.revision,
                        .history_bytes = 0,

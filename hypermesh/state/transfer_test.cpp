@@ -114,6 +114,12 @@ std::uint64_t fetch(Fetcher& fetcher, const Replica& from, const Corrupt& corrup
   return refused;
 }
 
+base::Result<std::unique_ptr<Fetcher>> start(Replica& replica, const TransferTarget& target,
+                                             FetcherOptions options = {}) {
+  TRY_DO(replica.machine->flush());
+  return Fetcher::start(replica.storage, target, options);
+}
+
 void expect_equal_states(Replica& behind, const Replica& ahead) {
   ASSERT_TRUE(behind.machine->reload());
   ASSERT_EQ(behind.machine->root(), ahead.machine->root());
@@ -144,9 +150,8 @@ TEST(Transfer, BringsAnyStateToTheTarget) {
     SCOPED_TRACE(seed);
     base::SeededRng rng(seed);
     Pair pair(seed, 1 + rng.below(400), rng.below(60), 1 + rng.below(20));
-    auto fetcher =
-        Fetcher::start(pair.behind.storage, pair.target(),
-                       {.requests_max = 1 + rng.below(4), .items_max = 1 + rng.below(64)});
+    auto fetcher = start(pair.behind, pair.target(),
+                         {.requests_max = 1 + rng.below(4), .items_max = 1 + rng.below(64)});
     ASSERT_TRUE(fetcher);
     EXPECT_EQ(fetch(**fetcher, pair.ahead), 0u);
     ASSERT_TRUE((*fetcher)->finish());
@@ -229,7 +234,7 @@ TEST(Transfer, CostsTheDifferenceAndLittleMore) {
       both(std::move(transaction), false);
     }
     ASSERT_TRUE(pair.ahead.machine->checkpoint());
-    auto fetcher = Fetcher::start(pair.behind.storage, pair.target(), {});
+    auto fetcher = start(pair.behind, pair.target(), {});
     EXPECT_EQ(fetch(**fetcher, pair.ahead), 0u);
     const auto& progress = (*fetcher)->progress();
     const std::uint64_t difference = difference_bytes(pair.behind.model, pair.ahead.model);
@@ -251,7 +256,7 @@ TEST(Transfer, EveryBadAnswerIsCaughtAndBlamed) {
     SCOPED_TRACE(seed);
     base::SeededRng rng(seed);
     Pair pair(seed, 200, rng.below(30), 10);
-    auto fetcher = Fetcher::start(pair.behind.storage, pair.target(), {.items_max = 8});
+    auto fetcher = start(pair.behind, pair.target(), {.items_max = 8});
     refused += fetch(**fetcher, pair.ahead, [&](base::Bytes& bytes) {
       if (rng.below(2) == 0) return false;
       const auto honest = bytes;
@@ -290,8 +295,7 @@ TEST(Transfer, StartedAgainAsksForTheRestOnly) {
   std::uint64_t received = 0;
   for (int rounds = 0;; ++rounds) {
     ASSERT_LT(rounds, 100);
-    auto fetcher =
-        Fetcher::start(pair.behind.storage, pair.target(), {.requests_max = 1, .items_max = 4});
+    auto fetcher = start(pair.behind, pair.target(), {.requests_max = 1, .items_max = 4});
     ASSERT_TRUE(fetcher);
     fetch(**fetcher, pair.ahead, {}, 2);
     received += (*fetcher)->progress().bytes_received;
@@ -300,7 +304,7 @@ TEST(Transfer, StartedAgainAsksForTheRestOnly) {
     break;
   }
   Replica other;
-  auto at_once = Fetcher::start(other.storage, pair.target(), {.requests_max = 1, .items_max = 4});
+  auto at_once = start(other, pair.target(), {.requests_max = 1, .items_max = 4});
   fetch(**at_once, pair.ahead);
   EXPECT_EQ(received, (*at_once)->progress().bytes_received);
   expect_equal_states(pair.behind, pair.ahead);
@@ -308,13 +312,13 @@ TEST(Transfer, StartedAgainAsksForTheRestOnly) {
 
 TEST(Transfer, ANewerTargetUsesWhatWasFetchedForAnOlderOne) {
   Pair pair(6, 2000, 0, 200);
-  auto fetcher = Fetcher::start(pair.behind.storage, pair.target(), {});
+  auto fetcher = start(pair.behind, pair.target(), {});
   fetch(**fetcher, pair.ahead);
   const auto whole = (*fetcher)->progress().bytes_received;
   const std::vector<Operation> one{{.action = Transaction{{}, {{"k/1", "changed"}}}}};
   pair.ahead.apply(++pair.slot, one);
   ASSERT_TRUE(pair.ahead.machine->checkpoint());
-  auto newer = Fetcher::start(pair.behind.storage, pair.target(), {});
+  auto newer = start(pair.behind, pair.target(), {});
   fetch(**newer, pair.ahead);
   EXPECT_LT((*newer)->progress().bytes_received, whole / 4);
   ASSERT_TRUE((*newer)->finish());
@@ -326,6 +330,7 @@ TEST(Transfer, ACrashLeavesTheOldStateOrTheNew) {
     SCOPED_TRACE(crash);
     Pair pair(9, 150, 30, 10);
     const auto old_root = pair.behind.machine->root();
+    ASSERT_TRUE(pair.behind.machine->flush());
     CrashingStorage crashing(pair.behind.storage, crash);
     auto fetcher = Fetcher::start(crashing, pair.target(), {.items_max = 4});
     bool done = fetcher.has_value();
@@ -360,7 +365,7 @@ TEST(Transfer, RepairsAStateThatWentWrong) {
                    {{.action = Transaction{{}, {{"k/1", "right"}, {"y", "right"}}}}});
   ++pair.slot;
   ASSERT_TRUE(pair.ahead.machine->checkpoint());
-  auto fetcher = Fetcher::start(pair.behind.storage, pair.target(), {});
+  auto fetcher = start(pair.behind, pair.target(), {});
   EXPECT_EQ(fetch(**fetcher, pair.ahead), 0u);
   ASSERT_TRUE((*fetcher)->finish());
   expect_equal_states(pair.behind, pair.ahead);
@@ -377,7 +382,7 @@ TEST(Transfer, LargeValuesTravelOneByOne) {
                                               static_cast<char>('a' + i))}}}}});
   }
   ASSERT_TRUE(pair.ahead.machine->checkpoint());
-  auto fetcher = Fetcher::start(pair.behind.storage, pair.target(), {});
+  auto fetcher = start(pair.behind, pair.target(), {});
   EXPECT_EQ(fetch(**fetcher, pair.ahead), 0u);
   ASSERT_TRUE((*fetcher)->finish());
   expect_equal_states(pair.behind, pair.ahead);
@@ -385,8 +390,7 @@ TEST(Transfer, LargeValuesTravelOneByOne) {
 
 TEST(Transfer, ACheckpointThatIsGoneIsToldApartFromALie) {
   Pair pair(14, 50, 5, 5);
-  auto fetcher =
-      Fetcher::start(pair.behind.storage, {pair.slot - 3, pair.ahead.machine->root()}, {});
+  auto fetcher = start(pair.behind, {pair.slot - 3, pair.ahead.machine->root()}, {});
   const auto requests = (*fetcher)->next_requests();
   const auto answer =
       answer_transfer(pair.ahead.view(), *decode_transfer_request(requests->front().bytes));

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
 
 namespace hypermesh::state {
 namespace {
@@ -25,21 +26,6 @@ Child leaf_child(Leaf leaf) {
 
 }  // namespace
 
-struct Tree::Update {
-  std::uint64_t version;
-  Storage::Batch& batch;
-  std::vector<std::string>& stale;
-
-  // The node at `path` was stored under `old`, and is no longer what the tree has there.
-  void replaced(std::uint64_t old, const Path& path) const {
-    if (old != 0 && old != version) stale.push_back(node_key(old, path));
-  }
-  void removed(std::uint64_t old, const Path& path) const {
-    if (old == version) batch.remove(node_key(old, path));
-    replaced(old, path);
-  }
-};
-
 std::size_t Tree::PathHash::operator()(const Path& path) const {
   std::uint64_t word;
   std::memcpy(&word, path.nibbles.data(), sizeof word);
@@ -49,8 +35,12 @@ std::size_t Tree::PathHash::operator()(const Path& path) const {
 base::Result<> Tree::load(const TreeRef& tree) {
   young_.clear();
   old_.clear();
+  changed_.clear();
+  removed_.clear();
+  stale_.clear();
   young_bytes_ = 0;
   root_ = {};
+  root_changed_ = false;
   if (tree.version != 0) {
     TRY(root_, read_node(storage_, tree.version, {}));
   }
@@ -73,25 +63,39 @@ base::Result<const Leaf*> Tree::find(const base::Digest& key_hash, std::string_v
   }
 }
 
-base::Result<> Tree::update(std::uint64_t version, std::span<LeafChange> changes,
-                            Storage::Batch& batch, std::vector<std::string>& stale) {
+base::Result<> Tree::update(std::uint64_t version, std::span<LeafChange> changes) {
   if (changes.empty()) return {};
-  Update update{version, batch, stale};
-  TRY_DO(update_node(update, root_, {}, changes));
-  write(update, {}, root_);
-  update.replaced(ref_.version, {});
+  version_ = version;
+  TRY_DO(update_node(root_, {}, changes));
+  root_changed_ = true;
+  if (ref_.version != version && ref_.version != 0) stale_.push_back(node_key(ref_.version, {}));
   ref_ = {version, root_.hash()};
   trim();
   return {};
 }
 
-base::Result<> Tree::update_node(Update& update, Node& node, const Path& path,
-                                 std::span<LeafChange> changes) {
+void Tree::store(Storage::Batch& batch, std::vector<std::string>& stale) {
+  if (root_changed_) batch.put(node_key(version_, {}), encode_node(root_));
+  root_changed_ = false;
+  for (const Path& path : removed_) {
+    if (!changed_.contains(path)) batch.remove(node_key(version_, path));
+  }
+  removed_.clear();
+  for (auto& [path, node] : changed_) {  // in any order: a batch is one change
+    batch.put(node_key(version_, path), encode_node(*node));
+    keep(path, std::move(node));
+  }
+  changed_.clear();
+  std::ranges::move(stale_, std::back_inserter(stale));
+  stale_.clear();
+}
+
+base::Result<> Tree::update_node(Node& node, const Path& path, std::span<LeafChange> changes) {
   while (!changes.empty()) {
     const auto group = next_group(changes, path.depth);
     const int index = nibble(group.front().key_hash, path.depth);
     Child* old = node.has(index) ? &node.children[static_cast<std::size_t>(index)] : nullptr;
-    TRY(auto child, update_child(update, old, path.child(index), group));
+    TRY(auto child, update_child(old, path.child(index), group));
     if (child) {
       node.set(index, std::move(*child));
     } else {
@@ -102,26 +106,23 @@ base::Result<> Tree::update_node(Update& update, Node& node, const Path& path,
   return {};
 }
 
-base::Result<std::optional<Child>> Tree::update_child(Update& update, Child* old, const Path& path,
+base::Result<std::optional<Child>> Tree::update_child(Child* old, const Path& path,
                                                       std::span<LeafChange> changes) {
   if (old && !old->leaf) {
-    const std::uint64_t old_version = old->version;
-    TRY(Node* const node, node_at(path, old_version));
-    TRY_DO(update_node(update, *node, path, changes));
+    TRY(Node* const node, changing(path, old->version));
+    TRY_DO(update_node(*node, path, changes));
     const int last = node->present == 0 ? 0 : __builtin_ctz(node->present);
     Child& only = node->children[static_cast<std::size_t>(last)];
     if (node->count() == 0 || (node->count() == 1 && only.leaf)) {
       std::optional<Child> left;
       if (only.leaf) left = std::move(only);
-      update.removed(old_version, path);
-      forget(path);
+      remove_node(path, old->version);
       return left;
     }
-    write(update, path, *node);
-    update.replaced(old_version, path);
+    if (old->version != version_) stale_.push_back(node_key(old->version, path));
     Child child;
     child.hash = node->hash();
-    child.version = update.version;
+    child.version = version_;
     return child;
   }
   std::vector<LeafChange> leaves;
@@ -141,47 +142,62 @@ base::Result<std::optional<Child>> Tree::update_child(Update& update, Child* old
     }
   }
   if (leaves.empty()) return std::nullopt;
-  return build(update, path, leaves);
+  return build(path, leaves);
 }
 
-Child Tree::build(Update& update, const Path& path, std::span<LeafChange> leaves) {
+Child Tree::build(const Path& path, std::span<LeafChange> leaves) {
   if (leaves.size() == 1) return leaf_child(std::move(*leaves.front().leaf));
   auto node = std::make_unique<Node>();
   while (!leaves.empty()) {
     const auto group = next_group(leaves, path.depth);
     const int index = nibble(group.front().key_hash, path.depth);
-    node->set(index, build(update, path.child(index), group));
+    node->set(index, build(path.child(index), group));
     leaves = leaves.subspan(group.size());
   }
-  write(update, path, *node);
   Child child;
   child.hash = node->hash();
-  child.version = update.version;
-  keep(path, std::move(node));
+  child.version = version_;
+  changed_.insert_or_assign(path, std::move(node));
   return child;
 }
 
-void Tree::write(Update& update, const Path& path, const Node& node) {
-  update.batch.put(node_key(update.version, path), encode_node(node));
-}
-
-base::Result<Node*> Tree::node_at(const Path& path, std::uint64_t version) {
+base::Result<const Node*> Tree::node_at(const Path& path, std::uint64_t version) {
+  if (const auto found = changed_.find(path); found != changed_.end()) return found->second.get();
   if (const auto found = young_.find(path); found != young_.end()) return found->second.get();
   if (auto found = old_.extract(path)) return keep(path, std::move(found.mapped()));
   TRY(Node node, read_node(storage_, version, path));
   return keep(path, std::make_unique<Node>(std::move(node)));
 }
 
-Node* Tree::keep(const Path& path, std::unique_ptr<Node> node) {
+base::Result<Node*> Tree::changing(const Path& path, std::uint64_t version) {
+  if (const auto found = changed_.find(path); found != changed_.end()) return found->second.get();
+  auto& place = changed_[path];
+  if (auto young = young_.extract(path)) {
+    place = std::move(young.mapped());
+    young_bytes_ -= place->memory_bytes();
+  } else if (auto old = old_.extract(path)) {
+    place = std::move(old.mapped());
+  } else {
+    TRY(Node node, read_node(storage_, version, path));
+    place = std::make_unique<Node>(std::move(node));
+  }
+  return place.get();
+}
+
+void Tree::remove_node(const Path& path, std::uint64_t version) {
+  changed_.erase(path);
+  if (version == version_) {
+    removed_.push_back(path);
+  } else {
+    stale_.push_back(node_key(version, path));
+  }
+}
+
+const Node* Tree::keep(const Path& path, std::unique_ptr<Node> node) {
   young_bytes_ += node->memory_bytes();
   auto& place = young_[path];
   place = std::move(node);
   return place.get();
-}
-
-void Tree::forget(const Path& path) {
-  young_.erase(path);
-  old_.erase(path);
 }
 
 void Tree::trim() {

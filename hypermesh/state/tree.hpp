@@ -25,12 +25,12 @@ struct TreeRef {
 ///
 /// A node is stored under (version, path). A version is the time between two checkpoints: a node
 /// that changes twice within it is overwritten, one of an earlier version is left to the trees that
-/// refer to it and reported as stale. So what is written grows with the nodes that change, and
-/// what must be removed later with those that change between checkpoints.
+/// refer to it and reported as stale. Changed nodes gather in memory until `store`, so that those
+/// near the root are not written with every slot; until then the storage has an older tree.
 class Tree {
  public:
-  /// `storage` is borrowed; reads go to it directly, so batches must have been written before the
-  /// next call.
+  /// `storage` is borrowed; reads go to it directly, so batches of `store` must have been written
+  /// before the next call.
   Tree(const Reader& storage, std::size_t cache_bytes_max)
       : storage_(storage), cache_bytes_max_(cache_bytes_max) {}
 
@@ -41,35 +41,41 @@ class Tree {
   /// Null: the key is not there. Valid until the next `update` or `load`.
   base::Result<const Leaf*> find(const base::Digest& key_hash, std::string_view full);
 
-  /// Folds in the changes of a slot, ascending by key_hash and none twice; nodes go into `batch`,
-  /// keys of nodes that only older versions refer to into `stale`. After an error the tree is
-  /// good for `load` only. Errors: DataLoss, Unavailable.
-  base::Result<> update(std::uint64_t version, std::span<LeafChange> changes, Storage::Batch& batch,
-                        std::vector<std::string>& stale);
+  /// Folds in the changes of a slot, ascending by key_hash and none twice. Between two calls of
+  /// `store` the version stays the same. After an error the tree is good for `load` only.
+  /// Errors: DataLoss, Unavailable.
+  base::Result<> update(std::uint64_t version, std::span<LeafChange> changes);
+  /// Changed nodes that the storage does not have.
+  std::size_t changed_nodes() const { return changed_.size() + (root_changed_ ? 1 : 0); }
+  /// Puts them into `batch`, and the keys of nodes that only older versions refer to into `stale`.
+  void store(Storage::Batch& batch, std::vector<std::string>& stale);
 
  private:
-  struct Update;
   struct PathHash {
     std::size_t operator()(const Path& path) const;
   };
   using Cache = std::unordered_map<Path, std::unique_ptr<Node>, PathHash>;
 
-  base::Result<Node*> node_at(const Path& path, std::uint64_t version);
-  Node* keep(const Path& path, std::unique_ptr<Node> node);
-  void forget(const Path& path);
+  base::Result<const Node*> node_at(const Path& path, std::uint64_t version);
+  base::Result<Node*> changing(const Path& path, std::uint64_t version);
+  void remove_node(const Path& path, std::uint64_t version);
+  const Node* keep(const Path& path, std::unique_ptr<Node> node);
   void trim();
 
-  base::Result<std::optional<Child>> update_child(Update& update, Child* old, const Path& path,
+  base::Result<std::optional<Child>> update_child(Child* old, const Path& path,
                                                   std::span<LeafChange> changes);
-  base::Result<> update_node(Update& update, Node& node, const Path& path,
-                             std::span<LeafChange> changes);
-  Child build(Update& update, const Path& path, std::span<LeafChange> leaves);
-  void write(Update& update, const Path& path, const Node& node);
+  base::Result<> update_node(Node& node, const Path& path, std::span<LeafChange> changes);
+  Child build(const Path& path, std::span<LeafChange> leaves);
 
   const Reader& storage_;
   std::size_t cache_bytes_max_;
   TreeRef ref_;
   Node root_;
+  bool root_changed_ = false;
+  std::uint64_t version_ = 0;  // of what is changed now
+  Cache changed_;
+  std::vector<Path> removed_;  // nodes of this version that may be stored
+  std::vector<std::string> stale_;
   // Two generations: what is used moves to the young one; the old one goes when the young one has
   // half of the limit.
   Cache young_, old_;

@@ -44,7 +44,10 @@ class View {
   Slot applied() const { return meta_.applied; }
   Revision revision() const { return meta_.revision; }
   Revision compacted() const { return meta_.compacted; }
+  const base::Digest& root() const { return meta_.root; }
+  /// The newest tree that is stored, of `tree_slot`: every Machine::flush and checkpoint stores it.
   const TreeRef& tree() const { return meta_.tree; }
+  Slot tree_slot() const { return meta_.stored_slot; }
   const std::vector<Checkpoint>& checkpoints() const { return meta_.checkpoints; }
   const Reader& reader() const { return *reader_; }
 
@@ -57,7 +60,7 @@ class View {
   base::Result<EventPage> events(std::string_view prefix, Revision after,
                                  std::size_t revisions_max = 1000) const;
 
-  /// verify_proof(root, full_key(Space::User, key), ...) against the newest root.
+  /// verify_proof(tree().root, full_key(Space::User, key), ...).
   base::Result<base::Bytes> prove(std::string_view key) const;
   /// Of any space, against the root of a kept checkpoint. Errors: NotFound (it is not kept).
   base::Result<base::Bytes> prove_at(Slot checkpoint, std::string_view full) const;

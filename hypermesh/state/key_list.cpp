@@ -1,4 +1,4 @@
-#include "state/stale_list.hpp"
+#include "state/key_list.hpp"
 
 #include <fmt/format.h>
 
@@ -7,25 +7,25 @@
 namespace hypermesh::state {
 namespace {
 
-constexpr std::uint8_t kStaleFormat = 1;
+constexpr std::uint8_t kKeysFormat = 1;
 constexpr std::size_t kStoredKeyBytesMax = 16 * 1024;
 
 }  // namespace
 
-std::string encode_stale(const std::vector<std::string>& keys) {
+std::string encode_keys(const std::vector<std::string>& keys) {
   base::ByteWriter writer;
-  writer.u8(kStaleFormat);
+  writer.u8(kKeysFormat);
   for (const auto& key : keys) writer.sized(key);
   return std::string(base::as_text(writer.view()));
 }
 
-base::Result<std::vector<std::string>> decode_stale(std::string_view bytes) {
+base::Result<std::vector<std::string>> decode_keys(std::string_view bytes) {
   base::ByteReader reader(base::as_bytes(bytes));
   TRY(const auto format, reader.u8());
-  if (format != kStaleFormat) {
-    return base::fail(base::Errc::DataLoss,
-                      fmt::format("a list of stale keys has format {}; this build reads {}", format,
-                                  kStaleFormat));
+  if (format != kKeysFormat) {
+    return base::fail(
+        base::Errc::DataLoss,
+        fmt::format("a list of keys has format {}; this build reads {}", format, kKeysFormat));
   }
   std::vector<std::string> keys;
   while (reader.remaining() > 0) {
