@@ -40,6 +40,18 @@ std::vector<std::pair<std::size_t, base::Bytes>> World::mutate(Node& node, const
                                 link->digest};
       out.emplace_back(to, encode(Message(Proposal{proposal->epoch, proposal->view,
                                                    signed_vote(statement).signature, link})));
+    } else if (proposal != nullptr && node.lie == "rebase" &&
+               node.first_of_view.emplace(proposal->view, proposal->link->block.slot)
+                       .first->second == proposal->link->block.slot) {
+      // The first block of a view is another than the view was begun with.
+      Block block = proposal->link->block;
+      block.time += 1;
+      const auto link = make_link(cluster_, block);
+      const Statement statement{Phase::Propose, proposal->epoch, proposal->view, block.slot,
+                                link->digest};
+      node.other_blocks[{proposal->view, block.slot}] = link->digest;
+      out.emplace_back(to, encode(Message(Proposal{proposal->epoch, proposal->view,
+                                                   signed_vote(statement).signature, link})));
     } else if (proposal != nullptr &&
                ((node.lie == "waver" && rng_.below(2) == 0) ||
                 (other_half && (node.lie == "fork" || node.lie == "past")))) {
@@ -61,6 +73,8 @@ std::vector<std::pair<std::size_t, base::Bytes>> World::mutate(Node& node, const
       Statement statement = vote->statement;
       const bool ordering = statement.phase == Phase::Prepare || statement.phase == Phase::Commit;
       const auto other = node.other_blocks.find({statement.view, statement.slot});
+      if (node.lie == "rebase" && ordering && other != node.other_blocks.end())
+        statement.digest = other->second;
       const bool two_faced = node.lie == "equivocate" || node.lie == "fork" || node.lie == "past";
       if (two_faced && other_half && ordering && other != node.other_blocks.end())
         statement.digest = other->second;

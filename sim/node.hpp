@@ -40,6 +40,7 @@ struct World::Node {
   std::deque<std::pair<Lsn, base::Bytes>> log;
   Lsn durable = 0;
   bool syncing = false;
+  std::optional<pbft::Release> release;
   Ledger flushed;
   base::Digest flushed_digest{};
 
@@ -48,6 +49,7 @@ struct World::Node {
   View wanted = 0;
   std::pair<View, Slot> highest_commit{};
   std::map<std::pair<View, Slot>, base::Digest> other_blocks;  ///< What a liar told some.
+  std::map<View, Slot> first_of_view;                          ///< That a liar proposed.
 };
 
 struct World::Client {

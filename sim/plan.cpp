@@ -9,7 +9,7 @@ namespace {
 
 constexpr const char* kLies[] = {"silent",     "equivocate", "vote twice",  "delay", "garbage",
                                  "wrong root", "hide",       "mute to one", "frame", "forge",
-                                 "fork",       "past",       "waver"};
+                                 "fork",       "past",       "waver",       "rebase"};
 
 }  // namespace
 
@@ -28,7 +28,7 @@ Plan draw_plan(std::uint64_t seed) {
   if (maybe(30)) plan.sync_max = static_cast<unsigned>(2000 + rng.below(100'000));
   if (maybe(20)) plan.slow_sync_share = static_cast<unsigned>(1 + rng.below(20));
   if (maybe(50)) plan.crashes = static_cast<unsigned>(1 + rng.below(8));
-  if (maybe(20)) plan.blackouts = static_cast<unsigned>(1 + rng.below(3));
+  if (maybe(20)) plan.blackouts = static_cast<unsigned>(1 + rng.below(12));
   if (maybe(50)) plan.crash_after_send = static_cast<unsigned>(1 + rng.below(300));
   if (maybe(40)) plan.partitions = static_cast<unsigned>(1 + rng.below(6));
   if (maybe(30)) plan.skew_max = static_cast<unsigned>(1 + rng.below(900'000));

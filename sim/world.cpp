@@ -130,6 +130,7 @@ void World::crash(Node& node) {
   node.replica.reset();
   ++node.incarnation;
   node.held.clear();
+  node.release.reset();
   node.syncing = false;
   const Lsn last = node.log.empty() ? node.durable : node.log.back().first;
   if (last > node.durable) node.durable += rng_.below(last - node.durable + 1);
@@ -173,9 +174,7 @@ void World::carry_out(Node& node, pbft::Outputs outputs) {
     } else if (std::get_if<pbft::StateDamaged>(&output) != nullptr) {
       if (node.lie.empty()) fail(fmt::format("the state of {} differs", node.index));
     } else if (auto* release = std::get_if<pbft::Release>(&output)) {
-      while (!node.log.empty() && node.log.front().first < release->lsn &&
-             node.log.front().first <= node.durable && release->lsn <= node.durable)
-        node.log.pop_front();
+      node.release = *release;
     } else if (auto* evidence = std::get_if<Evidence>(&output)) {
       note(fmt::format("{} proves that {} lies ({})", node.index, evidence->first.replica,
                        to_text(evidence->first.statement.phase)));
@@ -201,6 +200,10 @@ void World::sync(Node& node) {
     if (node.incarnation != life) return;
     node.syncing = false;
     node.durable = std::max(node.durable, upto);
+    if (node.release && node.release->after <= node.durable) {
+      while (!node.log.empty() && node.log.front().first < node.release->lsn) node.log.pop_front();
+      node.release.reset();
+    }
     flush_sends(node);
     if (!node.log.empty() && node.log.back().first > node.durable) sync(node);
     step(node, pbft::Persisted{node.durable});
@@ -401,7 +404,11 @@ void World::schedule_faults() {
   }
   for (unsigned i = 0; i < plan_.blackouts; ++i) {
     timeline_.after(micros(rng_.below(span)), [this] {
-      for (const auto& node : nodes_) crash_for(*node, micros(1000 + rng_.below(2'000'000)));
+      // Liars stay up: they remember what the others forget.
+      for (const auto& node : nodes_) {
+        if (node->lie.empty())
+          crash_for(*node, micros(1000 + rng_.below(rng_.below(2) == 0 ? 50'000 : 2'000'000)));
+      }
     });
   }
   for (unsigned i = 0; i < plan_.partitions; ++i) {

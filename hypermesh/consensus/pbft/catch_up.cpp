@@ -358,7 +358,7 @@ void Replica::collect_garbage() {
   for (const auto& [slot, certificate] : commits_) persist(Certified{certificate});
   for (const auto& [slot, checkpoint] : own_checkpoints_) persist(checkpoint);
   for (const auto& [digest, kept] : bodies_) first = std::min(first, kept.lsn);
-  out_->list.emplace_back(Release{first});
+  out_->list.emplace_back(Release{first, last_lsn_});
 }
 
 }  // namespace hypermesh::consensus::pbft

@@ -111,9 +111,9 @@ struct NeedState {
 struct StateDamaged {
   StableCheckpoint checkpoint;
 };
-/// Records before this one are needed no more.
+/// Records before this one are needed no more, once those up to `after` are durable.
 struct Release {
-  Lsn lsn = 0;
+  Lsn lsn = 0, after = 0;
 };
 using Output =
     std::variant<Send, Persist, Check, Apply, NeedState, StateDamaged, Release, Evidence>;
