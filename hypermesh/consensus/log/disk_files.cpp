@@ -85,13 +85,13 @@ class DiskFiles final : public LogFiles {
     return names;
   }
 
-  base::Result<Content> read(const std::string& name) const override {
+  base::Result<Content> read(const std::string& name, std::uint64_t bytes_max) const override {
     const Fd file(::openat(folder_fd_.get(), name.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
     struct stat status{};
     if (!file.valid() || ::fstat(file.get(), &status) != 0)
       return refuse(errno, "cannot open", path(name));
     Content content;
-    content.bytes.resize(static_cast<std::size_t>(status.st_size));
+    content.bytes.resize(std::min(static_cast<std::uint64_t>(status.st_size), bytes_max));
     for (std::size_t at = 0; at < content.bytes.size();) {
       const ssize_t count = ::pread(file.get(), content.bytes.data() + at,
                                     content.bytes.size() - at, static_cast<off_t>(at));

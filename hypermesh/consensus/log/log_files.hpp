@@ -26,7 +26,9 @@ class LogFiles {
     base::Bytes bytes;
     std::vector<ByteRange> unreadable;  ///< Zeros stand for what the disk would not give.
   };
-  virtual base::Result<Content> read(const std::string& name) const = 0;
+  /// All of a file, or its first `bytes_max`.
+  virtual base::Result<Content> read(const std::string& name, std::uint64_t bytes_max) const = 0;
+  static constexpr std::uint64_t kWhole = ~std::uint64_t{0};
 
   /// Makes a file of `size` bytes, `head` and then zeros, with its space reserved; replaces one of
   /// this name. On disk, with its name, when the call returns.

@@ -100,10 +100,9 @@ class SegmentLog final : public Log {
       const Segment& each = segments[i];
       const Lsn next = i + 1 < segments.size() ? segments[i + 1].place.first : each.next;
       if (next <= from) continue;
-      auto found = files_->read(segment_name(each.place));
+      auto found = files_->read(segment_name(each.place), each.used_bytes);
       if (!found && found.error().code == base::Errc::NotFound && !holds(each.place)) continue;
-      TRY(auto content, std::move(found));
-      if (content.bytes.size() > each.used_bytes) content.bytes.resize(each.used_bytes);
+      TRY(const auto content, std::move(found));
       TRY(const SegmentScan scan, scan_content(content, each.place, next, [&](Lsn lsn, auto typed) {
             if (lsn >= from) visit({.lsn = lsn, .type = typed[0], .payload = typed.subspan(1)});
           }));
@@ -198,7 +197,7 @@ class SegmentLog final : public Log {
 
   base::Result<Found> look_at(SegmentPlace place, std::optional<Lsn> next_first) const {
     const std::string name = segment_name(place);
-    TRY(const auto content, files_->read(name));
+    TRY(const auto content, files_->read(name, LogFiles::kWhole));
     auto header = check_segment_header(content.bytes, options_.id, place, cipher_);
     if (!header) return std::unexpected(base::wrap(std::move(header).error(), files_->path(name)));
     TRY(SegmentScan scan, scan_content(content, place, next_first, [](Lsn, auto) {}));

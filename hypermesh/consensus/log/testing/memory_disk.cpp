@@ -13,13 +13,14 @@ class MemoryFiles final : public LogFiles {
   std::string path(const std::string& name) const override { return "memory:" + name; }
   base::Result<std::vector<std::string>> list() const override { return disk_.names(); }
 
-  base::Result<Content> read(const std::string& name) const override {
+  base::Result<Content> read(const std::string& name, std::uint64_t bytes_max) const override {
     const auto it = disk_.files_.find(name);
     if (it == disk_.files_.end())
       return base::fail(base::Errc::NotFound, fmt::format("{} does not exist", path(name)));
     Content content{.bytes = it->second.disk, .unreadable = it->second.unreadable};
     for (const auto& write : it->second.unsynced)
       MemoryDisk::apply(content.bytes, write.offset, write.bytes);
+    if (content.bytes.size() > bytes_max) content.bytes.resize(bytes_max);
     for (const ByteRange& range : content.unreadable) {
       for (std::uint64_t at = range.offset;
            at < std::min<std::uint64_t>(range.end(), content.bytes.size()); ++at)
