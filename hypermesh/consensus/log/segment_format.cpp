@@ -58,6 +58,13 @@ std::uint32_t record_header_crc(base::BytesView fields, std::uint64_t number) {
   return crc32c(fields, crc32c(bytes));
 }
 
+/// 0 if it is none.
+std::uint64_t hex_number(std::string_view digits) {
+  std::uint64_t number = 0;
+  std::from_chars(digits.data(), digits.data() + digits.size(), number, 16);
+  return number;
+}
+
 /// What the header says, or nothing when it is damaged.
 struct Fields {
   LogId log;
@@ -91,10 +98,8 @@ std::string segment_name(SegmentPlace place) {
 
 std::optional<SegmentPlace> parse_segment_name(std::string_view name) {
   if (name.size() != 2 * kNameDigits + 1 + kNameSuffix.size()) return std::nullopt;
-  SegmentPlace place{.number = 0, .first = 0};
-  std::from_chars(name.data(), name.data() + kNameDigits, place.number, 16);
-  std::from_chars(name.data() + kNameDigits + 1, name.data() + 2 * kNameDigits + 1, place.first,
-                  16);
+  const SegmentPlace place{.number = hex_number(name.substr(0, kNameDigits)),
+                           .first = hex_number(name.substr(kNameDigits + 1, kNameDigits))};
   // One name for one place: no capitals, no signs.
   if (place.number == 0 || place.number > kPlaceMax || place.first == 0 ||
       place.first > kPlaceMax || segment_name(place) != name)
