@@ -127,7 +127,7 @@ TEST(RocksDbCrash, LeavesTheStateOfSomeSlot) {
   MemoryStorage memory;
   const auto undisturbed = Machine::open(memory, {});
   Life told(kSeed);
-  for (int round = 0; round < 12; ++round) {
+  for (int round = 0; round < 8; ++round) {
     int tell[2];
     ASSERT_EQ(::pipe(tell), 0);
     const pid_t child = ::fork();

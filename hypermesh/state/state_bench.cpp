@@ -1,6 +1,7 @@
 // Slots of puts on RocksDB with the tree on: what one put costs.
 //
-//   hypermesh_state_bench FOLDER [keys] [slots] [puts a slot]
+//   hypermesh_state_bench FOLDER|memory [keys] [slots] [puts a slot]
+//   hypermesh_state_bench transfer [keys] [value bytes]   what 1 % of changed keys costs to fetch
 
 #include <fmt/format.h>
 #include <sys/resource.h>
@@ -13,6 +14,8 @@
 #include "state/machine.hpp"
 #include "state/memory_storage.hpp"
 #include "state/rocksdb_storage.hpp"
+#include "state/transfer_fetcher.hpp"
+#include "state/transfer_source.hpp"
 
 namespace {
 
@@ -152,6 +155,62 @@ int run(const std::filesystem::path& folder, std::uint64_t keys, std::uint64_t s
   return 0;
 }
 
+int transfer(std::uint64_t keys, std::uint64_t value_bytes) {
+  struct Replica {
+    MemoryStorage storage;
+    std::unique_ptr<Machine> machine =
+        *Machine::open(storage, {.history_revisions_max = 10, .tree_cache_bytes = 1u << 30});
+  };
+  Replica ahead, behind;
+  base::SeededRng rng(1);
+  Slot slot = 0;
+  const auto put = [&](std::uint64_t from, std::uint64_t count, bool random, bool both) {
+    Transaction transaction;
+    for (std::uint64_t i = 0; i < count; ++i) {
+      Write write{
+          fmt::format("/bench/{:016x}", random ? rng.below(keys / count) * count + i : from + i),
+          std::string(value_bytes, 'v')};
+      rng.fill(std::span(reinterpret_cast<std::uint8_t*>(write.value->data()), 16));
+      transaction.writes.push_back(std::move(write));
+    }
+    const Operation operation{.action = std::move(transaction)};
+    ++slot;
+    return ahead.machine->apply(slot, slot, std::span(&operation, 1)).has_value() &&
+           (!both || behind.machine->apply(slot, slot, std::span(&operation, 1)).has_value());
+  };
+  const std::uint64_t each = std::min<std::uint64_t>(500, (3u << 20) / value_bytes);
+  for (std::uint64_t key = 0; key < keys; key += each)
+    if (!put(key, each, false, true)) return 1;
+  std::uint64_t changed = 0;
+  for (; changed < keys / 100; changed += each)
+    if (!put(0, each, true, false)) return 1;
+  const auto checkpoint = ahead.machine->checkpoint();
+  if (!checkpoint || !behind.machine->flush()) return 1;
+  const double begin = cpu_seconds(RUSAGE_SELF);
+  auto fetcher = Fetcher::start(behind.storage, {checkpoint->slot, checkpoint->tree.root}, {});
+  const auto view = View::of(ahead.storage);
+  while (fetcher && !(*fetcher)->complete()) {
+    const auto requests = (*fetcher)->next_requests();
+    if (!requests) return 1;
+    for (const auto& request : *requests) {
+      const auto answer = answer_transfer(*view, *decode_transfer_request(request.bytes));
+      if (!answer || !(*fetcher)->on_answer(request.id, encode(*answer))) return 1;
+    }
+  }
+  if (!(*fetcher)->finish() || !behind.machine->reload()) return 1;
+  const auto& progress = (*fetcher)->progress();
+  const double difference = static_cast<double>(changed * (value_bytes + 23));
+  fmt::print(
+      "{} keys of {} bytes, {} changed: {:.2f} MB asked and {:.2f} MB received for a difference of "
+      "{:.2f} MB (ratio {:.2f}), {} leaves, {:.2f} CPU s at both ends; roots {}\n",
+      keys, value_bytes, changed, static_cast<double>(progress.bytes_asked) / 1e6,
+      static_cast<double>(progress.bytes_received) / 1e6, difference / 1e6,
+      static_cast<double>(progress.bytes_asked + progress.bytes_received) / difference,
+      progress.leaves, cpu_seconds(RUSAGE_SELF) - begin,
+      behind.machine->root() == ahead.machine->root() ? "agree" : "DIFFER");
+  return 0;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -162,5 +221,6 @@ int main(int argc, char** argv) {
   const auto number = [&](int index, std::uint64_t otherwise) {
     return argc > index ? std::strtoull(argv[index], nullptr, 10) : otherwise;
   };
+  if (std::string_view(argv[1]) == "transfer") return transfer(number(2, 250'000), number(3, 4096));
   return run(argv[1], number(2, 1'000'000), number(3, 1000), number(4, 100));
 }

@@ -146,7 +146,7 @@ void expect_equal_states(Replica& behind, const Replica& ahead) {
 }
 
 TEST(Transfer, BringsAnyStateToTheTarget) {
-  for (std::uint64_t seed = 1; seed <= 40; ++seed) {
+  for (std::uint64_t seed = 1; seed <= 20; ++seed) {
     SCOPED_TRACE(seed);
     base::SeededRng rng(seed);
     Pair pair(seed, 1 + rng.below(400), rng.below(60), 1 + rng.below(20));
@@ -200,7 +200,7 @@ std::uint64_t difference_bytes(const Model& before, const Model& after) {
 }
 
 TEST(Transfer, CostsTheDifferenceAndLittleMore) {
-  for (std::uint64_t seed = 1; seed <= 3; ++seed) {
+  for (std::uint64_t seed = 1; seed <= 2; ++seed) {
     SCOPED_TRACE(seed);
     base::SeededRng rng(seed);
     Pair pair(seed, 1, 0, 0);
