@@ -40,6 +40,34 @@ std::vector<std::pair<std::size_t, base::Bytes>> World::mutate(Node& node, const
                                 link->digest};
       out.emplace_back(to, encode(Message(Proposal{proposal->epoch, proposal->view,
                                                    signed_vote(statement).signature, link})));
+    } else if (const auto* begun = std::get_if<NewView>(&*send.message);
+               node.lie == "inflate" && begun != nullptr && node.ledger.applied() > 0) {
+      // Its own wish claims what was never prepared: another block where one is executed already.
+      const Slot slot = node.ledger.applied();
+      auto& base = node.invented_bases[begun->view];
+      if (!base) {
+        const auto parent = order_.find(slot - 1);
+        base = make_link(cluster_, {slot,
+                                    parent == order_.end() ? cluster_ : parent->second,
+                                    wall(node),
+                                    static_cast<ReplicaId>(node.index),
+                                    {}});
+        node.other_blocks[{begun->view, slot}] = base->digest;
+      }
+      NewView inflated = *begun;
+      for (Wish& wish : inflated.wishes) {
+        if (wish.replica != node.index) continue;
+        wish.claim = {begun->view - 1, base->block.slot, base->digest};
+        wish.signature = signed_vote(statement_of(begun->epoch, begun->view, wish.claim)).signature;
+      }
+      out.emplace_back(to, encode(Message(inflated)));
+    } else if (proposal != nullptr && node.lie == "inflate" &&
+               node.invented_bases.contains(proposal->view)) {
+      const auto& base = node.invented_bases.at(proposal->view);
+      const Statement statement{Phase::Propose, proposal->epoch, proposal->view, base->block.slot,
+                                base->digest};
+      out.emplace_back(to, encode(Message(Proposal{proposal->epoch, proposal->view,
+                                                   signed_vote(statement).signature, base})));
     } else if (proposal != nullptr && node.lie == "rebase" &&
                node.first_of_view.emplace(proposal->view, proposal->link->block.slot)
                        .first->second == proposal->link->block.slot) {
@@ -73,7 +101,8 @@ std::vector<std::pair<std::size_t, base::Bytes>> World::mutate(Node& node, const
       Statement statement = vote->statement;
       const bool ordering = statement.phase == Phase::Prepare || statement.phase == Phase::Commit;
       const auto other = node.other_blocks.find({statement.view, statement.slot});
-      if (node.lie == "rebase" && ordering && other != node.other_blocks.end())
+      if ((node.lie == "rebase" || node.lie == "inflate") && ordering &&
+          other != node.other_blocks.end())
         statement.digest = other->second;
       const bool two_faced = node.lie == "equivocate" || node.lie == "fork" || node.lie == "past";
       if (two_faced && other_half && ordering && other != node.other_blocks.end())

@@ -50,6 +50,7 @@ struct World::Node {
   std::pair<View, Slot> highest_commit{};
   std::map<std::pair<View, Slot>, base::Digest> other_blocks;  ///< What a liar told some.
   std::map<View, Slot> first_of_view;                          ///< That a liar proposed.
+  std::map<View, hypermesh::consensus::LinkPtr> invented_bases;
 };
 
 struct World::Client {

@@ -7,9 +7,9 @@ namespace sim {
 
 namespace {
 
-constexpr const char* kLies[] = {"silent",     "equivocate", "vote twice",  "delay", "garbage",
-                                 "wrong root", "hide",       "mute to one", "frame", "forge",
-                                 "fork",       "past",       "waver",       "rebase"};
+constexpr const char* kLies[] = {"silent",     "equivocate", "vote twice",  "delay",  "garbage",
+                                 "wrong root", "hide",       "mute to one", "frame",  "forge",
+                                 "fork",       "past",       "waver",       "rebase", "inflate"};
 
 }  // namespace
 

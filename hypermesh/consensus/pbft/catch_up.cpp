@@ -64,6 +64,7 @@ void Replica::help(PeerId to) {
     message.certificate = next->second;
     message.links = links;
   }
+  if (mutant(Mutant::LaggardsLeftBehind)) return;
   if (!message.links.empty()) return send(to, std::move(message));
   if (!in_epoch(status.epoch)) {
     // The last checkpoint that its voters signed: for the next epoch, or for newer state.
@@ -76,7 +77,7 @@ void Replica::help(PeerId to) {
 
 // To a peer of our view who hears too little: what we said of the slots under way.
 void Replica::resend(PeerId to) {
-  if (!own_ || mutant(Mutant::NothingSaidAgain)) return;
+  if (!own_) return;
   const Status& status = peers_[to].status;
   for (const auto& [slot, entry] : entries_) {
     if (slot <= status.committed && slot != base_.slot) continue;
@@ -358,7 +359,7 @@ void Replica::collect_garbage() {
   for (const auto& [slot, certificate] : commits_) persist(Certified{certificate});
   for (const auto& [slot, checkpoint] : own_checkpoints_) persist(checkpoint);
   for (const auto& [digest, kept] : bodies_) first = std::min(first, kept.lsn);
-  out_->list.emplace_back(Release{first, last_lsn_});
+  out_->list.emplace_back(Release{first, mutant(Mutant::ReleasedTooEarly) ? 0 : last_lsn_});
 }
 
 }  // namespace hypermesh::consensus::pbft

@@ -335,8 +335,7 @@ bool Replica::commit_through(const Certificate& certificate) {
   progress_ = now_;
   if (said.view == view_ && !changing_) failed_views_ = 0;
   // A quorum of this view or of one before went further than we voted: see docs/design/0009.
-  if (!changing_ && base_there_ && accepted_ < committed_ &&
-      (said.view <= view_ || mutant(Mutant::TipFromNewerView)))
+  if (!changing_ && base_there_ && said.view <= view_ && accepted_ < committed_)
     move_tip(committed_, committed_digest_);
   if (blocked_commit_ && blocked_commit_->statement.slot <= committed_) blocked_commit_.reset();
   while (!entries_.empty() && entries_.begin()->first + options_.window < committed_)

@@ -85,7 +85,8 @@ void Replica::start() {
     }
   }
   for (const auto& [slot, checkpoint] : restored.own_checkpoints) {
-    if (slot > stable() && slot <= applied_ && in_epoch(checkpoint.certificate.statement.epoch))
+    if (!mutant(Mutant::CheckpointVotesForgotten) && slot > stable() && slot <= applied_ &&
+        in_epoch(checkpoint.certificate.statement.epoch))
       vote_checkpoint(checkpoint);
   }
   if (changing_) {

@@ -97,8 +97,7 @@ void Replica::on_wish(ReplicaId, View) {
     if (replica != *own_ && wanted.view > view_) views.push_back(wanted.view);
   }
   std::ranges::sort(views, std::greater());
-  if (views.size() >= voters().weak_quorum() && !mutant(Mutant::NobodyJoins))
-    return want_view(views[voters().weak_quorum() - 1]);
+  if (views.size() >= voters().weak_quorum()) return want_view(views[voters().weak_quorum() - 1]);
   if (!changing_) return;
   std::size_t count = 0;
   for (const auto& [replica, wanted] : wanted_) count += wanted.view >= view_ ? 1 : 0;
