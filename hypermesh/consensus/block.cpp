@@ -55,7 +55,8 @@ std::size_t Block::operations() const {
   return sum;
 }
 
-base::Digest digest_of(const ClusterId& cluster, const Block& block) {
+base::Digest digest_of(const ClusterId& cluster, const Block& block,
+                       const std::vector<base::Digest>& bundles) {
   base::ByteWriter out;
   out.raw(base::as_bytes(kBlockTag));
   out.raw(cluster);
@@ -63,13 +64,14 @@ base::Digest digest_of(const ClusterId& cluster, const Block& block) {
   out.raw(block.parent);
   out.u64(block.time);
   out.u16(block.proposer);
-  for (const auto& bundle : block.bundles) out.raw(digest_of(*bundle));
+  for (const auto& digest : bundles) out.raw(digest);
   return base::sha256(out.view());
 }
 
 LinkPtr make_link(const ClusterId& cluster, Block block) {
   auto link = std::make_shared<Link>();
-  link->digest = digest_of(cluster, block);
+  for (const auto& bundle : block.bundles) link->bundle_digests.push_back(digest_of(*bundle));
+  link->digest = digest_of(cluster, block, link->bundle_digests);
   link->bytes = 8 + 32 + 8 + 2 + 2;
   for (const auto& bundle : block.bundles) link->bytes += bundle->bytes();
   link->block = std::move(block);

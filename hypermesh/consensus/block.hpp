@@ -38,14 +38,16 @@ struct Block {
 
   std::size_t operations() const;
 };
-/// Does not depend on the view: what is proposed again is the same block.
-base::Digest digest_of(const ClusterId& cluster, const Block& block);
+/// Does not depend on the view: what is proposed again is the same block. `bundles`: their digests.
+base::Digest digest_of(const ClusterId& cluster, const Block& block,
+                       const std::vector<base::Digest>& bundles);
 
-/// A block and its digest, computed once.
+/// A block and its digests, computed once.
 struct Link {
   Block block;
   base::Digest digest{};
-  std::size_t bytes = 0;  ///< Encoded.
+  std::vector<base::Digest> bundle_digests;  ///< In the order of the bundles.
+  std::size_t bytes = 0;                     ///< Encoded.
 };
 using LinkPtr = std::shared_ptr<const Link>;
 LinkPtr make_link(const ClusterId& cluster, Block block);

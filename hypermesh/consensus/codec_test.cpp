@@ -94,7 +94,8 @@ TEST(Codec, OtherVersionsAndTypesAreNamed) {
 TEST(Block, ItsDigestCoversAllOfItAndTheCluster) {
   const Samples samples;
   const Block& block = samples.link->block;
-  const auto digest = digest_of(samples.cluster, block);
+  const auto digest = make_link(samples.cluster, block)->digest;
+  EXPECT_EQ(digest, samples.link->digest);
   for (auto change : {+[](Block& b) { ++b.slot; }, +[](Block& b) { b.parent[0] ^= 1; },
                       +[](Block& b) { ++b.time; }, +[](Block& b) { ++b.proposer; },
                       +[](Block& b) { b.bundles.clear(); },
@@ -105,9 +106,9 @@ TEST(Block, ItsDigestCoversAllOfItAndTheCluster) {
                       }}) {
     Block other = block;
     change(other);
-    EXPECT_NE(digest_of(samples.cluster, other), digest);
+    EXPECT_NE(make_link(samples.cluster, other)->digest, digest);
   }
-  EXPECT_NE(digest_of(base::sha256("another"), block), digest);
+  EXPECT_NE(make_link(base::sha256("another"), block)->digest, digest);
 }
 
 }  // namespace

@@ -112,9 +112,7 @@ void Replica::handle(PeerId from, const Committed& message) {
       return;
   }
   std::vector<Check::Item> items;
-  const auto bytes = signed_bytes(options_.cluster, said);
-  for (const auto& [replica, signature] : message.certificate.signatures)
-    items.push_back({voters().keys[replica], bytes, signature});
+  append_items(items, message.certificate);
   check(std::move(items),
         [this, from, links, certificate = message.certificate](const std::vector<bool>& good) {
           const bool proven = std::ranges::find(good, false) == good.end();
@@ -253,12 +251,7 @@ void Replica::count_checkpoint(Slot slot) {
   }
   const auto chosen = found->second.to_check(quorum);
   if (chosen.empty()) return;
-  std::vector<Check::Item> items;
-  for (const Vote& vote : chosen) {
-    items.push_back({voters().keys[vote.replica], signed_bytes(options_.cluster, vote.statement),
-                     vote.signature});
-  }
-  check(std::move(items), [this, slot, chosen,
+  check(items_of(chosen), [this, slot, chosen,
                            epoch = epoch_.voters.epoch](const std::vector<bool>& good) {
     const auto held = checkpoint_votes_.find(slot);
     if (!in_epoch(epoch) || held == checkpoint_votes_.end()) return;
@@ -276,9 +269,7 @@ void Replica::handle(PeerId, const StableCheckpoint& message) {
     return;
   if (said.slot > applied_ && said.slot <= needed_) return;
   std::vector<Check::Item> items;
-  const auto bytes = signed_bytes(options_.cluster, said);
-  for (const auto& [replica, signature] : message.certificate.signatures)
-    items.push_back({voters().keys[replica], bytes, signature});
+  append_items(items, message.certificate);
   check(std::move(items), [this, message](const std::vector<bool>& good) {
     const Slot slot = message.certificate.statement.slot;
     if (std::ranges::find(good, false) != good.end() || slot <= stable() ||

@@ -102,9 +102,11 @@ void Replica::check_proposal(Slot slot) {
                    signed_bytes(options_.cluster, Statement{Phase::Propose, epoch_.voters.epoch,
                                                             view_, slot, entry.proposal->digest}),
                    entry.primary_signature});
-  for (const auto& bundle : entry.proposal->block.bundles) {
-    const auto digest = digest_of(*bundle);
+  const auto& bundles = entry.proposal->block.bundles;
+  for (std::size_t i = 0; i < bundles.size(); ++i) {
+    const auto& digest = entry.proposal->bundle_digests[i];
     if (pool_.contains(digest) || pool_.ordered(digest)) continue;
+    const auto& bundle = bundles[i];
     items.push_back({bundle->client, signed_bytes(options_.cluster, *bundle), bundle->signature});
   }
   entry.state = Entry::State::Checking;
@@ -122,8 +124,9 @@ void Replica::check_proposal(Slot slot) {
       return;
     }
     checked.state = Entry::State::Good;
-    for (const auto& bundle : checked.proposal->block.bundles)
-      (void)pool_.add(bundle, digest_of(*bundle), now_);
+    const Link& link = *checked.proposal;
+    for (std::size_t i = 0; i < link.block.bundles.size(); ++i)
+      (void)pool_.add(link.block.bundles[i], link.bundle_digests[i], now_);
     accept_ready();
   });
 }
@@ -164,7 +167,7 @@ void Replica::accept(Entry& entry) {
   entry.state = Entry::State::Accepted;
   if (accepted_ == committed_) progress_ = now_;
   move_tip(slot, link->digest);
-  take_bundles(*link, true);
+  take_bundles(*link);
   const Vote vote = sign({Phase::Prepare, epoch_.voters.epoch, view_, slot, link->digest});
   entry.prepares.add(vote, VoteSet::State::Good);
   send(std::nullopt, vote, lsn);
@@ -184,8 +187,9 @@ void Replica::move_tip(Slot slot, const base::Digest& digest) {
   accepted_time_ = body != bodies_.end() ? body->second.link->block.time : 0;
 }
 
-void Replica::take_bundles(const Link& link, bool taken) {
-  for (const auto& bundle : link.block.bundles) pool_.set_taken(digest_of(*bundle), taken);
+// Of a block that is under way.
+void Replica::take_bundles(const Link& link) {
+  for (const auto& digest : link.bundle_digests) pool_.set_taken(digest, true);
 }
 
 // --- votes ---
@@ -258,12 +262,7 @@ void Replica::count(Slot slot, Phase phase) {
   }
   const auto chosen = votes.to_check(quorum);
   if (chosen.empty()) return;
-  std::vector<Check::Item> items;
-  for (const Vote& vote : chosen) {
-    items.push_back({voters().keys[vote.replica], signed_bytes(options_.cluster, vote.statement),
-                     vote.signature});
-  }
-  check(std::move(items), [this, slot, phase, chosen, epoch = epoch_.voters.epoch,
+  check(items_of(chosen), [this, slot, phase, chosen, epoch = epoch_.voters.epoch,
                            view = view_](const std::vector<bool>& good) {
     if (in_epoch(epoch) && view == view_ && !changing_) on_votes_checked(slot, phase, chosen, good);
   });
@@ -327,7 +326,7 @@ bool Replica::commit_through(const Certificate& certificate) {
   persist(Certified{certificate});
   for (const auto& link : *links) {
     chain_[link->block.slot] = link->digest;
-    for (const auto& bundle : link->block.bundles) pool_.remove(digest_of(*bundle));
+    for (const auto& digest : link->bundle_digests) pool_.remove(digest);
   }
   commits_.emplace(said.slot, certificate);
   committed_ = said.slot;

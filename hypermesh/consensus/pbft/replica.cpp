@@ -146,13 +146,10 @@ void Replica::handle(PeerId, const Evidence& message) {
   const auto& [first, second] = message;
   if (!contradict(first, second) || !in_epoch(first.statement.epoch)) return;
   if (first.replica >= voters().size() || accused_.contains(first.replica)) return;
-  const auto& key = voters().keys[first.replica];
-  check({{key, signed_bytes(options_.cluster, first.statement), first.signature},
-         {key, signed_bytes(options_.cluster, second.statement), second.signature}},
-        [this, message](const std::vector<bool>& good) {
-          if ((good[0] && good[1]) || mutant(Mutant::EvidenceUnchecked))
-            accuse(message.first, message.second);
-        });
+  check(items_of({first, second}), [this, message](const std::vector<bool>& good) {
+    if ((good[0] && good[1]) || mutant(Mutant::EvidenceUnchecked))
+      accuse(message.first, message.second);
+  });
 }
 
 // Both votes' signatures are known to be good.
@@ -178,6 +175,21 @@ void Replica::check(std::vector<Check::Item> items,
   const Ticket ticket = next_ticket_++;
   tickets_.emplace(ticket, std::move(then));
   out_->list.emplace_back(Check{ticket, std::move(items)});
+}
+
+std::vector<Check::Item> Replica::items_of(const std::vector<Vote>& votes) const {
+  std::vector<Check::Item> items;
+  for (const Vote& vote : votes) {
+    items.push_back({voters().keys[vote.replica], signed_bytes(options_.cluster, vote.statement),
+                     vote.signature});
+  }
+  return items;
+}
+
+void Replica::append_items(std::vector<Check::Item>& items, const Certificate& certificate) const {
+  const auto bytes = signed_bytes(options_.cluster, certificate.statement);
+  for (const auto& [replica, signature] : certificate.signatures)
+    items.push_back({voters().keys[replica], bytes, signature});
 }
 
 Vote Replica::sign(const Statement& statement) {

@@ -178,7 +178,6 @@ class Replica {
   struct Peer {
     Status status;
     bool known = false;
-    Slot pushed = 0;  // What it was sent up to, since it told of progress.
   };
 
   // --- replica.cpp ---
@@ -188,6 +187,8 @@ class Replica {
   void send(std::optional<PeerId> to, Message message, Lsn after = 0);
   Lsn persist(Record record);
   void check(std::vector<Check::Item> items, std::function<void(const std::vector<bool>&)> then);
+  std::vector<Check::Item> items_of(const std::vector<Vote>& votes) const;
+  void append_items(std::vector<Check::Item>& items, const Certificate& certificate) const;
   Vote sign(const Statement& statement);
   void run_timers();
   Duration patience() const;
@@ -215,7 +216,7 @@ class Replica {
   void on_contradiction(const Vote& first, const Vote& second);
   bool may_propose(Slot slot);
   bool commit_through(const Certificate& certificate);
-  void take_bundles(const Link& link, bool taken);
+  void take_bundles(const Link& link);
   void keep_body(const LinkPtr& link);
   void move_tip(Slot slot, const base::Digest& digest);
   void apply_more();
@@ -226,7 +227,7 @@ class Replica {
   void handle(PeerId from, const ViewChange& message);
   void handle(PeerId from, const NewView& message);
   void want_view(View view);
-  void on_wish(ReplicaId replica, View view);
+  void on_wish();
   void maybe_begin_view();
   void begin_view(View view, const Claim& base, std::optional<NewView> proof);
   void stand_on_base();

@@ -31,7 +31,7 @@ void Replica::want_view(View view) {
   told_wish_ = now_;
   pool_.restart_waiting(now_);
   send(std::nullopt, own_wish(), wish_lsn_);
-  on_wish(*own_, view_);
+  on_wish();
 }
 
 Message Replica::own_wish() const {
@@ -69,11 +69,7 @@ void Replica::handle(PeerId from, const ViewChange& message) {
     if (!message.prepared || message.prepared->statement != prepared ||
         wish.claim.view >= message.view || !check_signers(voters(), *message.prepared))
       return;
-    if (message.prepared != prepared_) {
-      const auto bytes = signed_bytes(options_.cluster, prepared);
-      for (const auto& [replica, signature] : message.prepared->signatures)
-        items.push_back({voters().keys[replica], bytes, signature});
-    }
+    if (message.prepared != prepared_) append_items(items, *message.prepared);
   }
   checking = message.view;
   check(std::move(items), [this, message, from_start](const std::vector<bool>& good) {
@@ -86,11 +82,11 @@ void Replica::handle(PeerId from, const ViewChange& message) {
     Wanted& wanted = wanted_[replica];
     if (message.view <= wanted.view) return;
     wanted = {message.view, message.wish, from_start ? std::nullopt : message.prepared};
-    on_wish(replica, message.view);
+    on_wish();
   });
 }
 
-void Replica::on_wish(ReplicaId, View) {
+void Replica::on_wish() {
   // One of f + 1 is honest: whoever hears so many joins the lowest view that they want.
   std::vector<View> views;
   for (const auto& [replica, wanted] : wanted_) {
@@ -161,11 +157,8 @@ void Replica::handle(PeerId, const NewView& message) {
         {voters().keys[wish.replica], signed_bytes(options_.cluster, statement), wish.signature});
   }
   const bool from_start = message.base() == Claim{0, epoch_.start, epoch_.start_digest};
-  if (!from_start && message.prepared != prepared_ && !mutant(Mutant::NewViewUnproven)) {
-    const auto bytes = signed_bytes(options_.cluster, message.prepared->statement);
-    for (const auto& [replica, signature] : message.prepared->signatures)
-      items.push_back({voters().keys[replica], bytes, signature});
-  }
+  if (!from_start && message.prepared != prepared_ && !mutant(Mutant::NewViewUnproven))
+    append_items(items, *message.prepared);
   check(std::move(items), [this, message](const std::vector<bool>& good) {
     if (std::ranges::find(good, false) != good.end() && !mutant(Mutant::WishesUnchecked)) return;
     if (!in_epoch(message.epoch) || message.view < view_ || (message.view == view_ && !changing_))
@@ -207,7 +200,7 @@ void Replica::stand_on_base() {
       return fetch_missing();
     }
     move_tip(base_.slot - 1, links->back()->block.parent);
-    for (const auto& link : *links) take_bundles(*link, true);
+    for (const auto& link : *links) take_bundles(*link);
   }
   // Already committed here, by a quorum of a view before this one.
   if (base_.slot < committed_) move_tip(committed_, committed_digest_);
