@@ -1,4 +1,7 @@
-#include <openssl/evp.h>
+// The digest interface of OpenSSL 3 looks its algorithm up by name with every hash; what it
+// deprecates does not.
+#define OPENSSL_SUPPRESS_DEPRECATED
+#include <openssl/sha.h>
 #include <sodium.h>
 
 #include <algorithm>
@@ -17,12 +20,8 @@ void ensure_sodium() {
 // OpenSSL hashes with the CPU's SHA instructions, about four times as fast as libsodium's portable
 // code.
 struct Sha256::State {
-  EVP_MD_CTX* context = EVP_MD_CTX_new();
-  State() {
-    BASE_ASSERT(context != nullptr && EVP_DigestInit_ex(context, EVP_sha256(), nullptr) == 1,
-                "SHA-256 cannot start");
-  }
-  ~State() { EVP_MD_CTX_free(context); }
+  SHA256_CTX context;
+  State() { BASE_ASSERT(SHA256_Init(&context) == 1, "SHA-256 cannot start"); }
 };
 
 Sha256::Sha256() : state_(std::make_unique<State>()) {}
@@ -31,20 +30,22 @@ Sha256& Sha256::operator=(Sha256&&) noexcept = default;
 Sha256::~Sha256() = default;
 
 void Sha256::update(BytesView bytes) {
-  BASE_ASSERT(EVP_DigestUpdate(state_->context, bytes.data(), bytes.size()) == 1, "SHA-256 failed");
+  BASE_ASSERT(SHA256_Update(&state_->context, bytes.data(), bytes.size()) == 1, "SHA-256 failed");
 }
 
 Digest Sha256::finish() {
   Digest digest;
-  BASE_ASSERT(EVP_DigestFinal_ex(state_->context, digest.data(), nullptr) == 1, "SHA-256 failed");
+  BASE_ASSERT(SHA256_Final(digest.data(), &state_->context) == 1, "SHA-256 failed");
   return digest;
 }
 
 Digest sha256(BytesView bytes) {
   Digest digest;
-  BASE_ASSERT(
-      EVP_Digest(bytes.data(), bytes.size(), digest.data(), nullptr, EVP_sha256(), nullptr) == 1,
-      "SHA-256 failed");
+  SHA256_CTX context;
+  BASE_ASSERT(SHA256_Init(&context) == 1 &&
+                  SHA256_Update(&context, bytes.data(), bytes.size()) == 1 &&
+                  SHA256_Final(digest.data(), &context) == 1,
+              "SHA-256 failed");
   return digest;
 }
 
