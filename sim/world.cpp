@@ -118,7 +118,7 @@ void World::start(Node& node) {
   node.block_time = 0;
   node.replica = std::make_unique<pbft::Replica>(
       options, node.signer, genesis_.voters.keys[node.index], std::move(restored),
-      node.flushed.applied(), node.flushed_digest, timeline_.now());
+      pbft::Position{node.flushed.applied(), node.flushed_digest, {}, {}}, timeline_.now());
   note(fmt::format("{} starts at slot {}, view {}", node.index, node.flushed.applied(),
                    node.replica->view()));
   step(node, pbft::Tick{});

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
+#include "consensus/wire.hpp"
 
 namespace hypermesh::consensus {
 
@@ -18,13 +18,6 @@ void write_content(base::ByteWriter& out, const Bundle& bundle) {
   out.u64(bundle.sequence);
   out.u16(static_cast<std::uint16_t>(bundle.operations.size()));
   for (const auto& operation : bundle.operations) out.sized(operation);
-}
-
-template <std::size_t N>
-Result<> read_array(base::ByteReader& in, std::array<std::uint8_t, N>& out) {
-  TRY(const auto bytes, in.raw(N));
-  std::ranges::copy(bytes, out.begin());
-  return {};
 }
 
 }  // namespace
@@ -88,11 +81,7 @@ Result<BundlePtr> read_bundle(base::ByteReader& in) {
   const std::size_t begin = in.offset();
   TRY_DO(read_array(in, bundle->client));
   TRY(bundle->sequence, in.u64());
-  TRY(const auto count, in.u16());
-  if (count > kOperationsPerBundleMax) {
-    return base::fail(Errc::DataLoss, fmt::format("a bundle of {} operations; {} are allowed",
-                                                  count, kOperationsPerBundleMax));
-  }
+  TRY(const auto count, read_count(in, kOperationsPerBundleMax, "operations of a bundle"));
   for (std::size_t i = 0; i < count; ++i) {
     TRY(const auto operation, in.sized(kBundleBytesMax));
     bundle->operations.emplace_back(operation.begin(), operation.end());
@@ -121,11 +110,7 @@ Result<Block> read_block(base::ByteReader& in) {
   TRY_DO(read_array(in, block.parent));
   TRY(block.time, in.u64());
   TRY(block.proposer, in.u16());
-  TRY(const auto count, in.u16());
-  if (count > kBundlesPerBlockMax) {
-    return base::fail(Errc::DataLoss, fmt::format("a block of {} bundles; {} are allowed", count,
-                                                  kBundlesPerBlockMax));
-  }
+  TRY(const auto count, read_count(in, kBundlesPerBlockMax, "bundles of a block"));
   for (std::size_t i = 0; i < count; ++i) {
     TRY(auto bundle, read_bundle(in));
     block.bundles.push_back(std::move(bundle));

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "consensus/messages.hpp"
+#include "consensus/wire.hpp"
 
 // Messages as bytes: a version, a type, then the fields in their order.
 
@@ -17,21 +18,6 @@ namespace {
 
 constexpr std::uint8_t kVersion = 1;
 constexpr std::size_t kLinksMax = 4096;
-
-template <std::size_t N>
-Result<> read(ByteReader& in, std::array<std::uint8_t, N>& out) {
-  TRY(const auto bytes, in.raw(N));
-  std::ranges::copy(bytes, out.begin());
-  return {};
-}
-
-Result<std::size_t> read_count(ByteReader& in, std::size_t count_max, const char* what) {
-  TRY(const auto count, in.u16());
-  if (count > count_max) {
-    return base::fail(Errc::DataLoss, fmt::format("{} {}; {} are allowed", count, what, count_max));
-  }
-  return count;
-}
 
 void write(ByteWriter& out, const Statement& statement) {
   out.u8(static_cast<std::uint8_t>(statement.phase));
@@ -50,18 +36,7 @@ Result<> read(ByteReader& in, Statement& statement) {
   TRY(statement.epoch, in.u64());
   TRY(statement.view, in.u64());
   TRY(statement.slot, in.u64());
-  return read(in, statement.digest);
-}
-
-void write(ByteWriter& out, const Vote& vote) {
-  write(out, vote.statement);
-  out.u16(vote.replica);
-  out.raw(vote.signature);
-}
-Result<> read(ByteReader& in, Vote& vote) {
-  TRY_DO(read(in, vote.statement));
-  TRY(vote.replica, in.u16());
-  return read(in, vote.signature);
+  return read_array(in, statement.digest);
 }
 
 void write(ByteWriter& out, const Wish& wish) {
@@ -72,7 +47,7 @@ void write(ByteWriter& out, const Wish& wish) {
 Result<> read(ByteReader& in, Wish& wish) {
   TRY(wish.replica, in.u16());
   TRY_DO(read(in, wish.claim));
-  return read(in, wish.signature);
+  return read_array(in, wish.signature);
 }
 
 void write_optional(ByteWriter& out, const std::optional<Certificate>& certificate) {
@@ -80,9 +55,8 @@ void write_optional(ByteWriter& out, const std::optional<Certificate>& certifica
   if (certificate) write(out, *certificate);
 }
 Result<std::optional<Certificate>> read_optional(ByteReader& in) {
-  TRY(const auto there, in.u8());
-  if (there > 1) return base::fail(Errc::DataLoss, "a mark that is neither 0 nor 1");
-  if (there == 0) return std::nullopt;
+  TRY(const bool there, read_flag(in));
+  if (!there) return std::nullopt;
   return read_certificate(in);
 }
 
@@ -154,7 +128,7 @@ struct Decoder {
     Proposal m;
     TRY(m.epoch, in.u64());
     TRY(m.view, in.u64());
-    TRY_DO(read(in, m.signature));
+    TRY_DO(read_array(in, m.signature));
     TRY(m.link, read_link(cluster, in));
     return m;
   }
@@ -179,9 +153,7 @@ struct Decoder {
     Status m;
     TRY(m.epoch, in.u64());
     TRY(m.view, in.u64());
-    TRY(const auto changing, in.u8());
-    if (changing > 1) return base::fail(Errc::DataLoss, "a mark that is neither 0 nor 1");
-    m.changing = changing == 1;
+    TRY(m.changing, read_flag(in));
     TRY(m.committed, in.u64());
     TRY(m.accepted, in.u64());
     TRY(m.stable, in.u64());
@@ -200,7 +172,7 @@ struct Decoder {
   }
   Result<Message> operator()(std::type_identity<Fetch>) {
     Fetch m;
-    TRY_DO(read(in, m.digest));
+    TRY_DO(read_array(in, m.digest));
     TRY(m.slot, in.u64());
     TRY(m.above, in.u64());
     return m;
@@ -222,16 +194,6 @@ struct Decoder {
     return m;
   }
 };
-
-template <std::size_t Type = 0>
-Result<Message> decode_type(std::size_t type, Decoder& decoder) {
-  if constexpr (Type == std::variant_size_v<Message>) {
-    return base::fail(Errc::DataLoss, fmt::format("a message of the unknown type {}", type));
-  } else {
-    if (type != Type) return decode_type<Type + 1>(type, decoder);
-    return decoder(std::type_identity<std::variant_alternative_t<Type, Message>>());
-  }
-}
 
 }  // namespace
 
@@ -263,6 +225,17 @@ base::Digest checkpoint_digest(const base::Digest& root, const base::Digest& blo
   return base::sha256(out.view());
 }
 
+void write(ByteWriter& out, const Vote& vote) {
+  write(out, vote.statement);
+  out.u16(vote.replica);
+  out.raw(vote.signature);
+}
+Result<> read(ByteReader& in, Vote& vote) {
+  TRY_DO(read(in, vote.statement));
+  TRY(vote.replica, in.u16());
+  return read_array(in, vote.signature);
+}
+
 void write(ByteWriter& out, const Claim& claim) {
   out.u64(claim.view);
   out.u64(claim.slot);
@@ -271,7 +244,7 @@ void write(ByteWriter& out, const Claim& claim) {
 Result<> read(ByteReader& in, Claim& claim) {
   TRY(claim.view, in.u64());
   TRY(claim.slot, in.u64());
-  return read(in, claim.digest);
+  return read_array(in, claim.digest);
 }
 
 void write(ByteWriter& out, const NewView& message) {
@@ -300,8 +273,8 @@ void write(ByteWriter& out, const StableCheckpoint& message) {
 }
 Result<> read(ByteReader& in, StableCheckpoint& message) {
   TRY(message.certificate, read_certificate(in));
-  TRY_DO(read(in, message.root));
-  return read(in, message.block);
+  TRY_DO(read_array(in, message.root));
+  return read_array(in, message.block);
 }
 
 void write(ByteWriter& out, const Certificate& certificate) {
@@ -320,7 +293,7 @@ Result<Certificate> read_certificate(ByteReader& in) {
   certificate.signatures.resize(count);
   for (auto& [replica, signature] : certificate.signatures) {
     TRY(replica, in.u16());
-    TRY_DO(read(in, signature));
+    TRY_DO(read_array(in, signature));
   }
   return certificate;
 }
@@ -339,14 +312,10 @@ Result<Message> decode(const ClusterId& cluster, base::BytesView bytes) {
                                                   bytes.size(), kMessageBytesMax));
   }
   ByteReader in(bytes);
-  TRY(const auto version, in.u8());
-  if (version != kVersion) {
-    return base::fail(Errc::DataLoss, fmt::format("a message of version {}; this program reads {}",
-                                                  version, kVersion));
-  }
+  TRY_DO(read_version(in, kVersion, "a message"));
   TRY(const auto type, in.u8());
   Decoder decoder{cluster, in};
-  TRY(auto message, decode_type(type, decoder));
+  TRY(auto message, decode_type<Message>(type, decoder, "a message"));
   TRY_DO(in.end());
   return message;
 }

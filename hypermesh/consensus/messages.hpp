@@ -97,10 +97,13 @@ using MessagePtr = std::shared_ptr<const Message>;
 inline constexpr std::size_t kMessageBytesMax = 24 << 20;
 
 base::Bytes encode(const Message& message);
-/// Blocks get their digests here. Errors: DataLoss (what is wrong, and where).
+/// Blocks get their digests here. Errors: DataLoss (what is wrong, and where), Unsupported (a newer
+/// version).
 base::Result<Message> decode(const ClusterId& cluster, base::BytesView bytes);
 
-// Parts that records have too.
+// Parts that records and commands have too.
+void write(base::ByteWriter& out, const Vote& vote);
+base::Result<> read(base::ByteReader& in, Vote& vote);
 void write(base::ByteWriter& out, const Claim& claim);
 base::Result<> read(base::ByteReader& in, Claim& claim);
 void write(base::ByteWriter& out, const NewView& message);

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
+#include "consensus/wire.hpp"
 
 namespace hypermesh::consensus {
 
@@ -14,12 +14,6 @@ using base::Result;
 namespace {
 
 constexpr std::uint8_t kVersion = 1;
-
-Result<> read(ByteReader& in, base::Digest& out) {
-  TRY(const auto bytes, in.raw(out.size()));
-  std::ranges::copy(bytes, out.begin());
-  return {};
-}
 
 void write(ByteWriter& out, const EpochBegun& r) {
   out.sized(encode(r.voters));
@@ -65,24 +59,23 @@ struct Decoder {
     TRY(const auto voters, in.sized(kVotersMax * 64));
     TRY(r.voters, decode_voters(voters));
     TRY(r.start, in.u64());
-    TRY_DO(read(in, r.start_digest));
+    TRY_DO(read_array(in, r.start_digest));
     return r;
   }
   Result<Record> operator()(std::type_identity<ViewWanted>) {
     ViewWanted r;
     TRY(r.epoch, in.u64());
     TRY(r.view, in.u64());
-    TRY_DO(consensus::read(in, r.claim));
+    TRY_DO(read(in, r.claim));
     return r;
   }
   Result<Record> operator()(std::type_identity<ViewBegun>) {
     ViewBegun r;
     TRY(r.epoch, in.u64());
     TRY(r.view, in.u64());
-    TRY_DO(consensus::read(in, r.base));
-    TRY(const auto proved, in.u8());
-    if (proved > 1) return base::fail(Errc::DataLoss, "a mark that is neither 0 nor 1");
-    if (proved == 1) {
+    TRY_DO(read(in, r.base));
+    TRY(const bool proved, read_flag(in));
+    if (proved) {
       TRY(auto proof, read_new_view(in));
       r.proof = std::move(proof);
     }
@@ -104,7 +97,7 @@ struct Decoder {
     TRY(r.epoch, in.u64());
     TRY(r.view, in.u64());
     TRY(r.slot, in.u64());
-    TRY_DO(read(in, r.digest));
+    TRY_DO(read_array(in, r.digest));
     return r;
   }
   Result<Record> operator()(std::type_identity<Certified>) {
@@ -113,20 +106,10 @@ struct Decoder {
   }
   Result<Record> operator()(std::type_identity<StableCheckpoint>) {
     StableCheckpoint r;
-    TRY_DO(consensus::read(in, r));
+    TRY_DO(read(in, r));
     return r;
   }
 };
-
-template <std::size_t Type = 0>
-Result<Record> decode_type(std::size_t type, Decoder& decoder) {
-  if constexpr (Type == std::variant_size_v<Record>) {
-    return base::fail(Errc::DataLoss, fmt::format("a record of the unknown type {}", type));
-  } else {
-    if (type != Type) return decode_type<Type + 1>(type, decoder);
-    return decoder(std::type_identity<std::variant_alternative_t<Type, Record>>());
-  }
-}
 
 }  // namespace
 
@@ -140,14 +123,10 @@ base::Bytes encode(const Record& record) {
 
 Result<Record> decode_record(const ClusterId& cluster, base::BytesView bytes) {
   ByteReader in(bytes);
-  TRY(const auto version, in.u8());
-  if (version != kVersion) {
-    return base::fail(Errc::DataLoss, fmt::format("a record of version {}; this program reads {}",
-                                                  version, kVersion));
-  }
+  TRY_DO(read_version(in, kVersion, "a record"));
   TRY(const auto type, in.u8());
   Decoder decoder{cluster, in};
-  TRY(auto record, decode_type(type, decoder));
+  TRY(auto record, decode_type<Record>(type, decoder, "a record"));
   TRY_DO(in.end());
   return record;
 }

@@ -54,7 +54,7 @@ using Record = std::variant<EpochBegun, ViewWanted, ViewBegun, Reserved, Body, A
                             StableCheckpoint>;
 
 base::Bytes encode(const Record& record);
-/// Errors: DataLoss.
+/// Errors: DataLoss, Unsupported (a newer version).
 base::Result<Record> decode_record(const ClusterId& cluster, base::BytesView bytes);
 
 }  // namespace hypermesh::consensus

@@ -47,6 +47,13 @@ base::Bytes encode(const Voters& voters);
 /// Errors: DataLoss, InvalidArgument (no voters, too many, one key twice, an id out of range).
 base::Result<Voters> decode_voters(base::BytesView bytes);
 
+/// The voters that take over when the slot `after` is executed and its checkpoint is signed.
+struct NextEpoch {
+  Voters voters;
+  Slot after = 0;
+  friend bool operator==(const NextEpoch&, const NextEpoch&) = default;
+};
+
 enum class Phase : std::uint8_t { Propose = 1, Prepare, Commit, Checkpoint, ViewChange };
 std::string_view to_text(Phase phase);
 

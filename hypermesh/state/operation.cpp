@@ -14,7 +14,8 @@ constexpr std::size_t kMessageBytesMax = 2 * kKeyBytesMax;
 constexpr std::array kRefusals = {
     base::Errc::InvalidArgument,    base::Errc::NotFound,          base::Errc::Conflict,
     base::Errc::FailedPrecondition, base::Errc::ResourceExhausted, base::Errc::TimedOut,
-    base::Errc::Unsupported,        base::Errc::Forbidden,
+    base::Errc::Unsupported,        base::Errc::Forbidden,         base::Errc::NotVerified,
+    base::Errc::AlreadyExists,
 };
 
 struct Encoder {

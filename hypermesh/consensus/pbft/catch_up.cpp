@@ -205,24 +205,25 @@ void Replica::handle(PeerId, const Fetched& message) {
 void Replica::on_applied(const Applied& applied) {
   if (applied.slot <= applied_) return;
   applied_ = applied.slot;
-  if (applied.next && epoch_end_ == 0) {
-    // Nobody votes for a slot above this one before he has executed this.
-    next_voters_ = applied.next;
-    epoch_end_ = applied.slot + options_.window;
+  if (applied.next && !next_) {
+    BASE_ASSERT(applied.next->after == applied.slot + options_.window,
+                "nobody votes for a slot beyond the window before he has executed this one");
+    next_ = applied.next;
   }
-  if (applied.root && applied.slot > stable()) {
-    const base::Digest block = chain_.at(applied.slot);
-    StableCheckpoint made{{{Phase::Checkpoint, epoch_.voters.epoch, 0, applied.slot,
-                            checkpoint_digest(*applied.root, block)},
-                           {}},
-                          *applied.root,
-                          block};
-    persist(made);
-    vote_checkpoint(std::move(made));
-  }
+  if (applied.root && applied.slot > stable())
+    make_checkpoint(applied.slot, *applied.root, chain_.at(applied.slot));
   apply_more();
   accept_ready();
   propose_more();
+}
+
+void Replica::make_checkpoint(Slot slot, const base::Digest& root, const base::Digest& block) {
+  StableCheckpoint made{
+      {{Phase::Checkpoint, epoch_.voters.epoch, 0, slot, checkpoint_digest(root, block)}, {}},
+      root,
+      block};
+  persist(made);
+  vote_checkpoint(std::move(made));
 }
 
 void Replica::vote_checkpoint(StableCheckpoint checkpoint) {
@@ -293,7 +294,7 @@ void Replica::on_stable(StableCheckpoint checkpoint) {
   if (slot <= stable()) return;
   stable_before_ = std::exchange(stable_, std::move(checkpoint));
   collect_garbage();
-  if (slot == epoch_end_) begin_epoch(*stable_);
+  if (is_last(slot)) begin_epoch(*stable_);
   propose_more();
 }
 
@@ -311,10 +312,7 @@ void Replica::on_installed(const Installed& installed) {
   chain_[slot] = checkpoint.block;
   applying_ = applied_ = slot;
   own_checkpoints_.clear();
-  if (installed.next && epoch_end_ == 0) {
-    next_voters_ = installed.next;
-    epoch_end_ = slot;
-  }
+  if (!next_) next_ = installed.next;
   on_stable(checkpoint);
   if (blocked_commit_) {
     const Certificate certificate = *std::exchange(blocked_commit_, std::nullopt);

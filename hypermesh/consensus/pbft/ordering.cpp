@@ -19,7 +19,7 @@ bool Replica::may_propose(Slot slot) {
   if (slot > stable() + 2 * options_.checkpoint_interval &&
       slot > epoch_.start + 2 * options_.checkpoint_interval)
     return false;
-  if (epoch_end_ != 0 && slot > epoch_end_) return false;
+  if (is_beyond(slot)) return false;
   if (reserved_lsn_ != 0 && durable_ >= reserved_lsn_) reserved_ready_ = reserved_;
   // Ahead of need, so that nobody waits for the disk.
   if (slot + kReserved / 2 > reserved_ && reserved_ready_ == reserved_) {
@@ -38,7 +38,7 @@ void Replica::propose_more() {
     }
     const Slot slot = accepted_ + 1;
     if (!may_propose(slot)) return;
-    if (epoch_end_ == 0) {
+    if (!next_) {
       const std::size_t operations = pool_.free_operations();
       if (operations == 0) return;
       if (accepted_ > committed_ && operations < options_.batch_operations_max &&
@@ -143,7 +143,7 @@ bool Replica::acceptable(const Link& link) const {
   const auto skew = static_cast<std::uint64_t>(options_.clock_skew_max.count());
   if (mutant(Mutant::TimeUnchecked)) return true;
   if (block.time < accepted_time_ || block.time > wall_ + skew) return false;
-  if (epoch_end_ != 0 && block.slot > epoch_end_) return false;
+  if (is_beyond(block.slot)) return false;
   return block.slot <= applied_ + options_.window;
 }
 
@@ -347,7 +347,7 @@ bool Replica::commit_through(const Certificate& certificate) {
 void Replica::apply_more() {
   while (applying_ < committed_ && applying_ < applied_ + options_.window) {
     const Slot slot = ++applying_;
-    const bool checkpoint = slot % options_.checkpoint_interval == 0 || slot == epoch_end_;
+    const bool checkpoint = slot % options_.checkpoint_interval == 0 || is_last(slot);
     out_->list.emplace_back(Apply{bodies_.at(chain_.at(slot)).link, checkpoint});
   }
 }

@@ -14,13 +14,13 @@ constexpr unsigned kDoublingsMax = 5;
 }  // namespace
 
 Replica::Replica(const Options& options, Signer& signer, std::optional<base::PublicKey> own,
-                 Restored restored, Slot applied, const base::Digest& applied_digest,
-                 MonotonicTime now)
+                 Restored restored, const Position& position, MonotonicTime now)
     : options_(options),
       signer_(signer),
       own_key_(own),
       now_(now),
       epoch_(restored.epoch),
+      next_(position.next),
       view_(restored.view),
       changing_(restored.changing),
       claim_(restored.claim),
@@ -29,10 +29,10 @@ Replica::Replica(const Options& options, Signer& signer, std::optional<base::Pub
       accepted_(epoch_.start),
       accepted_digest_(epoch_.start_digest),
       prepared_(restored.prepared),
-      committed_(applied),
-      committed_digest_(applied_digest),
-      applying_(applied),
-      applied_(applied),
+      committed_(position.slot),
+      committed_digest_(position.digest),
+      applying_(position.slot),
+      applied_(position.slot),
       stable_(restored.stable),
       pool_(options.pool),
       last_lsn_(restored.last_lsn),
@@ -40,7 +40,8 @@ Replica::Replica(const Options& options, Signer& signer, std::optional<base::Pub
       heard_primary_(now),
       view_wanted_by_quorum_(MonotonicTime::max()),
       progress_(now),
-      restored_(std::move(restored)) {
+      restored_(std::move(restored)),
+      position_(position) {
   if (own_key_) own_ = voters().find(*own_key_);
   for (const auto& [digest, body] : restored_->bodies)
     bodies_.emplace(digest, Kept{body.first, body.second});
@@ -89,6 +90,11 @@ void Replica::start() {
         in_epoch(checkpoint.certificate.statement.epoch))
       vote_checkpoint(checkpoint);
   }
+  // A crash may have come between a checkpoint and what it leads to.
+  const bool voted = own_checkpoints_.contains(position_.slot);
+  if (position_.root && position_.slot > stable() && !voted)
+    make_checkpoint(position_.slot, *position_.root, position_.digest);
+  if (stable_ && is_last(stable())) return begin_epoch(*stable_);
   if (changing_) {
     if (own_) {
       // Said again as it was said before.
@@ -256,10 +262,9 @@ MonotonicTime Replica::next_wake() const {
 }
 
 void Replica::begin_epoch(const StableCheckpoint& checkpoint) {
-  BASE_ASSERT(next_voters_.has_value(), "an epoch ends when the next is ordered");
-  epoch_ = {*std::move(next_voters_), epoch_end_, checkpoint.block};
-  next_voters_.reset();
-  epoch_end_ = 0;
+  BASE_ASSERT(next_.has_value(), "an epoch ends when the next is ordered");
+  epoch_ = {std::move(next_->voters), next_->after, checkpoint.block};
+  next_.reset();
   epoch_checkpoint_ = checkpoint;
   persist(epoch_);
   own_ = own_key_ ? voters().find(*own_key_) : std::nullopt;

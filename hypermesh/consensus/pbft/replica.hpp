@@ -70,12 +70,12 @@ struct Checked {
 struct Applied {
   Slot slot = 0;
   std::optional<base::Digest> root{};  ///< Asked for by Apply::checkpoint.
-  std::optional<Voters> next{};        ///< The slot ordered another configuration.
+  std::optional<NextEpoch> next{};     ///< Ordered by the slot; begins Options::window later.
 };
 /// State of a certified checkpoint was fetched, and replaces ours.
 struct Installed {
   StableCheckpoint checkpoint;
-  std::optional<Voters> next{};  ///< As Applied::next, if the slot is the last of its epoch.
+  std::optional<NextEpoch> next{};  ///< That the fetched state knows of, not begun before its slot.
 };
 using Input = std::variant<Received, Tick, Persisted, Checked, Applied, Installed>;
 
@@ -143,12 +143,20 @@ struct Restored {
 /// From the records in their order.
 Restored recover(const EpochBegun& genesis, const std::vector<Persist>& records);
 
+/// Where the state machine is when a replica begins.
+struct Position {
+  Slot slot = 0;                       ///< Executed last.
+  base::Digest digest{};               ///< Of its block; of the cluster's beginning for slot 0.
+  std::optional<base::Digest> root{};  ///< If the slot is a checkpoint.
+  std::optional<NextEpoch> next{};     ///< Ordered up to here, and not begun before here.
+};
+
 class Replica {
  public:
-  /// `own`: none for a follower, who neither votes nor signs. `applied`: the last slot that the
-  /// state machine has executed, and the digest of its block.
+  /// `own`: none for a follower, who neither votes nor signs. The position is of the restored
+  /// epoch.
   Replica(const Options& options, Signer& signer, std::optional<base::PublicKey> own,
-          Restored restored, Slot applied, const base::Digest& applied_digest, MonotonicTime now);
+          Restored restored, const Position& position, MonotonicTime now);
 
   /// `wall`: nanoseconds of UTC.
   void step(const Input& input, MonotonicTime now, std::uint64_t wall, Outputs& out);
@@ -194,6 +202,8 @@ class Replica {
   Duration patience() const;
   void accuse(const Vote& first, const Vote& second);
   bool in_epoch(Epoch epoch) const { return epoch == epoch_.voters.epoch; }
+  bool is_last(Slot slot) const { return next_ && slot == next_->after; }
+  bool is_beyond(Slot slot) const { return next_ && slot > next_->after; }
   void start();
   void begin_epoch(const StableCheckpoint& checkpoint);
   void keep_early(PeerId from, Message message);
@@ -244,6 +254,7 @@ class Replica {
   void resend(PeerId peer);
   void fetch_missing();
   void tell_status(std::optional<PeerId> to);
+  void make_checkpoint(Slot slot, const base::Digest& root, const base::Digest& block);
   void vote_checkpoint(StableCheckpoint checkpoint);
   void count_checkpoint(Slot slot);
   void on_stable(StableCheckpoint checkpoint);
@@ -262,8 +273,7 @@ class Replica {
   Outputs* out_ = nullptr;
 
   EpochBegun epoch_;
-  std::optional<Voters> next_voters_;  // Ordered; they begin after epoch_end_.
-  Slot epoch_end_ = 0;                 // 0: not known to end.
+  std::optional<NextEpoch> next_;  // Ordered, not begun.
 
   View view_ = 0;
   bool changing_ = false;
@@ -325,6 +335,7 @@ class Replica {
   MonotonicTime fetched_{};
   ReplicaId fetch_from_ = 0;
   std::optional<Restored> restored_;  // Until the first step.
+  Position position_;                 // Of the beginning.
 };
 
 }  // namespace hypermesh::consensus::pbft

@@ -1,0 +1,93 @@
+#pragma once
+
+// Executes ordered blocks: each client's bundles once, changes of the configuration, and operations
+// on the replicated keys. Everything that decides how is itself in the state, so that a replica
+// that fetches the state goes on like one that executed all of it.
+
+#include <memory>
+
+#include "consensus/block.hpp"
+#include "consensus/execution/command.hpp"
+#include "state/machine.hpp"
+#include "state/view.hpp"
+
+namespace hypermesh::consensus {
+
+/// A client may have bundles under way whose sequence numbers differ by less than this.
+inline constexpr std::uint64_t kClientWindow = 64;
+
+/// What became of one bundle: the same at every replica.
+struct BundleResult {
+  base::PublicKey client{};
+  std::uint64_t sequence = 0;
+  /// One for each operation. Of a bundle that was refused as a whole: one, the refusal.
+  std::vector<state::Outcome> outcomes;
+  bool repeated = false;  ///< Executed in an earlier slot or place; these are the outcomes of then.
+  friend bool operator==(const BundleResult&, const BundleResult&) = default;
+};
+
+struct Executed {
+  Slot slot = 0;
+  state::Revision revision = 0;
+  std::uint64_t time = 0;                ///< Ordered, nanoseconds of UTC.
+  std::vector<BundleResult> results;     ///< As in the block.
+  std::optional<NextEpoch> next;         ///< This slot ordered other voters.
+  std::optional<base::Digest> root;      ///< Of a checkpoint.
+};
+
+class Executor {
+ public:
+  /// `storage` is borrowed. Errors: those of Machine::open.
+  static base::Result<std::unique_ptr<Executor>> open(const Genesis& genesis,
+                                                      state::Storage& storage,
+                                                      const state::MachineOptions& options);
+
+  Slot applied() const { return machine_->applied(); }
+  /// Of the block in that slot; of the genesis before the first.
+  const base::Digest& applied_digest() const { return applied_digest_; }
+  const Configuration& configuration() const { return configuration_; }
+  state::Machine& machine() { return *machine_; }
+
+  /// The block of the next slot. Errors: of the storage; then recover().
+  base::Result<Executed> apply(const Link& link);
+  /// Of the slot that was applied last, if it is a checkpoint.
+  std::optional<base::Digest> checkpoint_root() const;
+
+  /// After an error, and after a transfer has switched the storage. Errors: as Machine's.
+  base::Result<> recover();
+  base::Result<> reload();
+
+ private:
+  Executor(const Genesis& genesis, std::unique_ptr<state::Machine> machine,
+           state::Storage& storage);
+  base::Result<> load();
+  bool is_checkpoint(Slot slot) const;
+  base::Result<BundleResult> execute(state::SlotApply& slot, const Link& link, std::size_t index);
+  base::Result<state::Outcome> execute(state::SlotApply& slot, const Block& block,
+                                       const Member& client, base::BytesView command);
+
+  const ClusterId cluster_;
+  const Configuration first_;
+  const Slot window_, checkpoint_interval_;
+  std::unique_ptr<state::Machine> machine_;
+  state::Storage& storage_;
+  base::Digest applied_digest_{};
+  Configuration configuration_;
+  std::vector<KnownCheckpoint> checkpoints_;  // That copies may be of: the last two.
+};
+
+/// What became of a client's bundle, if it was executed and is still in the client's window.
+base::Result<std::optional<BundleResult>> find_result(const state::View& view,
+                                                      const base::PublicKey& client,
+                                                      std::uint64_t sequence);
+base::Result<Configuration> configuration_of(const state::View& view, const Genesis& genesis);
+/// The key of the configuration among those of state::Space::System, for proofs.
+inline constexpr std::string_view kConfigurationKey = "configuration";
+/// Proofs of lies, in the order of Configuration::proven.
+base::Result<std::vector<Evidence>> evidence_in(const state::View& view, const Genesis& genesis);
+
+base::Bytes encode_outcomes(const std::vector<state::Outcome>& outcomes);
+/// Errors: DataLoss.
+base::Result<std::vector<state::Outcome>> decode_outcomes(base::BytesView bytes);
+
+}  // namespace hypermesh::consensus
