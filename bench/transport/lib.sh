@@ -1,19 +1,4 @@
-# Shared by the parts of the transport's benchmark. Rounds are files of lines; column C of each is a sample.
-
-# take FILE PROGRAM...: one more round.
-take() { local file=$1; shift; "$bin/$1" "${@:2}" >>"$work/$file"; }
-
-# median FILE [EXPRESSION]: of an awk expression over the columns of each round.
-median() {
-  awk "{print ${2:-\$1}}" "$work/$1" | sort -g |
-    awk '{v[NR] = $1} END {print NR % 2 ? v[(NR + 1) / 2] : (v[NR / 2] + v[NR / 2 + 1]) / 2}'
-}
-
-# paired FILE FILE EXPRESSION: the median over the rounds of an expression over the columns of both, side by side.
-paired() { paste -d' ' "$work/$1" "$work/$2" >"$work/pair"; median pair "$3"; }
-
-# figure NAME VALUE UNIT FORMAT WORDS...: one line, as bench/run wants them.
-figure() { printf "figure %s $4 %s  %s\n" "$1" "$2" "$3" "${*:5}"; }
-record() { printf "record %s $4 %s  %s\n" "$1" "$2" "$3" "${*:5}"; }
+# Shared by the parts of the transport's benchmark.
+. bench/lib.sh
 
 both='$1/($2+$3)'  # Of a bulk round: Gbit for each CPU second of both ends.
