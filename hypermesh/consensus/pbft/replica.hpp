@@ -158,6 +158,10 @@ class Replica {
   Replica(const Options& options, Signer& signer, std::optional<base::PublicKey> own,
           Restored restored, const Position& position, MonotonicTime now);
 
+  /// The copy goes on by itself; simulations try several continuations so. Only while no Check
+  /// waits for its answer.
+  Replica(const Replica&) = default;
+
   /// `wall`: nanoseconds of UTC.
   void step(const Input& input, MonotonicTime now, std::uint64_t wall, Outputs& out);
 
@@ -325,7 +329,14 @@ class Replica {
   std::map<PeerId, Peer> peers_;
   std::set<ReplicaId> accused_;
 
-  std::map<Ticket, std::function<void(const std::vector<bool>&)>> tickets_;
+  // What waits for a Check refers to its replica: one that waits cannot be copied.
+  struct Tickets : std::map<Ticket, std::function<void(const std::vector<bool>&)>> {
+    Tickets() = default;
+    Tickets(const Tickets& other) : map() {
+      BASE_ASSERT(other.empty(), "a replica is copied while it waits for a Check");
+    }
+  };
+  Tickets tickets_;
   Ticket next_ticket_ = 1;
   Lsn last_lsn_ = 0, durable_ = 0;
 

@@ -1,0 +1,151 @@
+#include "sim/seat.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace sim {
+
+using namespace hypermesh::consensus;
+
+Seat::Seat(const Cluster& cluster, ReplicaId id, base::Duration clock_ahead)
+    : id(id), cluster_(&cluster), clock_ahead_(clock_ahead) {
+  flushed_.block = cluster.genesis.start_digest;
+}
+
+Seat::Seat(const Seat& other)
+    : id(other.id),
+      executed(other.executed),
+      evidence(other.evidence),
+      failure(other.failure),
+      needed(other.needed),
+      damaged(other.damaged),
+      wake_at(other.wake_at),
+      ignores_checkpoints(other.ignores_checkpoints),
+      cluster_(other.cluster_),
+      clock_ahead_(other.clock_ahead_),
+      replica_(other.replica_ ? std::make_unique<pbft::Replica>(*other.replica_) : nullptr),
+      state_(other.state_),
+      flushed_(other.flushed_),
+      log_(other.log_),
+      durable_(other.durable_),
+      disk_works_(other.disk_works_),
+      release_(other.release_),
+      held_(other.held_) {}
+
+void Seat::start(MonotonicTime now, std::vector<pbft::Send>& sent) {
+  auto restored = pbft::recover(cluster_->genesis, log_);
+  restored.last_lsn = std::max(restored.last_lsn, durable_);
+  state_ = flushed_;
+  replica_ = std::make_unique<pbft::Replica>(cluster_->options, cluster_->signer(id),
+                                             cluster_->voters().keys[id], std::move(restored),
+                                             state_.slot, state_.block, now);
+  step(pbft::Tick{}, now, sent);
+}
+
+void Seat::crash(pbft::Lsn more) {
+  replica_.reset();
+  held_.clear();
+  release_.reset();
+  needed.reset();
+  damaged = false;
+  disk_works_ = true;
+  durable_ = std::min(durable_ + more, written());
+  std::erase_if(log_, [&](const auto& each) { return each.lsn > durable_; });
+}
+
+void Seat::step(const pbft::Input& input, MonotonicTime now, std::vector<pbft::Send>& sent) {
+  if (!up()) return;
+  constexpr std::uint64_t kBegin = 1'700'000'000'000'000'000;
+  const auto wall =
+      kBegin + static_cast<std::uint64_t>((now.time_since_epoch() + clock_ahead_).count());
+  std::vector<pbft::Input> inputs{input};
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    pbft::Outputs outputs;
+    const pbft::Input next = std::move(inputs[i]);
+    replica_->step(next, now, wall, outputs);
+    take(outputs, inputs);
+    wake_at = outputs.wake_at;
+    if (i + 1 == inputs.size() && disk_works_ && written() > durable_) {
+      durable_ = written();
+      inputs.emplace_back(pbft::Persisted{durable_});
+    }
+  }
+  release(sent);
+}
+
+void Seat::take(const pbft::Outputs& outputs, std::vector<pbft::Input>& next) {
+  for (const auto& output : outputs.list) {
+    if (const auto* persist = std::get_if<pbft::Persist>(&output)) {
+      log_.push_back(*persist);
+    } else if (const auto* send = std::get_if<pbft::Send>(&output)) {
+      held_.push_back(*send);
+    } else if (const auto* check = std::get_if<pbft::Check>(&output)) {
+      pbft::Checked checked{check->ticket, {}};
+      for (const auto& item : check->items) checked.good.push_back(cluster_->good(item));
+      next.emplace_back(std::move(checked));
+    } else if (const auto* made = std::get_if<pbft::Apply>(&output)) {
+      next.emplace_back(apply(*made));
+    } else if (const auto* need = std::get_if<pbft::NeedState>(&output)) {
+      needed = need->checkpoint;
+    } else if (std::holds_alternative<pbft::StateDamaged>(output)) {
+      damaged = true;
+    } else if (const auto* done = std::get_if<pbft::Release>(&output)) {
+      release_ = *done;
+    } else if (const auto* proof = std::get_if<Evidence>(&output)) {
+      evidence.push_back(*proof);
+    }
+  }
+}
+
+pbft::Applied Seat::apply(const pbft::Apply& apply) {
+  const Link& link = *apply.link;
+  const Slot slot = link.block.slot;
+  if (slot != state_.slot + 1 && failure.empty())
+    failure = fmt::format("{} executes slot {} after {}", id, slot, state_.slot);
+  if (link.block.time < state_.time && failure.empty())
+    failure = fmt::format("{}: time goes back in slot {}", id, slot);
+  const auto known = executed.emplace(slot, link.digest).first;
+  if (known->second != link.digest && failure.empty())
+    failure = fmt::format("{} executes another block in slot {} than before", id, slot);
+  base::Sha256 hash;
+  hash.update(state_.root);
+  hash.update(link.digest);
+  state_ = {slot, link.digest, hash.finish(), link.block.time};
+  pbft::Applied applied{slot, {}, {}};
+  if (apply.checkpoint) {
+    applied.root = state_.root;
+    if (ignores_checkpoints) applied.root->front() ^= 1;
+    flushed_ = state_;
+  }
+  return applied;
+}
+
+void Seat::install(MonotonicTime now, std::vector<pbft::Send>& sent) {
+  const StableCheckpoint checkpoint = *std::exchange(needed, std::nullopt);
+  const Slot slot = checkpoint.certificate.statement.slot;
+  if (slot <= state_.slot) return;
+  state_ = flushed_ = {slot, checkpoint.block, checkpoint.root, 0};
+  executed.emplace(slot, checkpoint.block);
+  step(pbft::Installed{checkpoint, {}}, now, sent);
+}
+
+void Seat::resume_disk(MonotonicTime now, std::vector<pbft::Send>& sent) {
+  disk_works_ = true;
+  durable_ = written();
+  step(pbft::Persisted{durable_}, now, sent);
+}
+
+void Seat::release(std::vector<pbft::Send>& sent) {
+  if (release_ && release_->after <= durable_) {
+    std::erase_if(log_, [&](const auto& each) { return each.lsn < release_->lsn; });
+    release_.reset();
+  }
+  std::erase_if(held_, [&](pbft::Send& send) {
+    if (send.after > durable_) return false;
+    sent.push_back(std::move(send));
+    return true;
+  });
+}
+
+}  // namespace sim
