@@ -47,8 +47,11 @@ const std::vector<Groups>& divisions() {
 
 struct Round {
   Groups groups{};
-  bool give_up = false;
+  bool give_up = false, commits_lost = false;
 };
+std::uint64_t choices() {
+  return 4 * divisions().size();
+}
 
 }  // namespace
 
@@ -58,8 +61,8 @@ struct Twins::Scenario {
 };
 
 Twins::Twins(unsigned rounds) : rounds_(std::clamp(rounds, 1U, kRoundsMax)), total_(kReplicas) {
-  for (unsigned i = 0; i < rounds_; ++i) total_ *= 2 * divisions().size();
-  // About the golden section of the whole; has no factor in common with 4 * 104^rounds.
+  for (unsigned i = 0; i < rounds_; ++i) total_ *= choices();
+  // About the golden section of the whole; has no factor in common with 4 * 208^rounds.
   stride_ = total_ / 1000 * 618 | 1;
   while (stride_ % 13 == 0) stride_ += 2;
 }
@@ -72,9 +75,8 @@ std::uint64_t Twins::number_at(std::uint64_t place) const {
 Twins::Scenario Twins::scenario(std::uint64_t number) const {
   Scenario made;
   for (unsigned i = 0; i < rounds_; ++i) {
-    const std::uint64_t choices = 2 * divisions().size();
-    made.rounds.push_back({divisions()[number % choices / 2], number % 2 == 1});
-    number /= choices;
+    made.rounds.push_back({divisions()[number % choices() / 4], number % 4 >= 2, number % 2 == 1});
+    number /= choices();
   }
   std::ranges::reverse(made.rounds);
   made.twinned = number % kReplicas;
@@ -97,6 +99,7 @@ std::string Twins::describe(std::uint64_t number) const {
   std::string text = fmt::format("{} has a twin (4):", given.twinned);
   for (const Round& round : given.rounds) {
     text += round.give_up ? " all give up," : "";
+    text += round.commits_lost ? " no commits," : "";
     for (unsigned group = 0; group < kSeats; ++group) {
       for (std::size_t seat = 0, first = 1; seat < kSeats; ++seat) {
         if (round.groups[seat] != group) continue;
@@ -185,7 +188,10 @@ Twins::Outcome Twins::run(std::uint64_t number) const {
   const auto twinned = static_cast<ReplicaId>(given.twinned);
   Lab lab(cluster, {0, 1, 2, 3, twinned});
   Watch watch(cluster, lab, twinned);
+  bool commits_lost = false;
   lab.lost = [&](std::size_t from, std::size_t to, const Message& message) {
+    const auto* vote = std::get_if<Vote>(&message);
+    if (commits_lost && vote != nullptr && vote->statement.phase == Phase::Commit) return true;
     watch.arrives(from, to, message);
     return false;
   };
@@ -198,10 +204,12 @@ Twins::Outcome Twins::run(std::uint64_t number) const {
   std::uint64_t bundle = 0;
   for (const Round& round : given.rounds) {
     lab.separate({round.groups.begin(), round.groups.end()});
+    commits_lost = round.commits_lost;
     if (round.give_up) lab.give_up(all);
     lab.submit(cluster.bundle(++bundle));
     lab.pass(kRound);
   }
+  commits_lost = false;
   lab.heal();
   lab.submit(cluster.bundle(++bundle));
   const auto all_is_done = [&] {

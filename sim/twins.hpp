@@ -11,7 +11,8 @@
 namespace sim {
 
 /// All scenarios of so many rounds, each with a number. Which replica has a twin, then for each
-/// round how the instances are divided and whether they give their view up, are its digits.
+/// round how the instances are divided, whether they give their view up and whether Commit votes
+/// are lost, are its digits.
 class Twins {
  public:
   /// `rounds`: 1 to 6.
