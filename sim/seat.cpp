@@ -37,9 +37,11 @@ void Seat::start(MonotonicTime now, std::vector<pbft::Send>& sent) {
   auto restored = pbft::recover(cluster_->genesis, log_);
   restored.last_lsn = std::max(restored.last_lsn, durable_);
   state_ = flushed_;
+  pbft::Position position{state_.slot, state_.block, {}, {}};
+  if (state_.slot > 0) position.root = state_.root;  // What is on disk is a checkpoint.
   replica_ = std::make_unique<pbft::Replica>(cluster_->options, cluster_->signer(id),
                                              cluster_->voters().keys[id], std::move(restored),
-                                             state_.slot, state_.block, now);
+                                             position, now);
   step(pbft::Tick{}, now, sent);
 }
 

@@ -92,7 +92,8 @@ void Replica::start() {
   }
   // A crash may have come between a checkpoint and what it leads to.
   const bool voted = own_checkpoints_.contains(position_.slot);
-  if (position_.root && position_.slot > stable() && !voted)
+  if (position_.root && position_.slot > stable() && !voted &&
+      !mutant(Mutant::CheckpointVotesForgotten))
     make_checkpoint(position_.slot, *position_.root, position_.digest);
   if (stable_ && is_last(stable())) return begin_epoch(*stable_);
   if (changing_) {
