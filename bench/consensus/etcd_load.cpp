@@ -173,8 +173,9 @@ base::Result<Report> run(const LoadOptions& options, const std::vector<std::stri
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("A closed-loop load on etcd. Prints operations, seconds, operations/s, p50, p99, "
-               "maximum, longest gap (microseconds) and failures.");
+  CLI::App app(
+      "A closed-loop load on etcd. Prints operations, seconds, operations/s, p50, p99, "
+      "maximum, longest gap (microseconds) and failures.");
   LoadOptions options;
   add_load_options(app, options);
   std::vector<std::string> endpoints;

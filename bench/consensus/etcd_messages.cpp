@@ -116,9 +116,10 @@ base::Result<> check_message(const Operation& operation, base::BytesView message
     return base::fail(base::Errc::DataLoss,
                       fmt::format("the revision is {}; must be above 0", revision));
   if (operation.read && pairs != 1)
-    return base::fail(base::Errc::DataLoss,
-                      fmt::format("{} values of {} were answered; must be 1 (was it filled?)", pairs,
-                                  std::string_view(operation.key.data(), operation.key.size())));
+    return base::fail(
+        base::Errc::DataLoss,
+        fmt::format("{} values of {} were answered; must be 1 (was it filled?)", pairs,
+                    std::string_view(operation.key.data(), operation.key.size())));
   return {};
 }
 

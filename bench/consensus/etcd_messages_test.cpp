@@ -55,8 +55,8 @@ TEST(EtcdAnswer, OfAReadHasTheKeyAndAValueThatWasWritten) {
   const Operation write = write_of(key_of(5)), read = read_of(key_of(5));
   EXPECT_EQ(why(check_answer(read, range_answer(9, {{write.key, write.value}}))), "");
   EXPECT_THAT(why(check_answer(read, range_answer(9, {}))), HasSubstr("0 values"));
-  EXPECT_THAT(why(check_answer(read, range_answer(9, {{write.key, write.value},
-                                                      {write.key, write.value}}))),
+  EXPECT_THAT(why(check_answer(
+                  read, range_answer(9, {{write.key, write.value}, {write.key, write.value}}))),
               HasSubstr("2 values"));
   EXPECT_THAT(why(check_answer(read, range_answer(9, {{key_of(6), write.value}}))),
               HasSubstr("another key"));

@@ -110,8 +110,7 @@ struct EtcdSession::Callbacks {
     const auto& goaway = frame->goaway;
     self(user).farewell_ = fmt::format(
         "{} {}", nghttp2_http2_strerror(goaway.error_code),
-        base::as_text(
-            {goaway.opaque_data, std::min(goaway.opaque_data_len, kReasonBytesMax)}));
+        base::as_text({goaway.opaque_data, std::min(goaway.opaque_data_len, kReasonBytesMax)}));
     return 0;
   }
 
@@ -155,8 +154,8 @@ base::Result<> EtcdSession::begin(const Operation& operation) {
   nghttp2_data_provider body{};
   body.source.ptr = &call;
   body.read_callback = Callbacks::request;
-  const std::int32_t stream = nghttp2_submit_request(session_.get(), nullptr, headers.data(),
-                                                     headers.size(), &body, &call);
+  const std::int32_t stream =
+      nghttp2_submit_request(session_.get(), nullptr, headers.data(), headers.size(), &body, &call);
   if (stream < 0)
     return base::fail(base::Errc::Unavailable,
                       fmt::format("a request is not taken: {}", nghttp2_strerror(stream)));
@@ -185,8 +184,8 @@ base::Result<base::BytesView> EtcdSession::to_send() {
     const std::uint8_t* frame = nullptr;
     const ssize_t bytes = nghttp2_session_mem_send(session_.get(), &frame);
     if (bytes < 0)
-      return base::fail(base::Errc::Internal, fmt::format("HTTP/2: {}",
-                                                          nghttp2_strerror(static_cast<int>(bytes))));
+      return base::fail(base::Errc::Internal,
+                        fmt::format("HTTP/2: {}", nghttp2_strerror(static_cast<int>(bytes))));
     if (bytes == 0) break;
     outgoing_.insert(outgoing_.end(), frame, frame + bytes);
   }

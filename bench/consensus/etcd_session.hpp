@@ -49,7 +49,7 @@ class EtcdSession {
   std::vector<std::unique_ptr<Call>> calls_;
   std::vector<Call*> idle_;  // Of calls_.
   base::Bytes outgoing_;
-  std::size_t sent_ = 0;  // Of outgoing_.
+  std::size_t sent_ = 0;     // Of outgoing_.
   std::string farewell_;     // Why the member ends the connection.
   std::string broken_rule_;  // What nghttp2 last found wrong.
 };

@@ -5,8 +5,8 @@
 // answers are counted is here, so that every system is asked and measured in the same way.
 //
 // Time is an argument. An operation counts for the rate when it is acknowledged within the measured
-// window, and for the latency when it began in it: what is still under way at the end is waited for,
-// so that a stall at the end is seen.
+// window, and for the latency when it began in it: what is still under way at the end is waited
+// for, so that a stall at the end is seen.
 
 #include <array>
 #include <base/bytes.hpp>

@@ -33,8 +33,7 @@ Voters next_voters(const Configuration& configuration, std::vector<PublicKey> ke
                    const std::vector<PublicKey>& isolated, const PublicKey& primary) {
   Voters voters{configuration.voters.epoch + 1, std::move(keys), {}, 0};
   for (std::size_t i = 0; i < voters.keys.size(); ++i) {
-    if (contains(isolated, voters.keys[i]))
-      voters.isolated.push_back(static_cast<ReplicaId>(i));
+    if (contains(isolated, voters.keys[i])) voters.isolated.push_back(static_cast<ReplicaId>(i));
   }
   // Whoever leads goes on, so that the change costs no election.
   voters.first_primary = voters.find(primary).value_or(0);
@@ -51,9 +50,9 @@ Result<> check_copy(const ClusterId& cluster, const PublicKey& node, const Chang
                     const std::vector<KnownCheckpoint>& checkpoints) {
   const auto copy = std::ranges::find(change.copies, node, &Copy::node);
   if (copy == change.copies.end()) {
-    return base::fail(Errc::NotVerified,
-                      fmt::format("node {} has not shown that it holds a copy of the state",
-                                  short_name(node)));
+    return base::fail(
+        Errc::NotVerified,
+        fmt::format("node {} has not shown that it holds a copy of the state", short_name(node)));
   }
   const auto known = std::ranges::find(checkpoints, KnownCheckpoint{copy->slot, copy->root});
   if (known == checkpoints.end()) {
@@ -117,9 +116,8 @@ Result<> change_members(Configuration& configuration, const ChangeMembers& chang
       return base::fail(Errc::NotFound, fmt::format("there is no member {}", short_name(key)));
   }
   if (changed.members.size() > kMembersMax) {
-    return base::fail(Errc::ResourceExhausted,
-                      fmt::format("{} members; at most {} are allowed", changed.members.size(),
-                                  kMembersMax));
+    return base::fail(Errc::ResourceExhausted, fmt::format("{} members; at most {} are allowed",
+                                                           changed.members.size(), kMembersMax));
   }
   configuration = std::move(changed);
   return {};
@@ -137,9 +135,8 @@ Result<> change_voters(const ClusterId& cluster, Configuration& configuration,
   }
   TRY_DO(under_way(configuration));
   if (change.voters.empty() || change.voters.size() > kVotersMax) {
-    return base::fail(Errc::InvalidArgument,
-                      fmt::format("{} voters; 1 to {} are allowed", change.voters.size(),
-                                  kVotersMax));
+    return base::fail(Errc::InvalidArgument, fmt::format("{} voters; 1 to {} are allowed",
+                                                         change.voters.size(), kVotersMax));
   }
   if (std::set(change.voters.begin(), change.voters.end()).size() != change.voters.size())
     return base::fail(Errc::InvalidArgument, "the change names a voter twice");
@@ -181,8 +178,7 @@ Result<PublicKey> accuse(const ClusterId& cluster, Configuration& configuration,
                          const Evidence& evidence) {
   const Epoch epoch = evidence.first.statement.epoch;
   const Voters* voters = epoch == configuration.voters.epoch ? &configuration.voters : nullptr;
-  if (configuration.before && epoch == configuration.before->epoch)
-    voters = &*configuration.before;
+  if (configuration.before && epoch == configuration.before->epoch) voters = &*configuration.before;
   if (voters == nullptr) {
     return base::fail(Errc::FailedPrecondition,
                       fmt::format("evidence of epoch {}; only that of epoch {} and of the one "

@@ -19,8 +19,8 @@ struct OnCluster {
   std::uint64_t deadline = 0;
   Change change;
 };
-using Command = std::variant<OnState, OnCluster<ChangeMembers>, OnCluster<ChangeVoters>,
-                             OnCluster<Evidence>>;
+using Command =
+    std::variant<OnState, OnCluster<ChangeMembers>, OnCluster<ChangeVoters>, OnCluster<Evidence>>;
 
 base::Bytes encode_on_state(base::BytesView operation);
 base::Bytes encode(const OnCluster<ChangeMembers>& command);

@@ -165,8 +165,8 @@ Result<Genesis> decode_genesis(base::BytesView bytes) {
   if (genesis.name.empty()) return wrong("an empty name");
   if (genesis.voters.empty()) return wrong("no voters");
   if (genesis.window == 0 || genesis.window > kWindowMax)
-    return wrong(fmt::format("a window of {} slots; 1 to {} are allowed", genesis.window,
-                             kWindowMax));
+    return wrong(
+        fmt::format("a window of {} slots; 1 to {} are allowed", genesis.window, kWindowMax));
   if (genesis.checkpoint_interval == 0 || genesis.checkpoint_interval > kIntervalMax) {
     return wrong(fmt::format("a checkpoint every {} slots; 1 to {} are allowed",
                              genesis.checkpoint_interval, kIntervalMax));

@@ -33,9 +33,9 @@ struct Configuration {
   Voters voters;                ///< Of the epoch under way; each is a member.
   Slot start = 0;               ///< Last slot of the epoch before, and the digest of its block.
   base::Digest start_digest{};
-  std::optional<NextEpoch> next;         ///< Ordered, not begun.
-  std::optional<Voters> before;          ///< Of the epoch before: evidence may come late.
-  std::vector<base::PublicKey> proven;   ///< Voters whose lies are proven, in that order.
+  std::optional<NextEpoch> next;        ///< Ordered, not begun.
+  std::optional<Voters> before;         ///< Of the epoch before: evidence may come late.
+  std::vector<base::PublicKey> proven;  ///< Voters whose lies are proven, in that order.
   friend bool operator==(const Configuration&, const Configuration&) = default;
 
   const Member* find(const base::PublicKey& key) const;

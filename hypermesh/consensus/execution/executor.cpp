@@ -131,12 +131,14 @@ Result<std::unique_ptr<Executor>> Executor::open(const Genesis& genesis, state::
 Result<> Executor::load() {
   TRY(const auto view, state::View::of(storage_));
   applied_digest_ = first_.start_digest;
+  operations_ = 0;
   configuration_ = first_;
   checkpoints_.clear();
   TRY(const auto last, read_system(view, kLastKey));
   if (last) {
     base::ByteReader in(base::as_bytes(*last));
     TRY_DO(read_array(in, applied_digest_));
+    TRY(operations_, in.u64());
   }
   TRY(const auto configuration, read_system(view, kConfigurationKey));
   if (configuration) {
@@ -173,7 +175,7 @@ std::optional<base::Digest> Executor::checkpoint_root() const {
 
 Result<Executed> Executor::apply(const Link& link) {
   const Block& block = link.block;
-  Executed executed{block.slot, 0, block.time, {}, {}, {}};
+  Executed executed{block.slot, 0, block.time, operations_, {}, {}, {}, {}};
   const Configuration before = configuration_;
   const auto made = checkpoint_root();
   if (made) {
@@ -195,12 +197,18 @@ Result<Executed> Executor::apply(const Link& link) {
   } else {
     (void)isolate_proven(configuration_, block.slot + window_, proposer);
   }
-  if (configuration_.next && configuration_.next != before.next) executed.next = configuration_.next;
+  if (configuration_.next && configuration_.next != before.next)
+    executed.next = configuration_.next;
+  if (configuration_ != before) executed.configuration = configuration_;
   if (configuration_ != before || block.slot == 1)
     TRY_DO(slot->set_system(kConfigurationKey, text(encode(configuration_))));
-  TRY_DO(slot->set_system(kLastKey, base::as_text(link.digest)));
+  base::ByteWriter last;
+  last.raw(link.digest);
+  last.u64(operations_ + block.operations());
+  TRY_DO(slot->set_system(kLastKey, base::as_text(last.view())));
   TRY_DO(slot->finish());
   applied_digest_ = link.digest;
+  operations_ += block.operations();
   executed.revision = machine_->revision();
   if (is_checkpoint(block.slot)) {
     TRY(const auto checkpoint, machine_->checkpoint());
@@ -212,11 +220,12 @@ Result<Executed> Executor::apply(const Link& link) {
 Result<BundleResult> Executor::execute(state::SlotApply& slot, const Link& link,
                                        std::size_t index) {
   const Bundle& bundle = *link.block.bundles[index];
-  BundleResult result{bundle.client, bundle.sequence, {}, false};
+  BundleResult result{bundle.client, bundle.sequence, {}};
   const Member* const client = configuration_.find(bundle.client);
   if (client == nullptr) {
     result.outcomes.push_back(refuse(
         Errc::Forbidden, "the client is no member of this cluster; nothing of it was executed"));
+    result.refused = true;
     return result;
   }
   const std::string key = result_key(bundle.client, bundle.sequence);
@@ -229,11 +238,13 @@ Result<BundleResult> Executor::execute(state::SlotApply& slot, const Link& link,
       return result;
     }
     if (earlier.sequence >= bundle.sequence) {
-      result.outcomes.push_back(
-          refuse(Errc::FailedPrecondition,
-                 fmt::format("the client's bundle {} comes after {}, and at most {} may be under "
-                             "way; nothing of it was executed",
-                             bundle.sequence, earlier.sequence, kClientWindow)));
+      auto refused = refuse(Errc::FailedPrecondition,
+                            fmt::format("the client's bundle {} comes after {}, and at most {} may "
+                                        "be under way; nothing of it was executed",
+                                        bundle.sequence, earlier.sequence, kClientWindow));
+      refused.number = earlier.sequence;
+      result.outcomes.push_back(std::move(refused));
+      result.refused = true;
       return result;
     }
   }
@@ -244,8 +255,8 @@ Result<BundleResult> Executor::execute(state::SlotApply& slot, const Link& link,
     if (outcome.message.size() > kRefusalBytesMax) outcome.message.resize(kRefusalBytesMax);
     result.outcomes.push_back(std::move(outcome));
   }
-  TRY_DO(slot.set_system(key, text(encode(Remembered{bundle.sequence, link.bundle_digests[index],
-                                                     result.outcomes}))));
+  TRY_DO(slot.set_system(
+      key, text(encode(Remembered{bundle.sequence, link.bundle_digests[index], result.outcomes}))));
   return result;
 }
 
@@ -255,11 +266,12 @@ Result<Outcome> Executor::execute(state::SlotApply& slot, const Block& block, co
   if (!command) return state::refusal(command.error());
   if (const auto* on_state = std::get_if<OnState>(&*command))
     return slot.apply_encoded(on_state->operation);
-  const auto deadline =
-      std::visit([](const auto& c) -> std::uint64_t {
+  const auto deadline = std::visit(
+      [](const auto& c) -> std::uint64_t {
         if constexpr (requires { c.deadline; }) return c.deadline;
         return 0;
-      }, *command);
+      },
+      *command);
   if (deadline != 0 && block.time > deadline) {
     return refuse(Errc::TimedOut,
                   "the command's deadline had passed when it was ordered; nothing changed");
@@ -271,9 +283,8 @@ Result<Outcome> Executor::execute(state::SlotApply& slot, const Block& block, co
     return Outcome{.number = configuration_.voters.epoch};
   }
   if (client.role != Role::Operator) {
-    return refuse(Errc::Forbidden,
-                  fmt::format("a {} may not change the cluster; operators can",
-                              to_text(client.role)));
+    return refuse(Errc::Forbidden, fmt::format("a {} may not change the cluster; operators can",
+                                               to_text(client.role)));
   }
   Result<> changed;
   if (const auto* members = std::get_if<OnCluster<ChangeMembers>>(&*command)) {
@@ -289,8 +300,8 @@ Result<Outcome> Executor::execute(state::SlotApply& slot, const Block& block, co
     const base::PublicKey proposer = block.proposer < configuration_.voters.size()
                                          ? configuration_.voters.keys[block.proposer]
                                          : base::PublicKey{};
-    changed = change_voters(cluster_, configuration_, voters.change, block.slot + window_,
-                            proposer, checkpoints_);
+    changed = change_voters(cluster_, configuration_, voters.change, block.slot + window_, proposer,
+                            checkpoints_);
   }
   if (!changed) return state::refusal(changed.error());
   return Outcome{.number = configuration_.next ? configuration_.next->voters.epoch
@@ -304,7 +315,7 @@ Result<std::optional<BundleResult>> find_result(const state::View& view,
   if (!stored) return std::optional<BundleResult>();
   TRY(auto remembered, decode_remembered(*stored));
   if (remembered.sequence != sequence) return std::optional<BundleResult>();
-  return BundleResult{client, sequence, std::move(remembered.outcomes), true};
+  return BundleResult{client, sequence, std::move(remembered.outcomes), true, false};
 }
 
 Result<Configuration> configuration_of(const state::View& view, const Genesis& genesis) {

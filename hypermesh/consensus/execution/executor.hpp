@@ -20,19 +20,23 @@ inline constexpr std::uint64_t kClientWindow = 64;
 struct BundleResult {
   base::PublicKey client{};
   std::uint64_t sequence = 0;
-  /// One for each operation. Of a bundle that was refused as a whole: one, the refusal.
-  std::vector<state::Outcome> outcomes;
+  std::vector<state::Outcome> outcomes;  ///< One for each operation.
   bool repeated = false;  ///< Executed in an earlier slot or place; these are the outcomes of then.
+  /// As a whole: the one outcome says why. FailedPrecondition: its number is the sequence number
+  /// that it came after.
+  bool refused = false;
   friend bool operator==(const BundleResult&, const BundleResult&) = default;
 };
 
 struct Executed {
   Slot slot = 0;
   state::Revision revision = 0;
-  std::uint64_t time = 0;                ///< Ordered, nanoseconds of UTC.
-  std::vector<BundleResult> results;     ///< As in the block.
-  std::optional<NextEpoch> next;         ///< This slot ordered other voters.
-  std::optional<base::Digest> root;      ///< Of a checkpoint.
+  std::uint64_t time = 0;               ///< Ordered, nanoseconds of UTC.
+  std::uint64_t operations_before = 0;  ///< In all blocks before, those of refused bundles too.
+  std::vector<BundleResult> results;    ///< As in the block.
+  std::optional<NextEpoch> next;        ///< This slot ordered other voters.
+  std::optional<Configuration> configuration;  ///< If the slot changed it.
+  std::optional<base::Digest> root;            ///< Of a checkpoint.
 };
 
 class Executor {
@@ -72,6 +76,7 @@ class Executor {
   std::unique_ptr<state::Machine> machine_;
   state::Storage& storage_;
   base::Digest applied_digest_{};
+  std::uint64_t operations_ = 0;  // Ordered so far.
   Configuration configuration_;
   std::vector<KnownCheckpoint> checkpoints_;  // That copies may be of: the last two.
 };

@@ -1,0 +1,77 @@
+#include "consensus/node/block_applier.hpp"
+
+namespace hypermesh::consensus {
+
+BlockApplier::BlockApplier(const base::Executor& executor, base::BlockingPool& pool,
+                           Executor& blocks, OnBatch on_batch)
+    : pool_(pool),
+      blocks_(blocks),
+      on_batch_(std::move(on_batch)),
+      scope_(executor),
+      wanted_(executor),
+      idle_(executor) {
+  scope_.spawn(run());
+}
+
+void BlockApplier::apply(LinkPtr link) {
+  waiting_.push_back(std::move(link));
+  wanted_.notify();
+}
+
+base::Task<> BlockApplier::pause() {
+  paused_ = true;
+  while (busy_) co_await idle_.wait();
+}
+
+void BlockApplier::go_on(bool replaced) {
+  paused_ = false;
+  if (replaced) {
+    waiting_.clear();
+    flush_due_ = true;
+  }
+  wanted_.notify();
+}
+
+base::Task<> BlockApplier::stop() {
+  stopping_ = true;
+  wanted_.notify();
+  co_await scope_.join();
+}
+
+base::Task<> BlockApplier::run() {
+  while (!stopping_) {
+    if (paused_ || (waiting_.empty() && !flush_due_)) {
+      co_await wanted_.wait();
+      continue;
+    }
+    busy_ = true;
+    const Batch batch = co_await pool_.run(
+        [this, links = std::exchange(waiting_, {})]() mutable { return execute(std::move(links)); });
+    busy_ = false;
+    idle_.notify();
+    on_batch_(batch);
+    if (!batch.ended) co_return;
+  }
+}
+
+// On a worker.
+BlockApplier::Batch BlockApplier::execute(std::vector<LinkPtr> links) {
+  Batch batch;
+  if (std::exchange(flush_due_, false)) {
+    batch.ended = blocks_.machine().flush();
+    if (!batch.ended) return batch;
+    batch.on_disk = blocks_.applied();
+  }
+  for (auto& link : links) {
+    auto executed = blocks_.apply(*link);
+    if (!executed) {
+      batch.ended = std::unexpected(std::move(executed).error());
+      return batch;
+    }
+    flush_due_ = flush_due_ || executed->root.has_value();
+    batch.executed.emplace_back(std::move(link), *std::move(executed));
+  }
+  return batch;
+}
+
+}  // namespace hypermesh::consensus

@@ -1,0 +1,48 @@
+#pragma once
+
+#include <base/async/blocking_pool.hpp>
+#include <base/async/task_scope.hpp>
+#include <functional>
+#include <vector>
+
+#include "consensus/execution/executor.hpp"
+
+namespace hypermesh::consensus {
+
+/// Executes blocks on a worker thread, in order, all that wait at once. After a checkpoint the
+/// state is brought to disk before more is executed. All calls are made on one executor.
+class BlockApplier {
+ public:
+  /// What was executed, with its block; the error that ended it, which is the storage's.
+  struct Batch {
+    std::vector<std::pair<LinkPtr, Executed>> executed;
+    Slot on_disk = 0;  ///< The state of this slot survives a loss of power. 0: nothing new.
+    base::Result<> ended;
+  };
+  using OnBatch = std::function<void(const Batch&)>;
+
+  /// All are borrowed.
+  BlockApplier(const base::Executor& executor, base::BlockingPool& pool, Executor& blocks,
+               OnBatch on_batch);
+
+  void apply(LinkPtr link);
+  /// Resumes when no block is being executed. Until go_on() the state may be replaced.
+  base::Task<> pause();
+  /// `replaced`: the state is another one, and blocks that wait are forgotten.
+  void go_on(bool replaced);
+  base::Task<> stop();
+
+ private:
+  base::Task<> run();
+  Batch execute(std::vector<LinkPtr> links);
+
+  base::BlockingPool& pool_;
+  Executor& blocks_;
+  OnBatch on_batch_;
+  base::TaskScope scope_;
+  base::Event wanted_, idle_;
+  std::vector<LinkPtr> waiting_;
+  bool busy_ = false, paused_ = false, stopping_ = false, flush_due_ = false;
+};
+
+}  // namespace hypermesh::consensus

@@ -1,0 +1,149 @@
+#include "consensus/node/gateway.hpp"
+
+#include <algorithm>
+
+namespace hypermesh::consensus {
+
+using base::Errc;
+using base::MonotonicTime;
+
+Gateway::Gateway(const ClusterId& cluster, const base::SigningKey& key, std::uint64_t first,
+                 GatewayOptions options)
+    : cluster_(cluster), key_(key), options_(options), next_(std::max<std::uint64_t>(first, 1)) {
+  BASE_ASSERT(options_.bundles_max < kClientWindow, "the window holds all that is under way");
+  BASE_ASSERT(options_.operations_max <= kOperationsPerBundleMax, "a bundle holds them");
+}
+
+void Gateway::submit(base::Bytes command, MonotonicTime now, MonotonicTime deadline, Done done) {
+  if (waiting_bytes_ + command.size() > options_.waiting_bytes_max) {
+    return done(base::fail(Errc::ResourceExhausted,
+                           "too many operations wait to be ordered; nothing was done, try again"));
+  }
+  waiting_bytes_ += command.size();
+  waiting_.push_back({std::move(command), now, deadline, std::move(done)});
+}
+
+base::Duration Gateway::wait() const {
+  return std::clamp(usual_ / 4, options_.wait_min, options_.wait_max);
+}
+
+std::vector<BundlePtr> Gateway::poll(MonotonicTime now) {
+  expire(now);
+  std::vector<BundlePtr> send;
+  while (!waiting_.empty() && under_way_.size() < options_.bundles_max) {
+    const bool full = waiting_.size() >= options_.operations_max ||
+                      waiting_bytes_ >= options_.bytes_max;
+    if (!under_way_.empty() && !full && now < waiting_.front().since + wait()) break;
+    send.push_back(make_bundle(now));
+  }
+  for (auto& [sequence, bundle] : under_way_) {
+    if (now < bundle.resent + options_.resend) continue;
+    bundle.resent = now;
+    send.push_back(bundle.bundle);
+  }
+  return send;
+}
+
+BundlePtr Gateway::make_bundle(MonotonicTime now) {
+  auto bundle = std::make_shared<Bundle>();
+  UnderWay under_way{nullptr, {}, now, now};
+  std::size_t bytes = 0;
+  while (!waiting_.empty() && under_way.operations.size() < options_.operations_max) {
+    Operation& first = waiting_.front();
+    if (!under_way.operations.empty() && bytes + first.command.size() > options_.bytes_max) break;
+    bytes += first.command.size();
+    bundle->operations.push_back(std::move(first.command));
+    under_way.operations.push_back(std::move(first));
+    waiting_.pop_front();
+  }
+  waiting_bytes_ -= bytes;
+  bundle->client = client();
+  bundle->sequence = next_++;
+  bundle->signature = key_.sign(signed_bytes(cluster_, *bundle));
+  under_way.bundle = bundle;
+  under_way_.emplace(bundle->sequence, std::move(under_way));
+  return bundle;
+}
+
+// Whoever waits too long is told so; what is under way may still be executed.
+void Gateway::expire(MonotonicTime now) {
+  while (!waiting_.empty() && now >= waiting_.front().deadline) {
+    waiting_bytes_ -= waiting_.front().command.size();
+    const Operation gone = std::move(waiting_.front());
+    waiting_.pop_front();
+    gone.done(base::fail(Errc::TimedOut, "the operation was not sent in time; nothing was done"));
+  }
+  for (auto each = under_way_.begin(); each != under_way_.end();) {
+    bool awaited = false;
+    for (Operation& operation : each->second.operations) {
+      if (operation.done == nullptr) continue;
+      if (now < operation.deadline) {
+        awaited = true;
+        continue;
+      }
+      std::exchange(operation.done, nullptr)(
+          base::fail(Errc::TimedOut,
+                     "the operation was not ordered in time; it may or may not take effect"));
+    }
+    each = awaited ? std::next(each) : under_way_.erase(each);
+  }
+}
+
+MonotonicTime Gateway::wake_at() const {
+  MonotonicTime at = MonotonicTime::max();
+  if (!waiting_.empty()) {
+    at = waiting_.front().deadline;
+    if (under_way_.size() < options_.bundles_max)
+      at = std::min(at, waiting_.front().since + wait());
+  }
+  for (const auto& [sequence, bundle] : under_way_) {
+    at = std::min(at, bundle.resent + options_.resend);
+    for (const auto& operation : bundle.operations)
+      if (operation.done != nullptr) at = std::min(at, operation.deadline);
+  }
+  return at;
+}
+
+void Gateway::on_executed(const BundleResult& result, MonotonicTime now) {
+  const auto found = under_way_.find(result.sequence);
+  if (result.client != client() || found == under_way_.end()) return;
+  UnderWay under_way = std::move(found->second);
+  under_way_.erase(found);
+  if (result.refused && result.outcomes.at(0).refused == Errc::FailedPrecondition) {
+    // An earlier life of this key used the number: the clock went back. Nothing was executed.
+    next_ = std::max(next_, result.outcomes.at(0).number + kClientWindow);
+    for (std::size_t i = under_way.operations.size(); i-- > 0;) {
+      Operation& operation = under_way.operations[i];
+      if (operation.done == nullptr) continue;
+      operation.command = under_way.bundle->operations[i];
+      waiting_bytes_ += operation.command.size();
+      waiting_.push_front(std::move(operation));
+    }
+    return;
+  }
+  const base::Duration took = now - under_way.sent;
+  usual_ = usual_ == base::Duration::zero() ? took : usual_ + (took - usual_) / 8;
+  for (std::size_t i = 0; i < under_way.operations.size(); ++i) {
+    const Operation& operation = under_way.operations[i];
+    if (operation.done == nullptr) continue;
+    const auto& outcome = result.outcomes.at(result.refused ? 0 : i);
+    operation.done(outcome.result());
+  }
+}
+
+std::vector<std::uint64_t> Gateway::under_way() const {
+  std::vector<std::uint64_t> sequences;
+  for (const auto& [sequence, bundle] : under_way_) sequences.push_back(sequence);
+  return sequences;
+}
+
+void Gateway::end(const base::Error& error) {
+  for (auto& operation : std::exchange(waiting_, {})) operation.done(std::unexpected(error));
+  waiting_bytes_ = 0;
+  for (auto& [sequence, bundle] : std::exchange(under_way_, {})) {
+    for (auto& operation : bundle.operations)
+      if (operation.done != nullptr) operation.done(std::unexpected(error));
+  }
+}
+
+}  // namespace hypermesh::consensus

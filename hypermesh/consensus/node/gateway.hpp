@@ -1,0 +1,76 @@
+#pragma once
+
+#include <base/time.hpp>
+#include <deque>
+#include <functional>
+#include <map>
+
+#include "consensus/execution/executor.hpp"
+
+namespace hypermesh::consensus {
+
+struct GatewayOptions {
+  base::Duration wait_min = std::chrono::milliseconds(1);  ///< While bundles are under way.
+  base::Duration wait_max = std::chrono::milliseconds(50);
+  std::size_t operations_max = 1000;       ///< Of one bundle.
+  std::size_t bytes_max = 256 * 1024;      ///< Likewise; a larger operation goes alone.
+  std::size_t bundles_max = 16;            ///< Under way at once; below kClientWindow.
+  std::size_t waiting_bytes_max = 64 << 20;
+  base::Duration resend = std::chrono::milliseconds(500);  ///< Of what is not executed yet.
+};
+
+/// Makes one client's bundles of many operations: at once when none is under way, else when enough
+/// wait or a quarter of what a bundle takes has passed. Plain: time goes in, bundles come out.
+class Gateway {
+ public:
+  /// Called once. Errors: those of an Outcome; TimedOut (not executed in time: outcome unknown),
+  /// ResourceExhausted (too much waits), Forbidden, Unavailable (the gateway ends).
+  using Done = std::function<void(base::Result<std::uint64_t>)>;
+
+  /// `first`: above every sequence number that this key used before; a clock's microseconds will
+  /// do, and a clock that went back is found out.
+  Gateway(const ClusterId& cluster, const base::SigningKey& key, std::uint64_t first,
+          GatewayOptions options = {});
+
+  void submit(base::Bytes command, base::MonotonicTime now, base::MonotonicTime deadline,
+              Done done);
+  /// What to send to every voter now.
+  std::vector<BundlePtr> poll(base::MonotonicTime now);
+  /// When to poll again at the latest.
+  base::MonotonicTime wake_at() const;
+  /// A bundle of this client was executed.
+  void on_executed(const BundleResult& result, base::MonotonicTime now);
+  /// Sequence numbers of bundles whose execution was not seen.
+  std::vector<std::uint64_t> under_way() const;
+  /// Everything that waits is answered with `error`.
+  void end(const base::Error& error);
+
+  const base::PublicKey& client() const { return key_.public_key(); }
+
+ private:
+  struct Operation {
+    base::Bytes command;
+    base::MonotonicTime since{}, deadline{};
+    Done done;  // Null once it was called.
+  };
+  struct UnderWay {
+    BundlePtr bundle;
+    std::vector<Operation> operations;  // Their commands are in the bundle.
+    base::MonotonicTime sent{}, resent{};
+  };
+
+  base::Duration wait() const;
+  BundlePtr make_bundle(base::MonotonicTime now);
+  void expire(base::MonotonicTime now);
+
+  const ClusterId cluster_;
+  const base::SigningKey& key_;
+  const GatewayOptions options_;
+  std::uint64_t next_;
+  std::deque<Operation> waiting_;
+  std::size_t waiting_bytes_ = 0;
+  std::map<std::uint64_t, UnderWay> under_way_;
+  base::Duration usual_{};  // That a bundle takes, smoothed.
+};
+
+}  // namespace hypermesh::consensus

@@ -1,0 +1,39 @@
+#pragma once
+
+#include <base/async/blocking_pool.hpp>
+#include <base/async/task_scope.hpp>
+#include <functional>
+
+#include "consensus/log/log.hpp"
+
+namespace hypermesh::consensus {
+
+/// Brings appended records to disk, all that wait with one write. All calls are made on one
+/// executor.
+class LogWriter {
+ public:
+  using OnDurable = std::function<void(base::Result<Lsn>)>;
+  /// All are borrowed. `on_durable` hears of every write, and once of the error that ended the log.
+  LogWriter(const base::Executor& executor, base::BlockingPool& pool, Log& log,
+            OnDurable on_durable);
+
+  /// Errors: those of Log::append.
+  base::Result<Lsn> append(std::uint8_t type, base::BytesView payload);
+  /// Lets go of records below `lsn` after all that is appended now is durable, and after what was
+  /// asked for before.
+  void drop_before(Lsn lsn);
+  base::Task<> stop();
+
+ private:
+  base::Task<> run();
+
+  base::BlockingPool& pool_;
+  Log& log_;
+  OnDurable on_durable_;
+  base::TaskScope scope_;
+  base::Event wanted_;
+  Lsn drop_ = 0;
+  bool stopping_ = false;
+};
+
+}  // namespace hypermesh::consensus

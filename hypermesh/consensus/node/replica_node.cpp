@@ -1,0 +1,603 @@
+#include "consensus/node/replica_node.hpp"
+
+#include <base/async/event.hpp>
+#include <base/config/units.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <fmt/format.h>
+
+#include "consensus/log/log.hpp"
+#include "consensus/node/block_applier.hpp"
+#include "consensus/node/log_writer.hpp"
+#include "consensus/node/mesh.hpp"
+#include "consensus/node/signature_checker.hpp"
+#include "consensus/node/state_fetch.hpp"
+#include "state/transfer_source.hpp"
+
+namespace hypermesh::consensus {
+
+using base::Errc;
+using base::Result;
+using base::Task;
+
+namespace {
+
+constexpr base::Duration kFetchRetry = std::chrono::milliseconds(300);
+
+class KeySigner final : public pbft::Signer {
+ public:
+  explicit KeySigner(const base::SigningKey& key) : key_(key) {}
+  base::Signature sign(base::BytesView bytes) override { return key_.sign(bytes); }
+
+ private:
+  const base::SigningKey& key_;
+};
+
+pbft::Options engine_options(const Genesis& genesis, pbft::Options options) {
+  options.cluster = cluster_of(genesis);
+  options.window = genesis.window;
+  options.checkpoint_interval = genesis.checkpoint_interval;
+  return options;
+}
+
+std::uint64_t wall_of(const base::Clock& clock) {
+  return static_cast<std::uint64_t>(clock.wall().time_since_epoch().count());
+}
+
+Result<stoq::Endpoint> endpoint_of(const Member& member) {
+  TRY(const auto parsed, base::config::parse_endpoint(member.endpoint));
+  return stoq::Endpoint::of(parsed.address, parsed.port);
+}
+
+struct Kept {
+  std::vector<pbft::Persist> records;
+  bool damaged = false;  ///< A promise may be among what cannot be read.
+};
+
+Result<Kept> read_log(const ClusterId& cluster, const Log& log, const base::Log& lines) {
+  Kept kept;
+  Result<> good;
+  TRY(const auto gaps, log.read(log.opened().first, [&](const LogRecord& record) {
+    auto decoded = decode_record(cluster, record.payload);
+    if (!decoded && good) {
+      good = std::unexpected(base::wrap(std::move(decoded).error(),
+                                        fmt::format("record {} of the consensus log", record.lsn)));
+    }
+    if (good) kept.records.push_back({record.lsn, *std::move(decoded)});
+  }));
+  TRY_DO(std::move(good));
+  for (const LogGap& gap : gaps) {
+    kept.damaged = kept.damaged || gap.acknowledged;
+    lines.error("records of the consensus log are damaged",
+                {{"file", gap.file}, {"offset", gap.offset}, {"bytes", gap.bytes},
+                 {"first", gap.first}, {"last", gap.last}});
+  }
+  if (const auto& torn = log.opened().torn_tail) {
+    lines.info("a write was cut short by a crash; nobody was told of it",
+               {{"file", torn->file}, {"offset", torn->offset}, {"bytes", torn->bytes}});
+  }
+  return kept;
+}
+
+}  // namespace
+
+struct ReplicaNode::State {
+  State(Parts parts, const ReplicaOptions& options, std::unique_ptr<Executor> blocks);
+
+  void begin(const Kept& kept);
+  void step(const pbft::Input& input);
+  void carry_out(pbft::Outputs outputs);
+  void carry_out(pbft::Send&& send);
+  void carry_out(pbft::Persist&& persist);
+  void carry_out(pbft::Check&& check) { checker->check(std::move(check)); }
+  void carry_out(pbft::Apply&& apply) { applier->apply(std::move(apply.link)); }
+  void carry_out(pbft::NeedState&& need);
+  void carry_out(pbft::StateDamaged&& damaged);
+  void carry_out(pbft::Release&& release);
+  void carry_out(Evidence&& evidence);
+  Task<> fetch_state();
+  Task<> on_fetched(const StableCheckpoint& checkpoint);
+  Task<Result<Frame>> serve_state(stoq::rpc::Call& call, const Frame& request);
+  void transmit(const pbft::Send& send);
+  void release_what_may_go();
+  void on_message(const stoq::NodeId& from, base::BytesView bytes);
+  void on_durable(Result<Lsn> written);
+  void on_batch(const BlockApplier::Batch& batch);
+  void update_members();
+  void poll_gateway();
+  void set_timer(base::MonotonicTime at);
+  void on_timer();
+  void submit(base::Bytes command, base::Duration limit, Gateway::Done done);
+  void fail(base::Error error);
+
+  Parts parts;
+  const ReplicaOptions options;
+  const ClusterId cluster;
+  KeySigner signer;
+  std::unique_ptr<Executor> blocks;  // Its calls are made on a worker; see BlockApplier.
+  Configuration configuration;       // Of the last slot that was heard of here.
+  std::unique_ptr<pbft::Replica> engine;
+  Gateway gateway;
+  bool damaged = false;
+
+  std::unique_ptr<Mesh> mesh;
+  std::unique_ptr<LogWriter> log_writer;
+  std::unique_ptr<SignatureChecker> checker;
+  std::unique_ptr<BlockApplier> applier;
+  std::unique_ptr<StateFetch> fetch;
+  std::optional<StableCheckpoint> needed;  // Whose state is being fetched.
+  std::map<stoq::NodeId, stoq::Endpoint> members;  // The other nodes that can be reached.
+  base::TaskScope scope;
+  boost::asio::steady_timer timer;
+  base::MonotonicTime engine_wake{}, timer_at = base::MonotonicTime::max();
+  bool running = false;
+
+  std::deque<pbft::Send> held;  // Until their records are durable; by `after`.
+  Lsn durable = 0;
+  std::optional<pbft::Release> release;
+  Slot on_disk = 0, release_stable = 0;
+  std::map<stoq::NodeId, pbft::PeerId> peer_ids;
+  std::map<pbft::PeerId, stoq::NodeId> node_ids;
+
+  Slot applied = 0;
+  state::Revision revision = 0;
+  std::uint64_t time = 0;
+  base::Event progressed;
+  std::optional<base::Error> failure;
+  base::Event failed;
+  std::vector<OnExecuted> on_executed;
+  std::vector<OnVote> on_vote;
+};
+
+ReplicaNode::State::State(Parts made, const ReplicaOptions& how, std::unique_ptr<Executor> executor)
+    : parts(std::move(made)),
+      options(how),
+      cluster(cluster_of(parts.genesis)),
+      signer(*parts.key),
+      blocks(std::move(executor)),
+      configuration(blocks->configuration()),
+      gateway(cluster, *parts.key, wall_of(*parts.clock) / 1000, how.gateway),
+      scope(parts.executor),
+      timer(parts.executor),
+      on_disk(blocks->applied()),
+      applied(blocks->applied()),
+      revision(blocks->machine().revision()),
+      progressed(parts.executor),
+      failed(parts.executor) {}
+
+void ReplicaNode::State::begin(const Kept& kept) {
+  const Genesis& genesis = parts.genesis;
+  EpochBegun first{first_configuration(genesis).voters, 0, cluster};
+  auto restored = pbft::recover(first, kept.records);
+  restored.last_lsn = std::max(restored.last_lsn, parts.log->opened().last);
+  durable = restored.last_lsn;
+  if (restored.epoch.voters.epoch < configuration.voters.epoch) {
+    // The state survived a crash that the record of its epoch did not: then nothing was said in it.
+    const Lsn last = restored.last_lsn;
+    restored = {};
+    restored.last_lsn = last;
+    restored.epoch = {configuration.voters, configuration.start, configuration.start_digest};
+    restored.base = {0, configuration.start, configuration.start_digest};
+  }
+  damaged = kept.damaged;
+  if (damaged) {
+    parts.lines.error(
+        "promises of this replica may be lost with its log; it follows, but does not vote any more",
+        {{"do", "remove its state and let it join with a new key"}});
+  }
+  pbft::Position position{blocks->applied(), blocks->applied_digest(), blocks->checkpoint_root(),
+                          {}};
+  if (configuration.next && configuration.voters.epoch == restored.epoch.voters.epoch)
+    position.next = configuration.next;
+  // The state of an epoch's last slot knows of the next one, which begins with the checkpoint.
+  if (configuration.voters.epoch == restored.epoch.voters.epoch + 1)
+    position.next = NextEpoch{configuration.voters, configuration.start};
+  const auto own = damaged ? std::nullopt : std::optional(parts.key->public_key());
+  engine = std::make_unique<pbft::Replica>(engine_options(genesis, options.engine), signer, own,
+                                           std::move(restored), position, parts.clock->now());
+}
+
+ReplicaNode::ReplicaNode(std::unique_ptr<State> state) : state_(std::move(state)) {}
+ReplicaNode::~ReplicaNode() = default;
+
+Result<std::unique_ptr<ReplicaNode>> ReplicaNode::open(Parts parts, ReplicaOptions options) {
+  TRY(auto blocks, Executor::open(parts.genesis, *parts.storage, options.machine));
+  TRY(const auto kept, read_log(cluster_of(parts.genesis), *parts.log, parts.lines));
+  auto state = std::make_unique<State>(std::move(parts), options, std::move(blocks));
+  state->begin(kept);
+  return std::unique_ptr<ReplicaNode>(new ReplicaNode(std::move(state)));
+}
+
+void ReplicaNode::start() {
+  State& s = *state_;
+  s.mesh = std::make_unique<Mesh>(
+      s.parts.executor, *s.parts.peers, *s.parts.server,
+      [&s](const stoq::NodeId& from, base::BytesView bytes) { s.on_message(from, bytes); },
+      s.parts.lines);
+  s.log_writer = std::make_unique<LogWriter>(
+      s.parts.executor, *s.parts.pool, *s.parts.log,
+      [&s](Result<Lsn> written) { s.on_durable(std::move(written)); });
+  s.checker = std::make_unique<SignatureChecker>(s.parts.executor, *s.parts.pool,
+                                                 [&s](pbft::Checked checked) { s.step(checked); });
+  s.applier =
+      std::make_unique<BlockApplier>(s.parts.executor, *s.parts.pool, *s.blocks,
+                                     [&s](const BlockApplier::Batch& batch) { s.on_batch(batch); });
+  s.fetch = std::make_unique<StateFetch>(s.parts.executor, *s.parts.pool, *s.parts.peers,
+                                         *s.parts.storage, s.parts.lines);
+  s.parts.server->handle(kFetchState, [&s](stoq::rpc::Call& call, const Frame& request) {
+    return s.serve_state(call, request);
+  });
+  s.running = true;
+  s.update_members();
+  s.step(pbft::Tick{});
+}
+
+Task<> ReplicaNode::stop() {
+  State& s = *state_;
+  s.running = false;
+  s.timer.cancel();
+  s.gateway.end(base::make_error(Errc::Unavailable, "this replica stops"));
+  s.progressed.notify();
+  s.scope.cancel();
+  if (s.fetch) co_await s.fetch->stop();
+  co_await s.scope.join();
+  if (s.mesh) co_await s.mesh->stop();
+  if (s.checker) co_await s.checker->stop();
+  if (s.applier) co_await s.applier->stop();
+  if (s.log_writer) co_await s.log_writer->stop();
+}
+
+Task<base::Error> ReplicaNode::failed() {
+  while (!state_->failure) co_await state_->failed.wait();
+  co_return *state_->failure;
+}
+
+// --- what goes in ---
+
+void ReplicaNode::State::step(const pbft::Input& input) {
+  if (!running) return;
+  pbft::Outputs outputs;
+  const Epoch epoch = engine->voters().epoch;
+  engine->step(input, parts.clock->now(), wall_of(*parts.clock), outputs);
+  engine_wake = outputs.wake_at;
+  carry_out(std::move(outputs));
+  if (engine->voters().epoch != epoch) {
+    parts.lines.info("an epoch has begun", {{"epoch", engine->voters().epoch},
+                                            {"voters", engine->voters().size()}});
+    update_members();
+  }
+  poll_gateway();
+}
+
+void ReplicaNode::State::on_message(const stoq::NodeId& from, base::BytesView bytes) {
+  const auto peer = peer_ids.find(from);
+  if (peer == peer_ids.end()) return;
+  auto message = decode(cluster, bytes);
+  if (!message) {
+    parts.lines.warning("a message cannot be read",
+                        {{"from", from.text()}, {"why", message.error()}});
+    return;
+  }
+  if (const auto* vote = std::get_if<Vote>(&*message)) {
+    for (const auto& observe : on_vote) observe(*vote);
+  }
+  step(pbft::Received{peer->second, std::make_shared<const Message>(*std::move(message))});
+}
+
+void ReplicaNode::State::on_durable(Result<Lsn> written) {
+  if (!written) return fail(base::wrap(std::move(written).error(), "the consensus log"));
+  durable = std::max(durable, *written);
+  while (!held.empty() && held.front().after <= durable) {
+    transmit(held.front());
+    held.pop_front();
+  }
+  release_what_may_go();
+  step(pbft::Persisted{durable});
+}
+
+void ReplicaNode::State::on_batch(const BlockApplier::Batch& batch) {
+  if (batch.on_disk > 0) {
+    on_disk = batch.on_disk;
+    release_what_may_go();
+  }
+  for (const auto& [link, executed] : batch.executed) {
+    applied = executed.slot;
+    revision = executed.revision;
+    time = executed.time;
+    if (executed.configuration) {
+      configuration = *executed.configuration;
+      update_members();
+    }
+    const auto now = parts.clock->now();
+    for (const auto& result : executed.results) gateway.on_executed(result, now);
+    for (const auto& observe : on_executed) observe(*link, executed);
+    step(pbft::Applied{executed.slot, executed.root, executed.next});
+  }
+  progressed.notify();
+  if (!batch.ended) fail(base::wrap(batch.ended.error(), "the replicated state"));
+}
+
+void ReplicaNode::State::fail(base::Error error) {
+  if (failure) return;
+  parts.lines.error("this replica stops", {{"why", error}});
+  running = false;
+  failure = std::move(error);
+  gateway.end(base::make_error(Errc::Unavailable, "this replica stopped: " + failure->message));
+  failed.notify();
+}
+
+// --- what comes out ---
+
+void ReplicaNode::State::carry_out(pbft::Outputs outputs) {
+  for (auto& output : outputs.list) {
+    std::visit([this](auto& each) { carry_out(std::move(each)); }, output);
+    if (!running) return;
+  }
+}
+
+void ReplicaNode::State::carry_out(pbft::Send&& send) {
+  if (const auto* vote = std::get_if<Vote>(send.message.get())) {
+    for (const auto& observe : on_vote) observe(*vote);
+  }
+  if (send.after <= durable) return transmit(send);
+  const auto place = std::ranges::upper_bound(held, send.after, {}, &pbft::Send::after);
+  held.insert(place, std::move(send));
+}
+
+void ReplicaNode::State::transmit(const pbft::Send& send) {
+  const auto bytes = std::make_shared<const base::Bytes>(encode(*send.message));
+  if (send.to) {
+    const auto found = node_ids.find(*send.to);
+    if (found != node_ids.end()) mesh->send(found->second, bytes);
+    return;
+  }
+  for (const auto& [peer, node] : node_ids) {
+    if (peer < pbft::kFirstFollower) mesh->send(node, bytes);
+  }
+}
+
+void ReplicaNode::State::carry_out(pbft::Persist&& persist) {
+  const auto lsn = log_writer->append(static_cast<std::uint8_t>(persist.record.index()),
+                                      encode(persist.record));
+  if (!lsn) return fail(base::wrap(lsn.error(), "the consensus log"));
+  BASE_ASSERT(*lsn == persist.lsn, "the log and the engine count alike");
+}
+
+void ReplicaNode::State::carry_out(pbft::Release&& what) {
+  release = what;
+  release_stable = engine->stable();
+  release_what_may_go();
+}
+
+// Records that the state on disk does not need any more to be caught up.
+void ReplicaNode::State::release_what_may_go() {
+  if (!release || on_disk < release_stable || durable < release->after) return;
+  log_writer->drop_before(release->lsn);
+  release.reset();
+}
+
+void ReplicaNode::State::carry_out(pbft::NeedState&& need) {
+  const bool fetching = needed.has_value();
+  needed = std::move(need.checkpoint);
+  if (!fetching) scope.spawn(fetch_state());
+}
+
+// The engine's needs may grow meanwhile: sources keep only the newest checkpoints.
+Task<> ReplicaNode::State::fetch_state() {
+  while (needed) {
+    const StableCheckpoint checkpoint = *needed;
+    const Slot slot = checkpoint.certificate.statement.slot;
+    parts.lines.info("this replica is far behind and fetches the state", {{"slot", slot}});
+    co_await applier->pause();
+    auto flushed = co_await parts.pool->run([this] { return blocks->machine().flush(); });
+    if (!flushed) co_return fail(base::wrap(std::move(flushed).error(), "the replicated state"));
+    auto fetched = co_await fetch->run({slot, checkpoint.root}, members);
+    if (fetched) {
+      auto loaded = co_await parts.pool->run([this] { return blocks->reload(); });
+      if (!loaded) co_return fail(base::wrap(std::move(loaded).error(), "the replicated state"));
+      parts.lines.info("the state is here", {{"slot", slot},
+                                             {"entries", fetched->leaves},
+                                             {"bytes", fetched->bytes_received}});
+      if (needed->certificate.statement.slot == slot) needed.reset();
+      co_await on_fetched(checkpoint);
+      applier->go_on(true);
+      step(pbft::Installed{checkpoint, configuration.next});
+      continue;
+    }
+    applier->go_on(false);
+    parts.lines.warning("the state could not be fetched; trying again", {{"why", fetched.error()}});
+    co_await base::sleep_for(kFetchRetry);
+  }
+}
+
+// What our own bundles came to may be in the state alone.
+Task<> ReplicaNode::State::on_fetched(const StableCheckpoint& checkpoint) {
+  applied = checkpoint.certificate.statement.slot;
+  revision = blocks->machine().revision();
+  configuration = blocks->configuration();
+  const auto results = co_await parts.pool->run(
+      [this, sequences = gateway.under_way()]() -> Result<std::vector<BundleResult>> {
+        TRY(const auto view, state::View::of(*parts.storage));
+        std::vector<BundleResult> found;
+        for (const auto sequence : sequences) {
+          TRY(auto result, find_result(view, parts.key->public_key(), sequence));
+          if (result) found.push_back(*std::move(result));
+        }
+        return found;
+      });
+  if (!results) co_return fail(base::wrap(results.error(), "the replicated state"));
+  for (const auto& result : *results) gateway.on_executed(result, parts.clock->now());
+  update_members();
+  progressed.notify();
+}
+
+Task<Result<Frame>> ReplicaNode::State::serve_state(stoq::rpc::Call& call, const Frame& request) {
+  if (!call.peer() || !members.contains(*call.peer()))
+    co_return base::fail(Errc::Forbidden, "the caller is no node of this cluster");
+  co_return co_await parts.pool->run([this, bytes = request.bytes]() -> Result<Frame> {
+    TRY(const auto asked, state::decode_transfer_request(bytes));
+    TRY(const auto view, state::View::of(*parts.storage));
+    TRY(const auto answer, state::answer_transfer(view, asked));
+    return Frame{state::encode(answer)};
+  });
+}
+
+void ReplicaNode::State::carry_out(pbft::StateDamaged&& damaged_state) {
+  fail(with_hint(
+      base::make_error(Errc::DataLoss,
+                       fmt::format("the state after slot {} is not what a quorum signed",
+                                   damaged_state.checkpoint.certificate.statement.slot)),
+      "remove this replica's state, keep its log and key, and start it again: it fetches the state"));
+}
+
+void ReplicaNode::State::carry_out(Evidence&& evidence) {
+  const auto& liar = engine->voters().keys[evidence.first.replica];
+  parts.lines.error("a replica is proven to lie",
+                    {{"node", stoq::NodeId::of(liar).text()},
+                     {"phase", to_text(evidence.first.statement.phase)},
+                     {"view", evidence.first.statement.view},
+                     {"slot", evidence.first.statement.slot}});
+  submit(encode(OnCluster<Evidence>{0, evidence}), std::chrono::hours(1), [](const auto&) {});
+}
+
+void ReplicaNode::State::update_members() {
+  members.clear();
+  peer_ids.clear();
+  node_ids.clear();
+  pbft::PeerId follower = pbft::kFirstFollower;
+  for (const Member& member : configuration.members) {
+    if (member.role != Role::Node || member.key == parts.key->public_key()) continue;
+    const auto id = stoq::NodeId::of(member.key);
+    const auto voter = engine->voters().find(member.key);
+    const pbft::PeerId peer = voter ? *voter : follower++;
+    peer_ids.emplace(id, peer);
+    node_ids.emplace(peer, id);
+    const auto endpoint = endpoint_of(member);
+    if (!endpoint) {
+      parts.lines.warning("a node cannot be reached",
+                          {{"node", id.text()}, {"why", endpoint.error()}});
+      continue;
+    }
+    members.emplace(id, *endpoint);
+  }
+  mesh->set_members(members);
+}
+
+// --- operations ---
+
+void ReplicaNode::State::submit(base::Bytes command, base::Duration limit, Gateway::Done done) {
+  const auto now = parts.clock->now();
+  gateway.submit(std::move(command), now, now + limit, std::move(done));
+  poll_gateway();
+}
+
+void ReplicaNode::State::poll_gateway() {
+  if (!running) return;
+  for (const auto& bundle : gateway.poll(parts.clock->now())) {
+    const auto message = std::make_shared<const Message>(Submit{bundle});
+    transmit({std::nullopt, message, 0});
+    boost::asio::post(parts.executor, [this, message] {
+      step(pbft::Received{pbft::kFirstFollower, message});
+    });
+  }
+  set_timer(std::min(engine_wake, gateway.wake_at()));
+}
+
+void ReplicaNode::State::set_timer(base::MonotonicTime at) {
+  if (at >= timer_at) return;
+  timer_at = at;
+  timer.expires_at(std::chrono::time_point_cast<std::chrono::steady_clock::duration>(at));
+  timer.async_wait([this](const boost::system::error_code& error) {
+    if (!error) on_timer();
+  });
+}
+
+void ReplicaNode::State::on_timer() {
+  timer_at = base::MonotonicTime::max();
+  if (parts.clock->now() >= engine_wake) return step(pbft::Tick{});
+  poll_gateway();
+}
+
+Task<Result<std::uint64_t>> ReplicaNode::order(base::Bytes command, base::Duration limit) {
+  State& s = *state_;
+  if (!s.running) co_return base::fail(Errc::Unavailable, "this replica does not run");
+  struct Waiting {
+    explicit Waiting(const base::Executor& executor) : done(executor) {}
+    base::Event done;
+    std::optional<Result<std::uint64_t>> result;
+  };
+  // Shared: whoever waits may be cancelled.
+  const auto waiting = std::make_shared<Waiting>(s.parts.executor);
+  s.submit(std::move(command), limit, [waiting](Result<std::uint64_t> result) {
+    waiting->result = std::move(result);
+    waiting->done.notify();
+  });
+  while (!waiting->result) co_await waiting->done.wait();
+  auto result = *std::move(waiting->result);
+  const auto status = this->status();
+  const std::size_t reached = status.connected + (status.votes ? 1 : 0);
+  if (!result && result.error().code == Errc::TimedOut && reached < status.quorum) {
+    co_return base::fail(Errc::NoQuorum,
+                         fmt::format("no quorum: {} of {} voters answer, {} needed; {}", reached,
+                                     status.voters, status.quorum, result.error().message));
+  }
+  co_return result;
+}
+
+Task<Result<>> ReplicaNode::barrier(base::Duration limit) {
+  auto done = co_await order(encode_on_state(state::encode(state::Operation{})), limit);
+  if (!done) co_return std::unexpected(std::move(done).error());
+  co_return Result<>();
+}
+
+Task<Slot> ReplicaNode::applied_after(Slot seen) {
+  while (state_->applied <= seen && state_->running) co_await state_->progressed.wait();
+  co_return state_->applied;
+}
+
+ReplicaStatus ReplicaNode::status() const {
+  const State& s = *state_;
+  const Voters& voters = s.engine->voters();
+  ReplicaStatus status{voters.epoch,
+                       s.engine->view(),
+                       s.engine->changing(),
+                       s.engine->own().has_value(),
+                       s.engine->committed(),
+                       s.applied,
+                       s.engine->stable(),
+                       s.revision,
+                       s.time,
+                       voters.size(),
+                       voters.faulty_max(),
+                       voters.quorum(),
+                       0,
+                       voters.keys[voters.primary(s.engine->view())]};
+  for (const auto& [peer, node] : s.node_ids) {
+    if (peer < pbft::kFirstFollower && s.mesh->connected_to(node)) ++status.connected;
+  }
+  return status;
+}
+
+const Genesis& ReplicaNode::genesis() const {
+  return state_->parts.genesis;
+}
+const base::PublicKey& ReplicaNode::own_key() const {
+  return state_->parts.key->public_key();
+}
+const base::Clock& ReplicaNode::clock() const {
+  return *state_->parts.clock;
+}
+base::BlockingPool& ReplicaNode::pool() {
+  return *state_->parts.pool;
+}
+const state::Storage& ReplicaNode::storage() const {
+  return *state_->parts.storage;
+}
+void ReplicaNode::on_executed(OnExecuted observe) {
+  state_->on_executed.push_back(std::move(observe));
+}
+void ReplicaNode::on_vote(OnVote observe) {
+  state_->on_vote.push_back(std::move(observe));
+}
+
+}  // namespace hypermesh::consensus

@@ -1,0 +1,106 @@
+#pragma once
+
+// A replica at work: the engine, its log and state on disk, and the other replicas. Decides
+// nothing; carries out what pbft::Replica says.
+
+#include <base/async/blocking_pool.hpp>
+#include <base/log.hpp>
+#include <base/random.hpp>
+#include <optional>
+#include <stoq/peers.hpp>
+#include <stoq/rpc_server.hpp>
+
+#include "consensus/execution/executor.hpp"
+#include "consensus/node/gateway.hpp"
+#include "consensus/pbft/replica.hpp"
+
+namespace hypermesh::consensus {
+
+class Log;
+
+struct ReplicaOptions {
+  pbft::Options engine;  ///< Its cluster, window and interval are the genesis'.
+  GatewayOptions gateway;
+  state::MachineOptions machine;
+};
+
+struct ReplicaStatus {
+  Epoch epoch = 0;
+  View view = 0;
+  bool changing = false;  ///< Between views.
+  bool votes = false;
+  Slot committed = 0, applied = 0, stable = 0;
+  state::Revision revision = 0;
+  std::uint64_t time = 0;  ///< Ordered, of the slot that was applied last.
+  std::size_t voters = 0, faulty_max = 0, quorum = 0, connected = 0;
+  base::PublicKey leader{};
+};
+
+/// All its calls are made on one executor. Call stop() before it goes.
+class ReplicaNode {
+ public:
+  /// All but the log are borrowed and outlive stop(); `storage` and the log are this node's alone.
+  struct Parts {
+    base::Executor executor;
+    base::BlockingPool* pool;
+    stoq::rpc::Peers* peers;
+    stoq::rpc::Server* server;  ///< Serves nobody before start() has returned.
+    const base::Clock* clock;
+    const base::SigningKey* key;  ///< Of the node's identity.
+    Genesis genesis;
+    state::Storage* storage;
+    std::unique_ptr<Log> log;
+    base::Log lines;
+  };
+  /// Reads what is on disk. Blocks.
+  /// Errors: DataLoss (names what is damaged), Unsupported (a newer version), of the system.
+  static base::Result<std::unique_ptr<ReplicaNode>> open(Parts parts, ReplicaOptions options);
+  ~ReplicaNode();
+
+  /// Begins to take part.
+  void start();
+  base::Task<> stop();
+  /// Resumes with the error that ends the replica: its disk refuses. Whoever composed it stops it,
+  /// and opens it anew when the disk is well.
+  base::Task<base::Error> failed();
+
+  /// Orders a command (execution/command.hpp) and answers with its number when it is executed here.
+  /// Errors: those of the command; TimedOut (after `limit`: it may still take effect), NoQuorum
+  /// (likewise, and fewer than a quorum of voters are connected).
+  base::Task<base::Result<std::uint64_t>> order(base::Bytes command, base::Duration limit);
+  /// Resumes when everything is executed here that was acknowledged anywhere before the call.
+  base::Task<base::Result<>> barrier(base::Duration limit);
+  /// `read` runs on a worker thread, with the newest state that was executed here.
+  template <class Read>
+  auto read(Read read) -> base::Task<decltype(read(std::declval<const state::View&>()))> {
+    co_return co_await pool().run(
+        [this, read = std::move(read)]() -> decltype(read(std::declval<const state::View&>())) {
+          TRY(const auto view, state::View::of(storage()));
+          return read(view);
+        });
+  }
+  /// Resumes when a slot was applied after `seen`, with the slot.
+  base::Task<Slot> applied_after(Slot seen);
+
+  ReplicaStatus status() const;
+  const Genesis& genesis() const;
+  const base::PublicKey& own_key() const;
+  const base::Clock& clock() const;
+
+  /// Called for every block that is executed here from now on, in order.
+  using OnExecuted = std::function<void(const Link&, const Executed&)>;
+  void on_executed(OnExecuted observe);
+  /// Called for every vote that arrives or leaves.
+  using OnVote = std::function<void(const Vote&)>;
+  void on_vote(OnVote observe);
+
+ private:
+  struct State;
+  explicit ReplicaNode(std::unique_ptr<State> state);
+  base::BlockingPool& pool();
+  const state::Storage& storage() const;
+
+  std::unique_ptr<State> state_;
+};
+
+}  // namespace hypermesh::consensus

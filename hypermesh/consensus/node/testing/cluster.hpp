@@ -1,0 +1,147 @@
+#pragma once
+
+// Replicas of one process, over a transport in memory, with logs and states on disk.
+
+#include <gtest/gtest.h>
+
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <filesystem>
+
+#include "at_rest/testing/fixed_key_cipher.hpp"
+#include "consensus/log/disk_files.hpp"
+#include "consensus/log/segment_log.hpp"
+#include "consensus/node/replica_node.hpp"
+#include "state/rocksdb_storage.hpp"
+#include "transport/memory_transport.hpp"
+
+namespace hypermesh::consensus::testing {
+
+using namespace std::chrono_literals;
+using base::Errc;
+using base::Result;
+using base::Task;
+
+struct TestReplica {
+  TestReplica(const base::Executor& executor, stoq::MemoryNetwork& network, Genesis made,
+              std::string name, std::filesystem::path where, std::uint16_t port)
+      : executor(executor),
+        genesis(std::move(made)),
+        key(key_of(name)),
+        folder(where / name),
+        endpoint(*stoq::Endpoint::of("::1", port)),
+        transport(executor, network, stoq::NodeId::of(key.public_key())) {}
+
+  static base::SigningKey key_of(std::string_view name) {
+    return *base::SigningKey::from_seed(base::sha256(name));
+  }
+
+  void open(ReplicaOptions options = {}) {
+    pool = std::make_unique<base::BlockingPool>(3);
+    server = std::make_unique<stoq::rpc::Server>(
+        stoq::rpc::Server::Parts{executor, &clock, nullptr, {}});
+    peers = std::make_unique<stoq::rpc::Peers>(
+        stoq::rpc::Peers::Parts{executor, &transport, &clock, &rng, nullptr, server.get()},
+        stoq::rpc::PeersOptions{.backoff_min = 10ms, .backoff_max = 100ms});
+    std::filesystem::create_directories(folder);
+    storage = std::move(*state::open_rocksdb_storage(folder / "state", {}, cipher, {}));
+    LogOptions log_options;
+    log_options.segment_bytes = 4 << 20;
+    log_options.payload_bytes_max = 1 << 20;
+    auto log = open_segment_log(std::move(*open_disk_files(folder / "log")), cipher, log_options);
+    node = std::move(*ReplicaNode::open({executor, pool.get(), peers.get(), server.get(), &clock,
+                                         &key, genesis, storage.get(), *std::move(log), {}},
+                                        options));
+    node->start();
+    server->serve(*transport.listen(endpoint, {.alpn = {"stoq/1", "stoq-bulk/1"}}),
+                  [this](const auto& connection) { peers->adopt(connection); });
+  }
+  Task<> close() {
+    co_await server->drain(0s);
+    co_await node->stop();
+    co_await peers->stop(0s);
+    co_await server->stop(0s);
+    node.reset();
+    peers.reset();
+    server.reset();
+    storage.reset();
+    pool.reset();
+  }
+
+  base::Executor executor;
+  Genesis genesis;
+  base::SystemClock clock;
+  base::SystemRng rng;
+  base::SigningKey key;
+  std::filesystem::path folder;
+  stoq::Endpoint endpoint;
+  stoq::MemoryTransport transport;
+  at_rest::FixedKeyCipher cipher;
+  std::unique_ptr<base::BlockingPool> pool;
+  std::unique_ptr<stoq::rpc::Server> server;
+  std::unique_ptr<stoq::rpc::Peers> peers;
+  std::unique_ptr<state::Storage> storage;
+  std::unique_ptr<ReplicaNode> node;
+};
+
+class ClusterTest : public ::testing::Test {
+ protected:
+  using Replicas = std::vector<std::unique_ptr<TestReplica>>;
+
+  /// `voters` of `nodes` replicas vote.
+  void run(std::size_t voters, std::size_t nodes, std::function<Task<>(Replicas&)> body) {
+    Genesis genesis;
+    genesis.name = "test";
+    genesis.window = 8;
+    genesis.checkpoint_interval = 20;
+    for (std::size_t i = 0; i < nodes; ++i) {
+      const auto key = TestReplica::key_of(name(i)).public_key();
+      genesis.members.push_back({key, Role::Node, "[::1]:" + std::to_string(port(i))});
+      if (i < voters) genesis.voters.push_back(key);
+    }
+    genesis.members.push_back({TestReplica::key_of("operator").public_key(), Role::Operator, ""});
+    const auto executor = context.get_executor();
+    for (std::size_t i = 0; i < nodes; ++i) {
+      replicas.push_back(std::make_unique<TestReplica>(executor, network, genesis, name(i),
+                                                       folder, port(i)));
+    }
+    boost::asio::co_spawn(
+        executor, whole(std::move(body)), [](const std::exception_ptr& thrown) {
+          if (thrown) std::rethrow_exception(thrown);
+        });
+    context.run();
+  }
+
+  ~ClusterTest() override {
+    replicas.clear();
+    std::filesystem::remove_all(folder);
+  }
+
+  boost::asio::io_context context;
+  stoq::MemoryNetwork network;
+  Replicas replicas;
+  std::filesystem::path folder = make_folder();
+
+ private:
+  static std::string name(std::size_t i) { return "n" + std::to_string(i + 1); }
+  static std::uint16_t port(std::size_t i) { return static_cast<std::uint16_t>(1000 + i); }
+  static std::filesystem::path make_folder() {
+    auto pattern = (std::filesystem::temp_directory_path() / "replicas-XXXXXX").string();
+    EXPECT_NE(mkdtemp(pattern.data()), nullptr);
+    return pattern;
+  }
+  Task<> whole(std::function<Task<>(Replicas&)> body) {
+    co_await body(replicas);
+    for (auto& replica : replicas) {
+      if (replica->node) co_await replica->close();
+    }
+  }
+};
+
+inline base::Bytes put(std::string key, std::string value) {
+  const state::Operation operation{
+      0, state::Transaction{{}, {{std::move(key), std::move(value), 0}}}};
+  return encode_on_state(state::encode(operation));
+}
+
+}  // namespace hypermesh::consensus::testing
