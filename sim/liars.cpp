@@ -1,5 +1,3 @@
-#include <fmt/format.h>
-
 #include "sim/node.hpp"
 
 // What replicas do that do not keep to the protocol. Inside, each runs an honest one and changes
@@ -9,139 +7,119 @@ namespace sim {
 
 using namespace hypermesh::consensus;
 
-std::vector<std::pair<std::size_t, base::Bytes>> World::mutate(Node& node, const pbft::Send& send) {
-  std::vector<std::pair<std::size_t, base::Bytes>> out;
-  const auto bytes = encode(*send.message);
-  const auto signed_vote = [&](Statement statement) {
-    return Vote{statement, static_cast<ReplicaId>(node.index),
-                sign_as(node.index, signed_bytes(cluster_, statement))};
-  };
-  for (std::size_t to = 0; to < nodes_.size(); ++to) {
-    if (send.to ? *send.to != to : to == node.index) continue;
-    const bool other_half = to % 2 == 1;
-    if (node.lie.empty() || node.lie == "delay") {
-      out.emplace_back(to, bytes);
-    } else if (node.lie == "silent") {
-      continue;
-    } else if (node.lie == "mute to one") {
-      if (to != nodes_.size() - 1) out.emplace_back(to, bytes);
-    } else if (node.lie == "garbage") {
-      base::Bytes changed = bytes;
-      if (rng_.below(5) == 0)
-        changed[rng_.below(changed.size())] ^= static_cast<std::uint8_t>(1 + rng_.below(255));
-      out.emplace_back(to, std::move(changed));
-    } else if (const auto* proposal = std::get_if<Proposal>(&*send.message);
-               node.lie == "equivocate" && proposal != nullptr && other_half) {
-      Block block = proposal->link->block;
-      block.time += 1;
-      const auto link = make_link(cluster_, block);
-      node.other_blocks[{proposal->view, block.slot}] = link->digest;
-      const Statement statement{Phase::Propose, proposal->epoch, proposal->view, block.slot,
-                                link->digest};
-      out.emplace_back(to, encode(Message(Proposal{proposal->epoch, proposal->view,
-                                                   signed_vote(statement).signature, link})));
-    } else if (const auto* begun = std::get_if<NewView>(&*send.message);
-               node.lie == "inflate" && begun != nullptr && node.ledger.applied() > 0) {
-      // Its own wish claims what was never prepared: another block where one is executed already.
-      const Slot slot = node.ledger.applied();
-      auto& base = node.invented_bases[begun->view];
-      if (!base) {
-        const auto parent = order_.find(slot - 1);
-        base = make_link(cluster_, {slot,
-                                    parent == order_.end() ? cluster_ : parent->second,
-                                    wall(node),
-                                    static_cast<ReplicaId>(node.index),
-                                    {}});
-        node.other_blocks[{begun->view, slot}] = base->digest;
-      }
-      NewView inflated = *begun;
-      for (Wish& wish : inflated.wishes) {
-        if (wish.replica != node.index) continue;
-        wish.claim = {begun->view - 1, base->block.slot, base->digest};
-        wish.signature = signed_vote(statement_of(begun->epoch, begun->view, wish.claim)).signature;
-      }
-      out.emplace_back(to, encode(Message(inflated)));
-    } else if (proposal != nullptr && node.lie == "inflate" &&
-               node.invented_bases.contains(proposal->view)) {
-      const auto& base = node.invented_bases.at(proposal->view);
-      const Statement statement{Phase::Propose, proposal->epoch, proposal->view, base->block.slot,
-                                base->digest};
-      out.emplace_back(to, encode(Message(Proposal{proposal->epoch, proposal->view,
-                                                   signed_vote(statement).signature, base})));
-    } else if (proposal != nullptr && node.lie == "rebase" &&
-               node.first_of_view.emplace(proposal->view, proposal->link->block.slot)
-                       .first->second == proposal->link->block.slot) {
+Vote World::signed_vote(const Node& node, const Statement& statement) const {
+  return {statement, static_cast<ReplicaId>(node.index),
+          keys_.sign(node.key, signed_bytes(cluster_, statement))};
+}
+
+// `block` in the place of the one that it proposes.
+Message World::propose_other(Node& node, const Proposal& proposal, Block block) {
+  const auto link = make_link(cluster_, std::move(block));
+  node.other_blocks[{proposal.view, link->block.slot}] = link->digest;
+  const Statement statement{Phase::Propose, proposal.epoch, proposal.view, link->block.slot,
+                            link->digest};
+  return Proposal{proposal.epoch, proposal.view, signed_vote(node, statement).signature, link};
+}
+
+// Null: it gets what an honest replica would send.
+PacketPtr World::changed(Node& node, const Message& message, std::size_t to) {
+  if (node.lie == "garbage") {
+    if (node.lies.below(5) > 0) return nullptr;
+    auto bytes = encode(message);
+    bytes[node.lies.below(bytes.size())] ^= static_cast<std::uint8_t>(1 + node.lies.below(255));
+    return pack(bytes);
+  }
+  const auto lie = changed_message(node, message, to % 2 == 1);
+  return lie ? pack(*lie) : nullptr;
+}
+
+std::optional<Message> World::changed_message(Node& node, const Message& message, bool other_half) {
+  const std::string& lie = node.lie;
+  if (const auto* proposal = std::get_if<Proposal>(&message)) {
+    return changed_proposal(node, *proposal, other_half);
+  }
+  if (const auto* begun = std::get_if<NewView>(&message); begun != nullptr && lie == "inflate")
+    return inflated(node, *begun);
+  if (const auto* vote = std::get_if<Vote>(&message)) {
+    Statement said = vote->statement;
+    const bool ordering = said.phase == Phase::Prepare || said.phase == Phase::Commit;
+    const auto other = node.other_blocks.find({said.view, said.slot});
+    const bool to_some = lie == "equivocate" || lie == "fork" || lie == "past";
+    const bool to_all = lie == "rebase" || lie == "inflate";
+    if (ordering && other != node.other_blocks.end() && (to_all || (to_some && other_half)))
+      said.digest = other->second;
+    if (lie == "vote twice" && other_half && ordering) said.digest[0] ^= 1;
+    if (lie == "wrong root" && said.phase == Phase::Checkpoint) said.digest[0] ^= 1;
+    if (said == vote->statement) return std::nullopt;
+    return signed_vote(node, said);
+  }
+  if (const auto* wish = std::get_if<ViewChange>(&message); wish != nullptr && lie == "hide") {
+    ViewChange hidden{wish->epoch, wish->view, wish->wish, std::nullopt};
+    hidden.wish.claim = {0, genesis_.start, genesis_.start_digest};
+    hidden.wish.signature =
+        signed_vote(node, statement_of(wish->epoch, wish->view, hidden.wish.claim)).signature;
+    return hidden;
+  }
+  return std::nullopt;
+}
+
+std::optional<Message> World::changed_proposal(Node& node, const Proposal& proposal,
+                                               bool other_half) {
+  const std::string& lie = node.lie;
+  Block block = proposal.link->block;
+  if (lie == "inflate") {
+    const auto invented = node.invented_bases.find(proposal.view);
+    if (invented == node.invented_bases.end()) return std::nullopt;
+    return propose_other(node, proposal, invented->second->block);
+  }
+  const bool first =
+      node.first_of_view.emplace(proposal.view, block.slot).first->second == block.slot;
+  if ((lie == "equivocate" && other_half) || (lie == "waver" && node.lies.below(2) == 0) ||
       // The first block of a view is another than the view was begun with.
-      Block block = proposal->link->block;
-      block.time += 1;
-      const auto link = make_link(cluster_, block);
-      const Statement statement{Phase::Propose, proposal->epoch, proposal->view, block.slot,
-                                link->digest};
-      node.other_blocks[{proposal->view, block.slot}] = link->digest;
-      out.emplace_back(to, encode(Message(Proposal{proposal->epoch, proposal->view,
-                                                   signed_vote(statement).signature, link})));
-    } else if (proposal != nullptr &&
-               ((node.lie == "waver" && rng_.below(2) == 0) ||
-                (other_half && (node.lie == "fork" || node.lie == "past")))) {
-      Block block = proposal->link->block;
-      if (node.lie == "past") {
-        block.time = 1;
-      } else if (node.lie == "fork") {
-        const auto before = order_.find(block.slot - 2);
-        block.parent = before == order_.end() ? cluster_ : before->second;
-      }
-      if (node.lie == "waver") block.time += 1;
-      const auto link = make_link(cluster_, block);
-      const Statement statement{Phase::Propose, proposal->epoch, proposal->view, block.slot,
-                                link->digest};
-      node.other_blocks[{proposal->view, block.slot}] = link->digest;
-      out.emplace_back(to, encode(Message(Proposal{proposal->epoch, proposal->view,
-                                                   signed_vote(statement).signature, link})));
-    } else if (const auto* vote = std::get_if<Vote>(&*send.message); vote != nullptr) {
-      Statement statement = vote->statement;
-      const bool ordering = statement.phase == Phase::Prepare || statement.phase == Phase::Commit;
-      const auto other = node.other_blocks.find({statement.view, statement.slot});
-      if ((node.lie == "rebase" || node.lie == "inflate") && ordering &&
-          other != node.other_blocks.end())
-        statement.digest = other->second;
-      const bool two_faced = node.lie == "equivocate" || node.lie == "fork" || node.lie == "past";
-      if (two_faced && other_half && ordering && other != node.other_blocks.end())
-        statement.digest = other->second;
-      if (node.lie == "vote twice" && other_half && ordering)
-        statement.digest[0] = static_cast<std::uint8_t>(statement.digest[0] ^ 1);
-      if (node.lie == "wrong root" && statement.phase == Phase::Checkpoint)
-        statement.digest[0] = static_cast<std::uint8_t>(statement.digest[0] ^ 1);
-      out.emplace_back(to, encode(Message(signed_vote(statement))));
-    } else if (const auto* wish = std::get_if<ViewChange>(&*send.message);
-               node.lie == "hide" && wish != nullptr) {
-      ViewChange hidden{wish->epoch, wish->view, wish->wish, std::nullopt};
-      hidden.wish.claim = {0, genesis_.start, genesis_.start_digest};
-      hidden.wish.signature =
-          signed_vote(statement_of(wish->epoch, wish->view, hidden.wish.claim)).signature;
-      out.emplace_back(to, encode(Message(hidden)));
-    } else {
-      out.emplace_back(to, bytes);
-    }
+      (lie == "rebase" && first)) {
+    block.time += 1;
+  } else if (lie == "past" && other_half) {
+    block.time = 1;
+  } else if (lie == "fork" && other_half) {
+    const auto before = order_.find(block.slot - 2);
+    block.parent = before == order_.end() ? cluster_ : before->second;
+  } else {
+    return std::nullopt;
   }
-  const auto* status = std::get_if<Status>(&*send.message);
-  if (status != nullptr && rng_.below(4) == 0) {
-    for (const Message& message : inventions(node, *status)) {
-      for (std::size_t to = 0; to < nodes_.size(); ++to) {
-        if (to != node.index) out.emplace_back(to, encode(message));
-      }
-    }
+  return propose_other(node, proposal, std::move(block));
+}
+
+// Its own wish claims what was never prepared: another block where one is executed already.
+std::optional<Message> World::inflated(Node& node, const NewView& begun) {
+  const Slot slot = node.ledger.applied();
+  if (slot == 0) return std::nullopt;
+  auto& base = node.invented_bases[begun.view];
+  if (!base) {
+    const auto parent = order_.find(slot - 1);
+    base = make_link(cluster_, {slot,
+                                parent == order_.end() ? cluster_ : parent->second,
+                                wall(node),
+                                static_cast<ReplicaId>(node.index),
+                                {}});
+    node.other_blocks[{begun.view, slot}] = base->digest;
   }
-  return out;
+  NewView made = begun;
+  for (Wish& wish : made.wishes) {
+    if (wish.replica != node.index) continue;
+    wish.claim = {begun.view - 1, base->block.slot, base->digest};
+    wish.signature = signed_vote(node, statement_of(begun.epoch, begun.view, wish.claim)).signature;
+  }
+  return made;
 }
 
 // What nobody said, with signatures that are not what they claim to be.
 std::vector<Message> World::inventions(Node& node, const Status& status) {
   std::vector<Message> made;
-  const std::size_t victim = (node.index + 1 + rng_.below(nodes_.size() - 1)) % nodes_.size();
+  const std::size_t victim = (node.index + 1 + node.lies.below(nodes_.size() - 1)) % nodes_.size();
   const std::size_t quorum = genesis_.voters.quorum();
   const auto bogus = [&] {
     base::Signature signature{};
-    rng_.fill(signature);
+    node.lies.fill(signature);
     return signature;
   };
   const Slot next = status.committed + 1;
@@ -170,57 +148,13 @@ std::vector<Message> World::inventions(Node& node, const Status& status) {
       wanted.wishes.push_back({id, start, bogus()});
       alone.wishes.push_back(
           {static_cast<ReplicaId>(node.index), start,
-           sign_as(node.index, signed_bytes(cluster_, statement_of(1, alone.view, start)))});
+           keys_.sign(node.key, signed_bytes(cluster_, statement_of(1, alone.view, start)))});
     }
     made.emplace_back(committed);
     made.emplace_back(wanted);
     made.emplace_back(alone);
   }
   return made;
-}
-
-std::string describe(const Message& message) {
-  struct Describe {
-    std::string operator()(const Proposal& m) const {
-      return fmt::format("proposal view {} slot {} {}", m.view, m.link->block.slot,
-                         base::to_hex(m.link->digest).substr(0, 8));
-    }
-    std::string operator()(const Vote& m) const {
-      return fmt::format("{} view {} slot {} {}", to_text(m.statement.phase), m.statement.view,
-                         m.statement.slot, base::to_hex(m.statement.digest).substr(0, 8));
-    }
-    std::string operator()(const ViewChange& m) const {
-      return fmt::format("wish for view {}, has view {} slot {}", m.view, m.wish.claim.view,
-                         m.wish.claim.slot);
-    }
-    std::string operator()(const NewView& m) const {
-      return fmt::format("new view {} from view {} slot {}", m.view, m.base().view, m.base().slot);
-    }
-    std::string operator()(const Status& m) const {
-      return fmt::format("status view {}{} committed {} accepted {} stable {}", m.view,
-                         m.changing ? " (wanted)" : "", m.committed, m.accepted, m.stable);
-    }
-    std::string operator()(const Committed& m) const {
-      return fmt::format("{} committed blocks up to {}", m.links.size(),
-                         m.certificate.statement.slot);
-    }
-    std::string operator()(const StableCheckpoint& m) const {
-      return fmt::format("checkpoint {}", m.certificate.statement.slot);
-    }
-    std::string operator()(const Fetch& m) const {
-      return fmt::format("fetch {} to {}", m.above + 1, m.slot);
-    }
-    std::string operator()(const Fetched& m) const {
-      return fmt::format("{} fetched blocks", m.links.size());
-    }
-    std::string operator()(const Submit& m) const {
-      return fmt::format("bundle {}", m.bundle->sequence);
-    }
-    std::string operator()(const Evidence& m) const {
-      return fmt::format("evidence against {}", m.first.replica);
-    }
-  };
-  return std::visit(Describe(), message);
 }
 
 }  // namespace sim

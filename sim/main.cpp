@@ -5,9 +5,12 @@
 
 #include <CLI/CLI.hpp>
 #include <chrono>
+#include <fstream>
+#include <sstream>
 
+#include "sim/minimise.hpp"
+#include "sim/run_apart.hpp"
 #include "sim/twins.hpp"
-#include "sim/world.hpp"
 
 namespace {
 
@@ -21,34 +24,69 @@ class Stopwatch {
   std::chrono::steady_clock::time_point begin_ = std::chrono::steady_clock::now();
 };
 
-int run_seed(std::uint64_t seed) {
-  const auto plan = sim::draw_plan(seed);
-  fmt::print("seed {}: {}\n", seed, plan.describe());
-  sim::World world(seed, plan, true);
-  const auto failure = world.run();
-  fmt::print("seed {}: {} after {} events, {}\n", seed, failure.empty() ? "good" : failure,
-             world.steps(), base::to_hex(world.trace_digest()).substr(0, 16));
-  return failure.empty() ? 0 : 1;
+using sim::Ended;
+using sim::Plan;
+
+int show(const Plan& plan) {
+  fmt::print("{}", to_text(plan));
+  const Ended ended = sim::run_plan(plan, true);
+  fmt::print("seed {}: {} after {} events, {:016x}\n", plan.seed,
+             ended.failure.empty() ? "good" : ended.failure, ended.steps, ended.mark);
+  return ended.failure.empty() ? 0 : 1;
 }
 
-int run_seeds(std::uint64_t first, std::uint64_t count) {
-  const Stopwatch watch;
-  base::Duration simulated{};
-  std::uint64_t failed = 0, steps = 0;
-  for (std::uint64_t at = first; at < first + count; ++at) {
-    sim::World world(at, sim::draw_plan(at));
-    const auto failure = world.run();
-    simulated += world.elapsed();
-    steps += world.steps();
-    if (failure.empty()) continue;
-    ++failed;
-    fmt::print("seed {}: {}\n  {}\n  again: ./dev sim --seed {}\n", at, failure,
-               sim::draw_plan(at).describe(), at);
+int show_file(const std::string& path) {
+  std::ifstream file(path);
+  std::stringstream text;
+  text << file.rdbuf();
+  const auto plan = sim::parse_plan(text.str());
+  if (file && plan) return show(*plan);
+  fmt::print(stderr, "{}: {}\n", path, file ? plan.error().describe() : "cannot be read");
+  return 2;
+}
+
+int minimise(std::uint64_t seed) {
+  const Plan plan = sim::draw_plan(seed);
+  const Ended ended = sim::run_apart(plan);
+  if (ended.failure.empty()) {
+    fmt::print("seed {} is good: there is nothing to look for\n", seed);
+    return 2;
   }
-  const double seconds = std::chrono::duration<double>(simulated).count(), real = watch.seconds();
+  const auto minimal = sim::minimise(plan, ended.failure,
+                                     [](const Plan& each) { return sim::run_apart(each).failure; });
+  fmt::print("# {}\n# after {} trials; again: hypermesh-sim --plan FILE\n{}", minimal.failure,
+             minimal.trials, to_text(minimal.plan));
+  return 1;
+}
+
+struct Totals {
+  std::uint64_t failed = 0, steps = 0;
+  base::Duration simulated{};
+};
+
+void run_seed(std::uint64_t seed, bool twice, Totals& totals) {
+  const Plan plan = sim::draw_plan(seed);
+  Ended ended = sim::run_apart(plan);
+  totals.simulated += ended.elapsed;
+  totals.steps += ended.steps;
+  if (twice && ended.failure.empty() && sim::run_apart(plan).mark != ended.mark)
+    ended.failure = "another history when it is run again";
+  if (ended.failure.empty()) return;
+  ++totals.failed;
+  fmt::print("seed {}: {}\n  again: ./dev sim --seed {}\n  less of it: ./dev sim --minimise {}\n",
+             seed, ended.failure, seed, seed);
+  std::fflush(stdout);
+}
+
+int run_seeds(std::uint64_t first, std::uint64_t count, bool twice) {
+  const Stopwatch watch;
+  Totals totals;
+  for (std::uint64_t at = first; at < first + count; ++at) run_seed(at, twice, totals);
+  const double seconds = std::chrono::duration<double>(totals.simulated).count();
+  const double real = watch.seconds();
   fmt::print("{} seeds, {} failed; {:.0f} simulated seconds in {:.1f}, {:.0f} to one; {} events\n",
-             count, failed, seconds, real, seconds / real, steps);
-  return failed == 0 ? 0 : 1;
+             count, totals.failed, seconds, real, seconds / real, totals.steps);
+  return totals.failed == 0 ? 0 : 1;
 }
 
 int run_twins(unsigned rounds, std::uint64_t first, std::uint64_t count) {
@@ -93,6 +131,11 @@ int main(int argc, char** argv) {
   std::uint64_t first = 1, count = 100, seed = 0;
   app.add_option("--seeds", count, "How many seeds to run");
   app.add_option("--first", first, "The first of them");
+  bool twice = false;
+  std::string file;
+  app.add_flag("--twice", twice, "Run each again, and compare what happened");
+  auto* const less = app.add_option("--minimise", seed, "Leave out what its failure does not need");
+  auto* const given = app.add_option("--plan", file, "Run what a file says, with a trace");
   auto* const one = app.add_option("--seed", seed, "Run this one, with a trace of its events");
 
   auto* const twins = app.add_subcommand("twins", "One replica runs twice, in all divisions");
@@ -108,5 +151,7 @@ int main(int argc, char** argv) {
     return only->count() > 0 ? run_one_twins(rounds, number)
                              : run_twins(rounds, twins_first, twins_count);
   }
-  return one->count() > 0 ? run_seed(seed) : run_seeds(first, count);
+  if (less->count() > 0) return minimise(seed);
+  if (given->count() > 0) return show_file(file);
+  return one->count() > 0 ? show(sim::draw_plan(seed)) : run_seeds(first, count, twice);
 }

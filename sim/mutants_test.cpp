@@ -23,7 +23,7 @@ bool found() {
   const pid_t child = fork();
   if (child == 0) {
     for (std::uint64_t seed = kFirstSeed; seed < kFirstSeed + kSeedsMax; ++seed) {
-      sim::World world(seed, sim::draw_plan(seed));
+      sim::World world(sim::draw_plan(seed));
       const auto failure = world.run();
       if (failure.empty()) continue;
       fmt::print("seed {}: {}\n", seed, failure);

@@ -1,58 +1,119 @@
-#include <fmt/format.h>
-#include <fmt/ranges.h>
+#include "sim/plan.hpp"
 
-#include "sim/world.hpp"
+#include <algorithm>
+#include <base/random.hpp>
+#include <iterator>
 
 namespace sim {
 
 namespace {
 
-constexpr const char* kLies[] = {"silent",     "equivocate", "vote twice",  "delay",  "garbage",
-                                 "wrong root", "hide",       "mute to one", "frame",  "forge",
-                                 "fork",       "past",       "waver",       "rebase", "inflate"};
+constexpr std::string_view kLies[] = {
+    "silent", "equivocate", "vote twice", "delay", "garbage", "wrong root", "hide",   "mute to one",
+    "frame",  "forge",      "fork",       "past",  "waver",   "rebase",     "inflate"};
+constexpr unsigned kSendsMax = 3000;  // Among which a crash is drawn, of one node.
+
+struct Drawer {
+  base::SeededRng rng;
+  Plan plan;
+
+  bool maybe(unsigned percent) { return rng.below(100) < percent; }
+  unsigned between(std::uint64_t low, std::uint64_t high) {
+    return static_cast<unsigned>(low + rng.below(high - low));
+  }
+  Duration micros(std::uint64_t low, std::uint64_t high) {
+    return std::chrono::microseconds(low + rng.below(high - low));
+  }
+  Duration when() {
+    return micros(0, static_cast<std::uint64_t>(plan.faults_until.count() / 1000));
+  }
+  Nodes all() const { return (Nodes{1} << plan.replicas) - 1; }
+
+  // From the beginning to the end, or now and then.
+  void weather(FaultKind kind, unsigned percent, std::uint64_t amount_max) {
+    if (!maybe(percent)) return;
+    if (maybe(50)) {
+      plan.faults.push_back(
+          {kind, Duration(0), plan.faults_until, all(), 1 + rng.below(amount_max)});
+      return;
+    }
+    for (std::uint64_t left = 1 + rng.below(6); left > 0; --left) {
+      const Nodes some = maybe(50) ? all() : 1 + rng.below(all());
+      plan.faults.push_back(
+          {kind, when(), micros(10'000, 5'000'000), some, 1 + rng.below(2 * amount_max)});
+    }
+  }
+
+  void crashes() {
+    if (maybe(50)) {
+      for (std::uint64_t left = 1 + rng.below(8); left > 0; --left) {
+        plan.faults.push_back({FaultKind::Crash, when(), micros(1000, 4'000'000),
+                               Nodes{1} << rng.below(plan.replicas), 0});
+      }
+    }
+    // All at once. Liars stay up: they remember what the others forget.
+    if (maybe(20)) {
+      for (std::uint64_t left = 1 + rng.below(12); left > 0; --left) {
+        const Duration at = when();
+        const std::uint64_t down_max = maybe(50) ? 50'000 : 2'000'000;
+        for (std::size_t i = plan.liars.size(); i < plan.replicas; ++i) {
+          plan.faults.push_back(
+              {FaultKind::Crash, at, micros(1000, 1000 + down_max), Nodes{1} << i, 0});
+        }
+      }
+    }
+    if (maybe(50)) {
+      const std::uint64_t crashes_max = 1 + rng.below(8);
+      for (std::size_t i = 0; i < plan.replicas; ++i) {
+        for (std::uint64_t left = rng.below(crashes_max + 1); left > 0; --left) {
+          plan.faults.push_back({FaultKind::CrashAtSend, Duration(0), micros(1000, 900'000),
+                                 Nodes{1} << i, 1 + rng.below(kSendsMax)});
+        }
+      }
+    }
+  }
+
+  Plan draw() {
+    const std::size_t sizes[] = {4, 4, 4, 4, 5, 6, 7, 10};
+    plan.replicas = sizes[rng.below(std::size(sizes))];
+    plan.faults_until = std::chrono::milliseconds(between(2'000, 22'000));
+    if (maybe(30)) plan.delay_max = between(2000, 62'000);
+    if (maybe(30)) plan.sync_max = between(2000, 102'000);
+    if (maybe(30)) plan.skew_max = between(1, 900'000);
+    const std::size_t liars = maybe(60) ? 1 + rng.below((plan.replicas - 1) / 3) : 0;
+    for (std::size_t i = 0; i < liars; ++i)
+      plan.liars.emplace_back(kLies[rng.below(std::size(kLies))]);
+    weather(FaultKind::Loss, 40, 200);
+    weather(FaultKind::Duplication, 30, 200);
+    weather(FaultKind::SlowLinks, 20, 50);
+    weather(FaultKind::SlowDisk, 20, 20);
+    crashes();
+    if (maybe(40)) {
+      for (std::uint64_t left = 1 + rng.below(6); left > 0; --left) {
+        plan.faults.push_back({maybe(33) ? FaultKind::CutOneWay : FaultKind::Cut, when(),
+                               micros(10'000, 6'000'000), 1 + rng.below(all() - 1), 0});
+      }
+    }
+    std::ranges::stable_sort(plan.faults, {}, &Fault::at);
+    plan.clients = between(1, 5);
+    plan.pause_max = maybe(20) ? between(5'000, 25'000) : between(20'000, 620'000);
+    plan.checkpoint_interval = between(5, 65);
+    return std::move(plan);
+  }
+};
 
 }  // namespace
 
 // Each seed has its own mix, so that rare faults meet each other (swarm testing, Groce et al.
 // 2012).
 Plan draw_plan(std::uint64_t seed) {
-  base::SeededRng rng(seed ^ 0x9c0ffee);
-  const auto maybe = [&](unsigned percent) { return rng.below(100) < percent; };
-  Plan plan;
-  const std::size_t sizes[] = {4, 4, 4, 4, 5, 6, 7, 10};
-  plan.replicas = sizes[rng.below(std::size(sizes))];
-  if (maybe(40)) plan.loss = static_cast<unsigned>(1 + rng.below(200));
-  if (maybe(30)) plan.duplication = static_cast<unsigned>(1 + rng.below(200));
-  if (maybe(30)) plan.delay_max = static_cast<unsigned>(2000 + rng.below(60'000));
-  if (maybe(20)) plan.slow_share = static_cast<unsigned>(1 + rng.below(50));
-  if (maybe(30)) plan.sync_max = static_cast<unsigned>(2000 + rng.below(100'000));
-  if (maybe(20)) plan.slow_sync_share = static_cast<unsigned>(1 + rng.below(20));
-  if (maybe(50)) plan.crashes = static_cast<unsigned>(1 + rng.below(8));
-  if (maybe(20)) plan.blackouts = static_cast<unsigned>(1 + rng.below(12));
-  if (maybe(50)) plan.crash_after_send = static_cast<unsigned>(1 + rng.below(300));
-  if (maybe(40)) plan.partitions = static_cast<unsigned>(1 + rng.below(6));
-  if (maybe(30)) plan.skew_max = static_cast<unsigned>(1 + rng.below(900'000));
-  const std::size_t liars = maybe(60) ? 1 + rng.below((plan.replicas - 1) / 3) : 0;
-  for (std::size_t i = 0; i < liars; ++i)
-    plan.liars.emplace_back(kLies[rng.below(std::size(kLies))]);
-  plan.clients = static_cast<unsigned>(1 + rng.below(4));
-  plan.pause_max =
-      static_cast<unsigned>(maybe(20) ? 5'000 + rng.below(20'000) : 20'000 + rng.below(600'000));
-  plan.faults_until = std::chrono::milliseconds(2'000 + rng.below(20'000));
-  plan.checkpoint_interval = 5 + rng.below(60);
-  return plan;
+  Drawer drawer{base::SeededRng(seed ^ 0x9c0ffee), {}};
+  drawer.plan.seed = seed;
+  return drawer.draw();
 }
 
-std::string Plan::describe() const {
-  return fmt::format(
-      "{} replicas, loss {}/1000, duplication {}/1000, delay {} to {} us, slow {}/1000, sync {} to "
-      "{} us, slow {}/1000, {} crashes, {} partitions, {} blackouts, "
-      "{}/100000 sends before a crash, clocks within {} us, liars [{}], {} clients "
-      "with pauses up to {} us, checkpoints every {}, faults for {} ms",
-      replicas, loss, duplication, delay_min, delay_max, slow_share, sync_min, sync_max,
-      slow_sync_share, crashes, partitions, blackouts, crash_after_send, skew_max,
-      fmt::join(liars, ", "), clients, pause_max, checkpoint_interval,
-      faults_until.count() / 1'000'000);
+std::vector<std::string_view> all_lies() {
+  return {std::begin(kLies), std::end(kLies)};
 }
 
 }  // namespace sim

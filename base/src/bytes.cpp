@@ -144,9 +144,10 @@ void ByteWriter::sized(BytesView bytes) {
 }
 
 void ByteWriter::integer(std::uint64_t value, int width) {
-  for (int shift = (width - 1) * 8; shift >= 0; shift -= 8) {
-    bytes_.push_back(static_cast<std::uint8_t>(value >> shift));
-  }
+  std::uint8_t written[8];
+  for (int i = 0; i < width; ++i)
+    written[i] = static_cast<std::uint8_t>(value >> ((width - 1 - i) * 8));
+  bytes_.insert(bytes_.end(), written, written + width);
 }
 
 Result<std::uint64_t> ByteReader::integer(int width) {

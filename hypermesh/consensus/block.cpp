@@ -29,7 +29,7 @@ std::size_t Bundle::bytes() const {
 }
 
 base::Bytes signed_bytes(const ClusterId& cluster, const Bundle& bundle) {
-  base::ByteWriter out;
+  base::ByteWriter out(kBundleTag.size() + cluster.size() + bundle.bytes());
   out.raw(base::as_bytes(kBundleTag));
   out.raw(cluster);
   write_content(out, bundle);
@@ -37,7 +37,7 @@ base::Bytes signed_bytes(const ClusterId& cluster, const Bundle& bundle) {
 }
 
 base::Digest digest_of(const Bundle& bundle) {
-  base::ByteWriter out;
+  base::ByteWriter out(bundle.bytes());
   write(out, bundle);
   return base::sha256(out.view());
 }
@@ -50,7 +50,7 @@ std::size_t Block::operations() const {
 
 base::Digest digest_of(const ClusterId& cluster, const Block& block,
                        const std::vector<base::Digest>& bundles) {
-  base::ByteWriter out;
+  base::ByteWriter out(kBlockTag.size() + 2 * 32 + 3 * 8 + 32 * bundles.size());
   out.raw(base::as_bytes(kBlockTag));
   out.raw(cluster);
   out.u64(block.slot);

@@ -18,6 +18,7 @@ namespace {
 
 constexpr std::uint8_t kVersion = 1;
 constexpr std::size_t kLinksMax = 4096;
+constexpr std::size_t kUsualBytes = 256;
 
 void write(ByteWriter& out, const Statement& statement) {
   out.u8(static_cast<std::uint8_t>(statement.phase));
@@ -299,7 +300,7 @@ Result<Certificate> read_certificate(ByteReader& in) {
 }
 
 base::Bytes encode(const Message& message) {
-  ByteWriter out;
+  ByteWriter out(kUsualBytes);
   out.u8(kVersion);
   out.u8(static_cast<std::uint8_t>(message.index()));
   std::visit([&](const auto& m) { write(out, m); }, message);

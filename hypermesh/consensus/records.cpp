@@ -114,7 +114,7 @@ struct Decoder {
 }  // namespace
 
 base::Bytes encode(const Record& record) {
-  ByteWriter out;
+  ByteWriter out(256);
   out.u8(kVersion);
   out.u8(static_cast<std::uint8_t>(record.index()));
   std::visit([&](const auto& r) { write(out, r); }, record);

@@ -103,7 +103,7 @@ std::string_view to_text(Phase phase) {
 }
 
 base::Bytes signed_bytes(const ClusterId& cluster, const Statement& statement) {
-  base::ByteWriter out;
+  base::ByteWriter out(kTag.size() + 32 + 1 + 3 * 8 + 32);
   out.raw(base::as_bytes(kTag));
   out.raw(cluster);
   out.u8(static_cast<std::uint8_t>(statement.phase));

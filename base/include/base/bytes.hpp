@@ -36,6 +36,10 @@ Result<Bytes> from_base32(std::string_view text);
 /// values only.
 class ByteWriter {
  public:
+  ByteWriter() = default;
+  /// Space for as many bytes at once.
+  explicit ByteWriter(std::size_t bytes_expected) { bytes_.reserve(bytes_expected); }
+
   void u8(std::uint8_t value) { bytes_.push_back(value); }
   void u16(std::uint16_t value) { integer(value, 2); }
   void u32(std::uint32_t value) { integer(value, 4); }

@@ -20,30 +20,34 @@ BundlePool::Added BundlePool::add(BundlePtr bundle, const base::Digest& digest,
   free_bytes_ += size;
   free_operations_ += bundle->operations.size();
   const std::uint64_t place = next_place_++;
-  all_.emplace(place, digest);
-  free_.emplace(place, digest);
-  waiting_.emplace(digest, Waiting{std::move(bundle), place, now, false});
+  const auto added = waiting_.emplace(digest, Waiting{std::move(bundle), place, now, false}).first;
+  all_.emplace(place, added);
+  free_.emplace(place, added);
   return Added::Yes;
 }
 
 void BundlePool::set_taken(const base::Digest& digest, bool taken) {
   const auto found = waiting_.find(digest);
-  if (found == waiting_.end() || found->second.taken == taken) return;
+  if (found != waiting_.end()) mark(found, taken);
+}
+
+void BundlePool::mark(ByDigest::iterator found, bool taken) {
   Waiting& waiting = found->second;
+  if (waiting.taken == taken) return;
   waiting.taken = taken;
   if (taken) {
     free_.erase(waiting.place);
     free_bytes_ -= waiting.bundle->bytes();
     free_operations_ -= waiting.bundle->operations.size();
   } else {
-    free_.emplace(waiting.place, digest);
+    free_.emplace(waiting.place, found);
     free_bytes_ += waiting.bundle->bytes();
     free_operations_ += waiting.bundle->operations.size();
   }
 }
 
 void BundlePool::release_all() {
-  for (const auto& [place, digest] : all_) set_taken(digest, false);
+  for (const auto& [place, waiting] : all_) mark(waiting, false);
 }
 
 void BundlePool::remove(const base::Digest& digest) {
@@ -54,9 +58,9 @@ void BundlePool::remove(const base::Digest& digest) {
       ordered_order_.pop_front();
     }
   }
-  set_taken(digest, true);
   const auto found = waiting_.find(digest);
   if (found == waiting_.end()) return;
+  mark(found, true);
   const Waiting& waiting = found->second;
   bytes_ -= waiting.bundle->bytes();
   const auto client = per_client_.find(waiting.bundle->client);
@@ -68,8 +72,8 @@ void BundlePool::remove(const base::Digest& digest) {
 std::vector<BundlePtr> BundlePool::next(std::size_t operations_max, std::size_t bytes_max) const {
   std::vector<BundlePtr> chosen;
   std::size_t operations = 0, bytes = 0;
-  for (const auto& [place, digest] : free_) {
-    const BundlePtr& bundle = waiting_.at(digest).bundle;
+  for (const auto& [place, waiting] : free_) {
+    const BundlePtr& bundle = waiting->second.bundle;
     operations += bundle->operations.size();
     bytes += bundle->bytes();
     if (!chosen.empty() && (operations > operations_max || bytes > bytes_max)) break;
@@ -80,11 +84,11 @@ std::vector<BundlePtr> BundlePool::next(std::size_t operations_max, std::size_t 
 }
 
 base::MonotonicTime BundlePool::free_since() const {
-  return free_.empty() ? base::MonotonicTime::max() : waiting_.at(free_.begin()->second).since;
+  return free_.empty() ? base::MonotonicTime::max() : free_.begin()->second->second.since;
 }
 
 base::MonotonicTime BundlePool::waiting_since() const {
-  return all_.empty() ? base::MonotonicTime::max() : waiting_.at(all_.begin()->second).since;
+  return all_.empty() ? base::MonotonicTime::max() : all_.begin()->second->second.since;
 }
 
 void BundlePool::restart_waiting(base::MonotonicTime now) {

@@ -54,9 +54,12 @@ class BundlePool {
     bool taken = false;
   };
 
+  using ByDigest = std::map<base::Digest, Waiting>;
+  void mark(ByDigest::iterator found, bool taken);
+
   const Limits limits_;
-  std::map<base::Digest, Waiting> waiting_;
-  std::map<std::uint64_t, base::Digest> all_, free_;  // By place.
+  ByDigest waiting_;
+  std::map<std::uint64_t, ByDigest::iterator> all_, free_;  // By place.
   std::map<base::PublicKey, std::size_t> per_client_;
   std::set<base::Digest> ordered_;
   std::deque<base::Digest> ordered_order_;

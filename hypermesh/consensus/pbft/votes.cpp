@@ -1,7 +1,6 @@
 #include "consensus/pbft/votes.hpp"
 
 #include <algorithm>
-#include <map>
 
 namespace hypermesh::consensus::pbft {
 
@@ -34,19 +33,23 @@ void VoteSet::set(ReplicaId replica, State state) {
 }
 
 std::vector<Vote> VoteSet::to_check(std::size_t quorum) {
+  std::vector<Vote> chosen;
+  if (held_.size() < quorum) return chosen;
   struct Count {
+    base::Digest digest{};
     std::size_t sure = 0, unchecked = 0;
   };
-  std::map<base::Digest, Count> counts;
+  std::vector<Count> counts;  // Of one digest, unless somebody lies.
   for (const Held& held : held_) {
-    Count& count = counts[held.vote.statement.digest];
-    if (held.state == State::Unchecked) ++count.unchecked;
-    if (held.state == State::Good || held.state == State::Checking) ++count.sure;
+    auto count = std::ranges::find(counts, held.vote.statement.digest, &Count::digest);
+    if (count == counts.end())
+      count = counts.insert(counts.end(), {held.vote.statement.digest, 0, 0});
+    if (held.state == State::Unchecked) ++count->unchecked;
+    if (held.state == State::Good || held.state == State::Checking) ++count->sure;
   }
-  std::vector<Vote> chosen;
-  for (const auto& [digest, count] : counts) {
-    if (count.sure >= quorum || count.sure + count.unchecked < quorum) continue;
-    std::size_t missing = quorum - count.sure;
+  for (const auto& [digest, sure, unchecked] : counts) {
+    if (sure >= quorum || sure + unchecked < quorum) continue;
+    std::size_t missing = quorum - sure;
     for (Held& held : held_) {
       if (missing == 0) break;
       if (held.state != State::Unchecked || held.vote.statement.digest != digest) continue;
@@ -59,10 +62,15 @@ std::vector<Vote> VoteSet::to_check(std::size_t quorum) {
 }
 
 std::optional<base::Digest> VoteSet::agreed(std::size_t quorum) const {
-  std::map<base::Digest, std::size_t> counts;
+  std::size_t good = 0;
+  for (const Held& held : held_) good += held.state == State::Good ? 1 : 0;
   for (const Held& held : held_) {
-    if (held.state == State::Good && ++counts[held.vote.statement.digest] >= quorum)
-      return held.vote.statement.digest;
+    if (good < quorum) break;
+    const auto same = std::ranges::count_if(held_, [&](const Held& other) {
+      return other.state == State::Good &&
+             other.vote.statement.digest == held.vote.statement.digest;
+    });
+    if (static_cast<std::size_t>(same) >= quorum) return held.vote.statement.digest;
   }
   return std::nullopt;
 }

@@ -1,0 +1,57 @@
+#include <fmt/format.h>
+
+#include "sim/node.hpp"
+
+// What must hold of what replicas say, while they say it.
+
+namespace sim {
+
+using namespace hypermesh::consensus;
+
+// An honest replica says one thing only of each slot, however often it crashes.
+void World::check_own_votes(Node& node, const Message& message) {
+  const auto said = [&](const Statement& statement) {
+    const Slot slot = statement.phase == Phase::ViewChange ? 0 : statement.slot;
+    const auto [known, first] = node.said.emplace(
+        Node::Place{statement.epoch, statement.view, slot, statement.phase}, statement.digest);
+    if (!first && known->second != statement.digest) {
+      fail(fmt::format("{} contradicts itself: {} in view {}, slot {}", node.index,
+                       to_text(statement.phase), statement.view, statement.slot));
+    }
+    if (statement.phase == Phase::ViewChange) {
+      node.wanted = std::max(node.wanted, statement.view);
+    } else if (statement.phase != Phase::Checkpoint && statement.view < node.wanted && first) {
+      // What it said before it wanted a later view may be said again.
+      fail(fmt::format("{} votes in view {} after it wanted {}", node.index, statement.view,
+                       node.wanted));
+    }
+    if (statement.phase == Phase::Commit) {
+      node.highest_commit =
+          std::max(node.highest_commit, std::pair(statement.view, statement.slot));
+    }
+  };
+  if (const auto* vote = std::get_if<Vote>(&message)) {
+    if (vote->replica == node.index) said(vote->statement);
+  } else if (const auto* proposal = std::get_if<Proposal>(&message)) {
+    said({Phase::Propose, proposal->epoch, proposal->view, proposal->link->block.slot,
+          proposal->link->digest});
+  } else if (const auto* wish = std::get_if<ViewChange>(&message)) {
+    const Claim& claim = wish->wish.claim;
+    if (std::pair(claim.view, claim.slot) < node.highest_commit)
+      fail(fmt::format("{} claims less than it sent commits for", node.index));
+    said(statement_of(wish->epoch, wish->view, claim));
+  }
+}
+
+void World::on_evidence(const Node& node, const Evidence& evidence) {
+  const std::size_t accused = evidence.first.replica;
+  if (trace_) {
+    note(fmt::format("{} proves that {} lies ({})", node.index, accused,
+                     to_text(evidence.first.statement.phase)));
+  }
+  if (nodes_[accused]->lie.empty())
+    fail(fmt::format("evidence against the honest replica {}", accused));
+  proven_.insert(accused);
+}
+
+}  // namespace sim

@@ -1,0 +1,74 @@
+#include <fmt/format.h>
+
+#include "sim/node.hpp"
+
+namespace sim {
+
+void World::schedule_faults() {
+  for (const Fault& fault : plan_.faults) {
+    if (fault.kind == FaultKind::CrashAtSend) {
+      for (const auto& node : nodes_) {
+        if ((fault.nodes & node->bit()) != 0)
+          node->crashes_at_send.emplace_back(fault.amount, fault.length);
+      }
+      continue;
+    }
+    timeline_.after(fault.at, [this, &fault] {
+      if (healed_) return;
+      begin_fault(fault);
+      timeline_.after(fault.length, [this, &fault] {
+        if (!healed_) end_fault(fault);
+      });
+    });
+  }
+  timeline_.after(plan_.faults_until, [this] { heal(); });
+}
+
+void World::begin_fault(const Fault& fault) {
+  if (trace_) note(fmt::format("{} of nodes {:b} begins", to_text(fault.kind), fault.nodes));
+  for (const auto& node : nodes_) {
+    if ((fault.nodes & node->bit()) == 0) continue;
+    if (fault.kind == FaultKind::Crash) crash_for(*node, fault.length);
+    if (fault.kind == FaultKind::Loss) node->loss += fault.amount;
+    if (fault.kind == FaultKind::Duplication) node->duplication += fault.amount;
+    if (fault.kind == FaultKind::SlowLinks) node->slow_links += fault.amount;
+    if (fault.kind == FaultKind::SlowDisk) node->slow_disk += fault.amount;
+    if (fault.kind != FaultKind::Cut && fault.kind != FaultKind::CutOneWay) continue;
+    for (const auto& other : nodes_) {
+      if ((fault.nodes & other->bit()) != 0) continue;
+      ++cuts_[node->index][other->index];
+      if (fault.kind == FaultKind::Cut) ++cuts_[other->index][node->index];
+    }
+  }
+}
+
+void World::end_fault(const Fault& fault) {
+  if (fault.kind == FaultKind::Crash) return;  // It has started again by itself.
+  if (trace_) note(fmt::format("{} of nodes {:b} ends", to_text(fault.kind), fault.nodes));
+  for (const auto& node : nodes_) {
+    if ((fault.nodes & node->bit()) == 0) continue;
+    if (fault.kind == FaultKind::Loss) node->loss -= fault.amount;
+    if (fault.kind == FaultKind::Duplication) node->duplication -= fault.amount;
+    if (fault.kind == FaultKind::SlowLinks) node->slow_links -= fault.amount;
+    if (fault.kind == FaultKind::SlowDisk) node->slow_disk -= fault.amount;
+    if (fault.kind != FaultKind::Cut && fault.kind != FaultKind::CutOneWay) continue;
+    for (const auto& other : nodes_) {
+      if ((fault.nodes & other->bit()) != 0) continue;
+      --cuts_[node->index][other->index];
+      if (fault.kind == FaultKind::Cut) --cuts_[other->index][node->index];
+    }
+  }
+}
+
+void World::heal() {
+  if (trace_) note("all faults end");
+  healed_ = true;
+  for (auto& row : cuts_) std::ranges::fill(row, 0);
+  for (const auto& node : nodes_) {
+    node->loss = node->duplication = node->slow_links = node->slow_disk = 0;
+    node->crashes_at_send.clear();
+    if (!node->replica) start(*node);
+  }
+}
+
+}  // namespace sim

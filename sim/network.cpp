@@ -1,0 +1,80 @@
+#include <fmt/format.h>
+
+#include "sim/node.hpp"
+
+namespace sim {
+
+using namespace hypermesh::consensus;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr std::uint64_t kLate = 50'000;  // Microseconds, of a slow link at most.
+// Of a liar that stays just below the patience of others.
+constexpr Duration kDelayed = 280ms;
+
+}  // namespace
+
+PacketPtr World::pack(base::BytesView bytes) const {
+  auto packet = std::make_shared<Packet>();
+  packet->mark = mixed(0, bytes);
+  if (auto message = decode(cluster_, bytes))
+    packet->message = std::make_shared<const Message>(*std::move(message));
+  return packet;
+}
+
+PacketPtr World::pack(const Message& message) const {
+  return pack(encode(message));
+}
+
+void World::transmit(Node& from, const pbft::Send& send) {
+  const Message& message = *send.message;
+  if (from.lie == "silent") return;
+  PacketPtr honest;
+  for (std::size_t to = 0; to < nodes_.size(); ++to) {
+    if (send.to ? *send.to != to : to == from.index) continue;
+    if (!from.lie.empty()) {
+      if (from.lie == "mute to one" && to == nodes_.size() - 1) continue;
+      if (auto lie = changed(from, message, to)) {
+        transmit(from, to, std::move(lie));
+        continue;
+      }
+    }
+    if (!honest) honest = pack(message);
+    transmit(from, to, honest);
+  }
+  const auto* status = from.lie.empty() ? nullptr : std::get_if<Status>(&message);
+  if (status == nullptr || from.lies.below(4) > 0) return;
+  for (const Message& invention : inventions(from, *status)) {
+    const auto packet = pack(invention);
+    for (std::size_t to = 0; to < nodes_.size(); ++to) {
+      if (to != from.index) transmit(from, to, packet);
+    }
+  }
+}
+
+void World::transmit(Node& from, std::size_t to, PacketPtr packet) {
+  auto& rng = from.network;
+  const auto now_and_then = [&](std::uint64_t thousandths) {
+    return thousandths > 0 && rng.below(1000) < thousandths;
+  };
+  for (int copies = now_and_then(from.duplication) ? 2 : 1; copies > 0; --copies) {
+    if (now_and_then(from.loss)) continue;
+    auto wait = micros(plan_.delay_min + rng.below(plan_.delay_max - plan_.delay_min + 1));
+    if (now_and_then(from.slow_links)) wait += micros(rng.below(kLate));
+    if (from.lie == "delay") wait += kDelayed;
+    timeline_.after(wait, [this, from = from.index, to, packet] {
+      if (cuts_[from][to] == 0) deliver(from, to, *packet);
+    });
+  }
+}
+
+void World::deliver(std::size_t from, std::size_t to, const Packet& packet) {
+  Node& node = *nodes_[to];
+  if (!node.replica || !packet.message) return;
+  mark_ = mixed(mixed(mark_, packet.mark), from << 8 | to);
+  if (trace_) note(fmt::format("{} -> {} {}", from, to, describe(*packet.message)));
+  step(node, pbft::Received{static_cast<pbft::PeerId>(from), packet.message});
+}
+
+}  // namespace sim
