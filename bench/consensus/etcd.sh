@@ -45,6 +45,21 @@ etcd_start() {
     for i in "${etcd_pids[@]}"; do kill -0 "$i" 2>/dev/null || return 1; done
     sleep 0.1
   done
+  etcd_leader_first
+}
+
+# A single client asks the first: the leader, so that nothing is passed on.
+etcd_leader_first() {
+  local endpoint followers=()
+  for endpoint in ${etcd_endpoints//,/ }; do
+    if curl -s -m 5 --noproxy '*' "http://$endpoint/metrics" | grep -x 'etcd_server_is_leader 1' >/dev/null; then
+      etcd_endpoints=$endpoint
+    else
+      followers+=(",$endpoint")
+    fi
+  done
+  ((${#followers[@]} == 2)) || return 1  # An election came between.
+  printf -v etcd_endpoints %s "$etcd_endpoints" "${followers[@]}"
 }
 
 etcd_healthy() {

@@ -57,8 +57,8 @@ Load::Load(const LoadOptions& options, base::MonotonicTime now)
     options_.reads = false;
     options_.operations = options_.keys;
   }
-  begin_ = counted() ? now : now + std::chrono::seconds(options_.warm_up_seconds);
-  end_ = counted() ? base::MonotonicTime::max() : begin_ + std::chrono::seconds(options_.seconds);
+  begin_ = counted() ? now : now + options_.warm_up;
+  end_ = counted() ? base::MonotonicTime::max() : begin_ + options_.measured;
   last_acknowledged_ = begin_;
 }
 

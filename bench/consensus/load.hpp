@@ -22,8 +22,10 @@
 namespace bench {
 
 constexpr std::size_t kKeyBytes = 16, kValueBytes = 256;
-constexpr std::uint32_t kClientsMax = 4096, kOutstandingMax = 1024, kSecondsMax = 600;
+constexpr std::uint32_t kClientsMax = 4096, kOutstandingMax = 1024;
 constexpr std::uint64_t kKeysMax = 100'000'000, kOperationsMax = 100'000'000;
+constexpr base::Duration kMeasuredMin = std::chrono::milliseconds(10);
+constexpr base::Duration kMeasuredMax = std::chrono::minutes(10);
 /// Longer without any answer, and the system counts as stuck.
 constexpr std::chrono::seconds kAnswerMax{20};
 
@@ -35,8 +37,8 @@ struct LoadOptions {
   std::uint32_t outstanding = 1;  ///< Operations under way for each client, 1 to kOutstandingMax.
   bool reads = false;             ///< Linearizable reads of keys that were filled; else writes.
   std::uint64_t keys = 100'000;   ///< Of the key space, 1 to kKeysMax.
-  std::uint32_t warm_up_seconds = 1;
-  std::uint32_t seconds = 5;     ///< Measured, after the warm-up. 1 to kSecondsMax.
+  base::Duration warm_up = std::chrono::seconds(1);   ///< 0 to kMeasuredMax.
+  base::Duration measured = std::chrono::seconds(5);  ///< kMeasuredMin to kMeasuredMax.
   std::uint64_t operations = 0;  ///< If not 0: ends after so many, without a warm-up.
   bool fill = false;             ///< Writes every key once, in order, and ends.
   std::uint64_t seed = 1;        ///< Of keys and values.

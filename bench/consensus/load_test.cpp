@@ -89,7 +89,7 @@ TEST(Load, FillWritesEveryKeyOnceAndEnds) {
 }
 
 TEST(Load, CountedOperationsAreMeasuredFromTheFirstToTheLastAnswer) {
-  Load load({.warm_up_seconds = 30, .operations = 4}, kStart);
+  Load load({.warm_up = 30s, .operations = 4}, kStart);
   auto now = kStart;
   for (const auto took : {10ms, 20ms, 30ms, 40ms}) {
     const auto write = load.next(0, now);
@@ -104,7 +104,7 @@ TEST(Load, CountedOperationsAreMeasuredFromTheFirstToTheLastAnswer) {
 
 // Warm-up until 1 s, window until 3 s.
 TEST(Load, OnlyTheWindowCounts) {
-  Load load({.outstanding = 2, .warm_up_seconds = 1, .seconds = 2}, kStart);
+  Load load({.outstanding = 2, .warm_up = 1s, .measured = 2s}, kStart);
   const auto early = load.next(0, kStart), across = load.next(0, kStart + 900ms);
   load.done(0, *early, kStart + 950ms);
   load.done(0, *across, kStart + 1'500ms);  // Counts for the rate; its latency is the warm-up's.
@@ -123,7 +123,7 @@ TEST(Load, OnlyTheWindowCounts) {
 }
 
 TEST(Load, TheGapReachesFromTheLastAnswerToTheEndOfTheWindow) {
-  Load load({.warm_up_seconds = 0, .seconds = 10}, kStart);
+  Load load({.warm_up = 0s, .measured = 10s}, kStart);
   const auto first = load.next(0, kStart);
   load.done(0, *first, kStart + 1s);
   const auto second = load.next(0, kStart + 1s);
@@ -132,7 +132,7 @@ TEST(Load, TheGapReachesFromTheLastAnswerToTheEndOfTheWindow) {
 }
 
 TEST(Load, WithoutAnAnswerTheGapIsTheWindow) {
-  Load load({.warm_up_seconds = 1, .seconds = 10}, kStart);
+  Load load({.warm_up = 1s, .measured = 10s}, kStart);
   EXPECT_EQ(load.report().gap_us, 10'000'000);
   EXPECT_EQ(load.report().operations, 0);
 }
@@ -151,7 +151,7 @@ TEST(Load, AFailureEndsTheRunAndTheFirstIsKept) {
 }
 
 TEST(Load, IsStuckWhenAnswersStopWhileSomethingIsUnderWay) {
-  Load load({.outstanding = 2, .seconds = 600}, kStart);
+  Load load({.outstanding = 2, .measured = 600s}, kStart);
   EXPECT_FALSE(load.stuck(kStart + 2 * kAnswerMax));
   const auto now = kStart + 2 * kAnswerMax;  // Idle until here.
   const auto first = load.next(0, now);
