@@ -45,8 +45,9 @@ base::Task<> BlockApplier::run() {
       continue;
     }
     busy_ = true;
-    const Batch batch = co_await pool_.run(
-        [this, links = std::exchange(waiting_, {})]() mutable { return execute(std::move(links)); });
+    const Batch batch = co_await pool_.run([this, links = std::exchange(waiting_, {})]() mutable {
+      return execute(std::move(links));
+    });
     busy_ = false;
     idle_.notify();
     on_batch_(batch);

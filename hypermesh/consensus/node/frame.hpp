@@ -27,25 +27,22 @@ struct Frame {
 /// A frame holds several messages, each behind its length (u32).
 inline constexpr std::size_t kFrameBytesMax = kMessageBytesMax + (1 << 20);
 
-inline constexpr stoq::rpc::ClientStream<Frame, Frame> kVotes{
-    "hypermesh.v1.Consensus/Votes",
-    {.priority = stoq::Priority::Control,
-     .request_bytes_max = kFrameBytesMax,
-     .timeout = base::Duration::zero()}};
-inline constexpr stoq::rpc::ClientStream<Frame, Frame> kBlocks{
-    "hypermesh.v1.Consensus/Blocks",
-    {.lane = stoq::rpc::Lane::Bulk,
-     .request_bytes_max = kFrameBytesMax,
-     .timeout = base::Duration::zero()}};
+inline constexpr stoq::rpc::ClientStream<Frame, Frame> kVotes{"hypermesh.v1.Consensus/Votes",
+                                                              {.priority = stoq::Priority::Control,
+                                                               .request_bytes_max = kFrameBytesMax,
+                                                               .timeout = base::Duration::zero()}};
+inline constexpr stoq::rpc::ClientStream<Frame, Frame> kBlocks{"hypermesh.v1.Consensus/Blocks",
+                                                               {.lane = stoq::rpc::Lane::Bulk,
+                                                                .request_bytes_max = kFrameBytesMax,
+                                                                .timeout = base::Duration::zero()}};
 
 /// state::TransferRequest and state::TransferAnswer.
-inline constexpr stoq::rpc::Unary<Frame, Frame> kFetchState{
-    "hypermesh.v1.Consensus/FetchState",
-    {.priority = stoq::Priority::Bulk,
-     .lane = stoq::rpc::Lane::Bulk,
-     .replay_safe = true,
-     .request_bytes_max = 4 << 20,
-     .reply_bytes_max = 16 << 20,
-     .timeout = std::chrono::seconds(10)}};
+inline constexpr stoq::rpc::Unary<Frame, Frame> kFetchState{"hypermesh.v1.Consensus/FetchState",
+                                                            {.priority = stoq::Priority::Bulk,
+                                                             .lane = stoq::rpc::Lane::Bulk,
+                                                             .replay_safe = true,
+                                                             .request_bytes_max = 4 << 20,
+                                                             .reply_bytes_max = 16 << 20,
+                                                             .timeout = std::chrono::seconds(10)}};
 
 }  // namespace hypermesh::consensus

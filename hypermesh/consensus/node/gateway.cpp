@@ -23,6 +23,17 @@ void Gateway::submit(base::Bytes command, MonotonicTime now, MonotonicTime deadl
   waiting_.push_back({std::move(command), now, deadline, std::move(done)});
 }
 
+void Gateway::barrier(MonotonicTime now, MonotonicTime deadline, Done done) {
+  barriers_.push_back({{}, now, deadline, std::move(done)});
+}
+
+MonotonicTime Gateway::waits_since() const {
+  MonotonicTime since = MonotonicTime::max();
+  if (!waiting_.empty()) since = waiting_.front().since;
+  if (!barriers_.empty()) since = std::min(since, barriers_.front().since);
+  return since;
+}
+
 base::Duration Gateway::wait() const {
   return std::clamp(usual_ / 4, options_.wait_min, options_.wait_max);
 }
@@ -30,10 +41,10 @@ base::Duration Gateway::wait() const {
 std::vector<BundlePtr> Gateway::poll(MonotonicTime now) {
   expire(now);
   std::vector<BundlePtr> send;
-  while (!waiting_.empty() && under_way_.size() < options_.bundles_max) {
-    const bool full = waiting_.size() >= options_.operations_max ||
-                      waiting_bytes_ >= options_.bytes_max;
-    if (!under_way_.empty() && !full && now < waiting_.front().since + wait()) break;
+  while (anything_waits() && under_way_.size() < options_.bundles_max) {
+    const bool full =
+        waiting_.size() >= options_.operations_max || waiting_bytes_ >= options_.bytes_max;
+    if (!under_way_.empty() && !full && now < waits_since() + wait()) break;
     send.push_back(make_bundle(now));
   }
   for (auto& [sequence, bundle] : under_way_) {
@@ -46,7 +57,7 @@ std::vector<BundlePtr> Gateway::poll(MonotonicTime now) {
 
 BundlePtr Gateway::make_bundle(MonotonicTime now) {
   auto bundle = std::make_shared<Bundle>();
-  UnderWay under_way{nullptr, {}, now, now};
+  UnderWay under_way{nullptr, {}, std::exchange(barriers_, {}), now, now};
   std::size_t bytes = 0;
   while (!waiting_.empty() && under_way.operations.size() < options_.operations_max) {
     Operation& first = waiting_.front();
@@ -57,6 +68,8 @@ BundlePtr Gateway::make_bundle(MonotonicTime now) {
     waiting_.pop_front();
   }
   waiting_bytes_ -= bytes;
+  if (bundle->operations.empty())
+    bundle->operations.push_back(encode_on_state(state::encode(state::Operation{})));
   bundle->client = client();
   bundle->sequence = next_++;
   bundle->signature = key_.sign(signed_bytes(cluster_, *bundle));
@@ -65,41 +78,59 @@ BundlePtr Gateway::make_bundle(MonotonicTime now) {
   return bundle;
 }
 
-// Whoever waits too long is told so; what is under way may still be executed.
+namespace {
+
+// Answers those whose time has passed; whether somebody still waits.
+bool expire(auto& operations, MonotonicTime now, const char* outcome) {
+  bool awaited = false;
+  for (auto& operation : operations) {
+    if (operation.done == nullptr) continue;
+    if (now < operation.deadline) {
+      awaited = true;
+    } else {
+      std::exchange(operation.done, nullptr)(base::fail(Errc::TimedOut, outcome));
+    }
+  }
+  return awaited;
+}
+
+}  // namespace
+
+// What is under way may still be executed.
 void Gateway::expire(MonotonicTime now) {
+  constexpr const char* kNothingDone = "the operation was not sent in time; nothing was done";
+  constexpr const char* kNotRead = "what was ordered before was not known in time";
   while (!waiting_.empty() && now >= waiting_.front().deadline) {
     waiting_bytes_ -= waiting_.front().command.size();
     const Operation gone = std::move(waiting_.front());
     waiting_.pop_front();
-    gone.done(base::fail(Errc::TimedOut, "the operation was not sent in time; nothing was done"));
+    gone.done(base::fail(Errc::TimedOut, kNothingDone));
   }
+  (void)consensus::expire(barriers_, now, kNotRead);
+  std::erase_if(barriers_, [](const Operation& barrier) { return barrier.done == nullptr; });
   for (auto each = under_way_.begin(); each != under_way_.end();) {
-    bool awaited = false;
-    for (Operation& operation : each->second.operations) {
-      if (operation.done == nullptr) continue;
-      if (now < operation.deadline) {
-        awaited = true;
-        continue;
-      }
-      std::exchange(operation.done, nullptr)(
-          base::fail(Errc::TimedOut,
-                     "the operation was not ordered in time; it may or may not take effect"));
-    }
-    each = awaited ? std::next(each) : under_way_.erase(each);
+    const bool operations =
+        consensus::expire(each->second.operations, now,
+                          "the operation was not ordered in time; it may or may not take effect");
+    const bool barriers = consensus::expire(each->second.barriers, now, kNotRead);
+    each = operations || barriers ? std::next(each) : under_way_.erase(each);
   }
 }
 
 MonotonicTime Gateway::wake_at() const {
   MonotonicTime at = MonotonicTime::max();
-  if (!waiting_.empty()) {
-    at = waiting_.front().deadline;
-    if (under_way_.size() < options_.bundles_max)
-      at = std::min(at, waiting_.front().since + wait());
-  }
+  const auto deadlines = [&](const auto& operations) {
+    for (const auto& operation : operations)
+      if (operation.done != nullptr) at = std::min(at, operation.deadline);
+  };
+  if (!waiting_.empty()) at = waiting_.front().deadline;
+  deadlines(barriers_);
+  if (anything_waits() && under_way_.size() < options_.bundles_max)
+    at = std::min(at, waits_since() + wait());
   for (const auto& [sequence, bundle] : under_way_) {
     at = std::min(at, bundle.resent + options_.resend);
-    for (const auto& operation : bundle.operations)
-      if (operation.done != nullptr) at = std::min(at, operation.deadline);
+    deadlines(bundle.operations);
+    deadlines(bundle.barriers);
   }
   return at;
 }
@@ -119,6 +150,7 @@ void Gateway::on_executed(const BundleResult& result, MonotonicTime now) {
       waiting_bytes_ += operation.command.size();
       waiting_.push_front(std::move(operation));
     }
+    std::ranges::move(under_way.barriers, std::back_inserter(barriers_));
     return;
   }
   const base::Duration took = now - under_way.sent;
@@ -128,6 +160,14 @@ void Gateway::on_executed(const BundleResult& result, MonotonicTime now) {
     if (operation.done == nullptr) continue;
     const auto& outcome = result.outcomes.at(result.refused ? 0 : i);
     operation.done(outcome.result());
+  }
+  for (const Operation& barrier : under_way.barriers) {
+    if (barrier.done == nullptr) continue;
+    if (result.refused) {
+      barrier.done(result.outcomes.at(0).result());
+    } else {
+      barrier.done(0);
+    }
   }
 }
 
@@ -140,9 +180,12 @@ std::vector<std::uint64_t> Gateway::under_way() const {
 void Gateway::end(const base::Error& error) {
   for (auto& operation : std::exchange(waiting_, {})) operation.done(std::unexpected(error));
   waiting_bytes_ = 0;
+  for (auto& barrier : std::exchange(barriers_, {})) barrier.done(std::unexpected(error));
   for (auto& [sequence, bundle] : std::exchange(under_way_, {})) {
-    for (auto& operation : bundle.operations)
-      if (operation.done != nullptr) operation.done(std::unexpected(error));
+    for (auto* const operations : {&bundle.operations, &bundle.barriers}) {
+      for (auto& operation : *operations)
+        if (operation.done != nullptr) operation.done(std::unexpected(error));
+    }
   }
 }
 

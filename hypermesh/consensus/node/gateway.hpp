@@ -12,9 +12,9 @@ namespace hypermesh::consensus {
 struct GatewayOptions {
   base::Duration wait_min = std::chrono::milliseconds(1);  ///< While bundles are under way.
   base::Duration wait_max = std::chrono::milliseconds(50);
-  std::size_t operations_max = 1000;       ///< Of one bundle.
-  std::size_t bytes_max = 256 * 1024;      ///< Likewise; a larger operation goes alone.
-  std::size_t bundles_max = 16;            ///< Under way at once; below kClientWindow.
+  std::size_t operations_max = 1000;   ///< Of one bundle.
+  std::size_t bytes_max = 256 * 1024;  ///< Likewise; a larger operation goes alone.
+  std::size_t bundles_max = 16;        ///< Under way at once; below kClientWindow.
   std::size_t waiting_bytes_max = 64 << 20;
   base::Duration resend = std::chrono::milliseconds(500);  ///< Of what is not executed yet.
 };
@@ -34,6 +34,9 @@ class Gateway {
 
   void submit(base::Bytes command, base::MonotonicTime now, base::MonotonicTime deadline,
               Done done);
+  /// Answered when something that was ordered after this call is executed here, with a number of no
+  /// meaning. All that wait share one operation, or need none beside others.
+  void barrier(base::MonotonicTime now, base::MonotonicTime deadline, Done done);
   /// What to send to every voter now.
   std::vector<BundlePtr> poll(base::MonotonicTime now);
   /// When to poll again at the latest.
@@ -56,10 +59,13 @@ class Gateway {
   struct UnderWay {
     BundlePtr bundle;
     std::vector<Operation> operations;  // Their commands are in the bundle.
+    std::vector<Operation> barriers;
     base::MonotonicTime sent{}, resent{};
   };
 
   base::Duration wait() const;
+  bool anything_waits() const { return !waiting_.empty() || !barriers_.empty(); }
+  base::MonotonicTime waits_since() const;
   BundlePtr make_bundle(base::MonotonicTime now);
   void expire(base::MonotonicTime now);
 
@@ -69,6 +75,7 @@ class Gateway {
   std::uint64_t next_;
   std::deque<Operation> waiting_;
   std::size_t waiting_bytes_ = 0;
+  std::vector<Operation> barriers_;  // For the next bundle.
   std::map<std::uint64_t, UnderWay> under_way_;
   base::Duration usual_{};  // That a bundle takes, smoothed.
 };

@@ -4,7 +4,10 @@ namespace hypermesh::consensus {
 
 LogWriter::LogWriter(const base::Executor& executor, base::BlockingPool& pool, Log& log,
                      OnDurable on_durable)
-    : pool_(pool), log_(log), on_durable_(std::move(on_durable)), scope_(executor),
+    : pool_(pool),
+      log_(log),
+      on_durable_(std::move(on_durable)),
+      scope_(executor),
       wanted_(executor) {
   scope_.spawn(run());
 }
@@ -37,8 +40,8 @@ base::Task<> LogWriter::run() {
       continue;
     }
     const bool any = !batch.empty();
-    auto written = co_await pool_.run(
-        [this, drop, batch = std::move(batch)]() mutable -> base::Result<Lsn> {
+    auto written =
+        co_await pool_.run([this, drop, batch = std::move(batch)]() mutable -> base::Result<Lsn> {
           Lsn durable = log_.durable();
           if (!batch.empty()) {
             TRY(durable, log_.write(std::move(batch)));

@@ -9,10 +9,10 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr std::size_t kSmallBytesMax = 32 * 1024;       // Travels with the votes.
-constexpr std::size_t kQueueBytesMax = 32 << 20;        // For a peer that is slower than we are.
-constexpr std::size_t kWriteBytes = 256 * 1024;         // Gathered for one frame.
-constexpr base::Duration kRetry = 100ms;                // After a stream has ended.
+constexpr std::size_t kSmallBytesMax = 32 * 1024;  // Travels with the votes.
+constexpr std::size_t kQueueBytesMax = 32 << 20;   // For a peer that is slower than we are.
+constexpr std::size_t kWriteBytes = 256 * 1024;    // Gathered for one frame.
+constexpr base::Duration kRetry = 100ms;           // After a stream has ended.
 
 }  // namespace
 
@@ -40,8 +40,8 @@ struct Mesh::Link {
   }
   Frame gather() {
     base::ByteWriter out;
-    while (!queue.empty() && (out.view().empty() ||
-                              out.view().size() + queue.front()->size() <= kWriteBytes))
+    while (!queue.empty() &&
+           (out.view().empty() || out.view().size() + queue.front()->size() <= kWriteBytes))
       out.sized(*pop());
     return {std::move(out).take()};
   }
@@ -98,8 +98,8 @@ void Mesh::send(const stoq::NodeId& to, std::shared_ptr<const base::Bytes> messa
 }
 
 std::size_t Mesh::connected() const {
-  return static_cast<std::size_t>(std::ranges::count_if(
-      members_, [](const auto& each) { return each.second->votes->open; }));
+  return static_cast<std::size_t>(
+      std::ranges::count_if(members_, [](const auto& each) { return each.second->votes->open; }));
 }
 
 bool Mesh::connected_to(const stoq::NodeId& peer) const {

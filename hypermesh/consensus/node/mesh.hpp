@@ -40,8 +40,7 @@ class Mesh {
   struct Link;
   struct Peer;
   base::Task<> run(std::shared_ptr<Peer> peer, std::shared_ptr<Link> link);
-  base::Task<base::Result<Frame>> receive(stoq::rpc::Call& call,
-                                          stoq::rpc::Reader<Frame>& frames);
+  base::Task<base::Result<Frame>> receive(stoq::rpc::Call& call, stoq::rpc::Reader<Frame>& frames);
 
   stoq::rpc::Peers& peers_;
   OnMessage on_message_;

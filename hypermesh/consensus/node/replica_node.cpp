@@ -1,10 +1,11 @@
 #include "consensus/node/replica_node.hpp"
 
+#include <fmt/format.h>
+
 #include <base/async/event.hpp>
 #include <base/config/units.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
-#include <fmt/format.h>
 
 #include "consensus/log/log.hpp"
 #include "consensus/node/block_applier.hpp"
@@ -23,6 +24,7 @@ using base::Task;
 namespace {
 
 constexpr base::Duration kFetchRetry = std::chrono::milliseconds(300);
+constexpr base::Duration kRelayedLook = std::chrono::milliseconds(100);
 
 class KeySigner final : public pbft::Signer {
  public:
@@ -68,9 +70,11 @@ Result<Kept> read_log(const ClusterId& cluster, const Log& log, const base::Log&
   TRY_DO(std::move(good));
   for (const LogGap& gap : gaps) {
     kept.damaged = kept.damaged || gap.acknowledged;
-    lines.error("records of the consensus log are damaged",
-                {{"file", gap.file}, {"offset", gap.offset}, {"bytes", gap.bytes},
-                 {"first", gap.first}, {"last", gap.last}});
+    lines.error("records of the consensus log are damaged", {{"file", gap.file},
+                                                             {"offset", gap.offset},
+                                                             {"bytes", gap.bytes},
+                                                             {"first", gap.first},
+                                                             {"last", gap.last}});
   }
   if (const auto& torn = log.opened().torn_tail) {
     lines.info("a write was cut short by a crash; nobody was told of it",
@@ -108,6 +112,13 @@ struct ReplicaNode::State {
   void set_timer(base::MonotonicTime at);
   void on_timer();
   void submit(base::Bytes command, base::Duration limit, Gateway::Done done);
+  void send_bundle(const BundlePtr& bundle);
+  void answer_relayed(const BundleResult& result);
+  void expire_relayed();
+  Result<std::uint64_t> with_quorum(Result<std::uint64_t> result) const;
+  std::size_t voters_reached() const;
+  void add_read(Read read);
+  Task<> run_reads();
   void fail(base::Error error);
 
   Parts parts;
@@ -125,7 +136,7 @@ struct ReplicaNode::State {
   std::unique_ptr<SignatureChecker> checker;
   std::unique_ptr<BlockApplier> applier;
   std::unique_ptr<StateFetch> fetch;
-  std::optional<StableCheckpoint> needed;  // Whose state is being fetched.
+  std::optional<StableCheckpoint> needed;          // Whose state is being fetched.
   std::map<stoq::NodeId, stoq::Endpoint> members;  // The other nodes that can be reached.
   base::TaskScope scope;
   boost::asio::steady_timer timer;
@@ -138,6 +149,14 @@ struct ReplicaNode::State {
   Slot on_disk = 0, release_stable = 0;
   std::map<stoq::NodeId, pbft::PeerId> peer_ids;
   std::map<pbft::PeerId, stoq::NodeId> node_ids;
+
+  std::vector<Read> reads;  // That wait for a worker.
+  bool reading = false;
+  struct Relayed {
+    base::MonotonicTime deadline{};
+    std::function<void(Result<BundleResult>)> done;
+  };
+  std::multimap<std::pair<base::PublicKey, std::uint64_t>, Relayed> relayed;
 
   Slot applied = 0;
   state::Revision revision = 0;
@@ -185,8 +204,8 @@ void ReplicaNode::State::begin(const Kept& kept) {
         "promises of this replica may be lost with its log; it follows, but does not vote any more",
         {{"do", "remove its state and let it join with a new key"}});
   }
-  pbft::Position position{blocks->applied(), blocks->applied_digest(), blocks->checkpoint_root(),
-                          {}};
+  pbft::Position position{
+      blocks->applied(), blocks->applied_digest(), blocks->checkpoint_root(), {}};
   if (configuration.next && configuration.voters.epoch == restored.epoch.voters.epoch)
     position.next = configuration.next;
   // The state of an epoch's last slot knows of the next one, which begins with the checkpoint.
@@ -214,9 +233,9 @@ void ReplicaNode::start() {
       s.parts.executor, *s.parts.peers, *s.parts.server,
       [&s](const stoq::NodeId& from, base::BytesView bytes) { s.on_message(from, bytes); },
       s.parts.lines);
-  s.log_writer = std::make_unique<LogWriter>(
-      s.parts.executor, *s.parts.pool, *s.parts.log,
-      [&s](Result<Lsn> written) { s.on_durable(std::move(written)); });
+  s.log_writer =
+      std::make_unique<LogWriter>(s.parts.executor, *s.parts.pool, *s.parts.log,
+                                  [&s](Result<Lsn> written) { s.on_durable(std::move(written)); });
   s.checker = std::make_unique<SignatureChecker>(s.parts.executor, *s.parts.pool,
                                                  [&s](pbft::Checked checked) { s.step(checked); });
   s.applier =
@@ -262,8 +281,8 @@ void ReplicaNode::State::step(const pbft::Input& input) {
   engine_wake = outputs.wake_at;
   carry_out(std::move(outputs));
   if (engine->voters().epoch != epoch) {
-    parts.lines.info("an epoch has begun", {{"epoch", engine->voters().epoch},
-                                            {"voters", engine->voters().size()}});
+    parts.lines.info("an epoch has begun",
+                     {{"epoch", engine->voters().epoch}, {"voters", engine->voters().size()}});
     update_members();
   }
   poll_gateway();
@@ -309,7 +328,10 @@ void ReplicaNode::State::on_batch(const BlockApplier::Batch& batch) {
       update_members();
     }
     const auto now = parts.clock->now();
-    for (const auto& result : executed.results) gateway.on_executed(result, now);
+    for (const auto& result : executed.results) {
+      gateway.on_executed(result, now);
+      answer_relayed(result);
+    }
     for (const auto& observe : on_executed) observe(*link, executed);
     step(pbft::Applied{executed.slot, executed.root, executed.next});
   }
@@ -357,8 +379,8 @@ void ReplicaNode::State::transmit(const pbft::Send& send) {
 }
 
 void ReplicaNode::State::carry_out(pbft::Persist&& persist) {
-  const auto lsn = log_writer->append(static_cast<std::uint8_t>(persist.record.index()),
-                                      encode(persist.record));
+  const auto lsn =
+      log_writer->append(static_cast<std::uint8_t>(persist.record.index()), encode(persist.record));
   if (!lsn) return fail(base::wrap(lsn.error(), "the consensus log"));
   BASE_ASSERT(*lsn == persist.lsn, "the log and the engine count alike");
 }
@@ -395,9 +417,9 @@ Task<> ReplicaNode::State::fetch_state() {
     if (fetched) {
       auto loaded = co_await parts.pool->run([this] { return blocks->reload(); });
       if (!loaded) co_return fail(base::wrap(std::move(loaded).error(), "the replicated state"));
-      parts.lines.info("the state is here", {{"slot", slot},
-                                             {"entries", fetched->leaves},
-                                             {"bytes", fetched->bytes_received}});
+      parts.lines.info(
+          "the state is here",
+          {{"slot", slot}, {"entries", fetched->leaves}, {"bytes", fetched->bytes_received}});
       if (needed->certificate.statement.slot == slot) needed.reset();
       co_await on_fetched(checkpoint);
       applier->go_on(true);
@@ -443,11 +465,11 @@ Task<Result<Frame>> ReplicaNode::State::serve_state(stoq::rpc::Call& call, const
 }
 
 void ReplicaNode::State::carry_out(pbft::StateDamaged&& damaged_state) {
-  fail(with_hint(
-      base::make_error(Errc::DataLoss,
-                       fmt::format("the state after slot {} is not what a quorum signed",
-                                   damaged_state.checkpoint.certificate.statement.slot)),
-      "remove this replica's state, keep its log and key, and start it again: it fetches the state"));
+  fail(with_hint(base::make_error(Errc::DataLoss,
+                                  fmt::format("the state after slot {} is not what a quorum signed",
+                                              damaged_state.checkpoint.certificate.statement.slot)),
+                 "remove this replica's state, keep its log and key, and start it again: it "
+                 "fetches the state"));
 }
 
 void ReplicaNode::State::carry_out(Evidence&& evidence) {
@@ -493,14 +515,40 @@ void ReplicaNode::State::submit(base::Bytes command, base::Duration limit, Gatew
 
 void ReplicaNode::State::poll_gateway() {
   if (!running) return;
-  for (const auto& bundle : gateway.poll(parts.clock->now())) {
-    const auto message = std::make_shared<const Message>(Submit{bundle});
-    transmit({std::nullopt, message, 0});
-    boost::asio::post(parts.executor, [this, message] {
-      step(pbft::Received{pbft::kFirstFollower, message});
-    });
+  for (const auto& bundle : gateway.poll(parts.clock->now())) send_bundle(bundle);
+  auto wake = std::min(engine_wake, gateway.wake_at());
+  if (!relayed.empty()) wake = std::min(wake, parts.clock->now() + kRelayedLook);
+  set_timer(wake);
+}
+
+void ReplicaNode::State::send_bundle(const BundlePtr& bundle) {
+  const auto message = std::make_shared<const Message>(Submit{bundle});
+  transmit({std::nullopt, message, 0});
+  boost::asio::post(parts.executor,
+                    [this, message] { step(pbft::Received{pbft::kFirstFollower, message}); });
+}
+
+void ReplicaNode::State::answer_relayed(const BundleResult& result) {
+  auto [first, last] = relayed.equal_range({result.client, result.sequence});
+  while (first != last) {
+    const auto done = std::move(first->second.done);
+    first = relayed.erase(first);
+    done(result);
   }
-  set_timer(std::min(engine_wake, gateway.wake_at()));
+}
+
+void ReplicaNode::State::expire_relayed() {
+  const auto now = parts.clock->now();
+  for (auto each = relayed.begin(); each != relayed.end();) {
+    if (now < each->second.deadline) {
+      ++each;
+      continue;
+    }
+    const auto done = std::move(each->second.done);
+    each = relayed.erase(each);
+    done(base::fail(Errc::TimedOut,
+                    "the bundle was not ordered in time; it may or may not take effect"));
+  }
 }
 
 void ReplicaNode::State::set_timer(base::MonotonicTime at) {
@@ -514,40 +562,99 @@ void ReplicaNode::State::set_timer(base::MonotonicTime at) {
 
 void ReplicaNode::State::on_timer() {
   timer_at = base::MonotonicTime::max();
+  expire_relayed();
   if (parts.clock->now() >= engine_wake) return step(pbft::Tick{});
   poll_gateway();
 }
 
-Task<Result<std::uint64_t>> ReplicaNode::order(base::Bytes command, base::Duration limit) {
+void ReplicaNode::order(base::Bytes command, base::Duration limit, Gateway::Done done) {
   State& s = *state_;
-  if (!s.running) co_return base::fail(Errc::Unavailable, "this replica does not run");
+  if (!s.running) return done(base::fail(Errc::Unavailable, "this replica does not run"));
+  s.submit(std::move(command), limit, [this, done = std::move(done)](Result<std::uint64_t> result) {
+    done(state_->with_quorum(std::move(result)));
+  });
+}
+
+Task<Result<std::uint64_t>> ReplicaNode::order(base::Bytes command, base::Duration limit) {
   struct Waiting {
     explicit Waiting(const base::Executor& executor) : done(executor) {}
     base::Event done;
     std::optional<Result<std::uint64_t>> result;
   };
   // Shared: whoever waits may be cancelled.
-  const auto waiting = std::make_shared<Waiting>(s.parts.executor);
-  s.submit(std::move(command), limit, [waiting](Result<std::uint64_t> result) {
+  const auto waiting = std::make_shared<Waiting>(state_->parts.executor);
+  order(std::move(command), limit, [waiting](Result<std::uint64_t> result) {
     waiting->result = std::move(result);
     waiting->done.notify();
   });
   while (!waiting->result) co_await waiting->done.wait();
-  auto result = *std::move(waiting->result);
-  const auto status = this->status();
-  const std::size_t reached = status.connected + (status.votes ? 1 : 0);
-  if (!result && result.error().code == Errc::TimedOut && reached < status.quorum) {
-    co_return base::fail(Errc::NoQuorum,
-                         fmt::format("no quorum: {} of {} voters answer, {} needed; {}", reached,
-                                     status.voters, status.quorum, result.error().message));
-  }
-  co_return result;
+  co_return *std::move(waiting->result);
 }
 
-Task<Result<>> ReplicaNode::barrier(base::Duration limit) {
-  auto done = co_await order(encode_on_state(state::encode(state::Operation{})), limit);
-  if (!done) co_return std::unexpected(std::move(done).error());
-  co_return Result<>();
+// An answer that came too late says why, if we know.
+Result<std::uint64_t> ReplicaNode::State::with_quorum(Result<std::uint64_t> result) const {
+  if (result || result.error().code != Errc::TimedOut) return result;
+  const std::size_t reached = voters_reached(), needed_voters = engine->voters().quorum();
+  if (reached >= needed_voters) return result;
+  return base::fail(Errc::NoQuorum,
+                    fmt::format("no quorum: {} of {} voters answer, {} needed; {}", reached,
+                                engine->voters().size(), needed_voters, result.error().message));
+}
+
+std::size_t ReplicaNode::State::voters_reached() const {
+  std::size_t reached = engine->own() ? 1 : 0;
+  for (const auto& [peer, node] : node_ids) {
+    if (peer < pbft::kFirstFollower && mesh->connected_to(node)) ++reached;
+  }
+  return reached;
+}
+
+void ReplicaNode::read(Consistency consistency, base::Duration limit, Read read) {
+  State& s = *state_;
+  if (!s.running) {
+    return read(base::fail(Errc::Unavailable, "this replica does not run"))();
+  }
+  if (consistency == Consistency::Local) return s.add_read(std::move(read));
+  const auto now = s.parts.clock->now();
+  s.gateway.barrier(now, now + limit,
+                    [&s, read = std::move(read)](Result<std::uint64_t> done) mutable {
+                      done = s.with_quorum(std::move(done));
+                      if (!done) return read(std::unexpected(std::move(done).error()))();
+                      s.add_read(std::move(read));
+                    });
+  s.poll_gateway();
+}
+
+void ReplicaNode::State::add_read(Read read) {
+  reads.push_back(std::move(read));
+  if (std::exchange(reading, true)) return;
+  scope.spawn(run_reads());
+}
+
+// All that wait are answered from one view.
+Task<> ReplicaNode::State::run_reads() {
+  while (!reads.empty()) {
+    const auto answers = co_await parts.pool->run([this, all = std::exchange(reads, {})] {
+      std::vector<std::function<void()>> done;
+      const auto view = state::View::of(*parts.storage);
+      for (const auto& read : all) {
+        done.push_back(view ? read(&*view)
+                            : read(std::unexpected(base::wrap(view.error(), "the state"))));
+      }
+      return done;
+    });
+    for (const auto& answer : answers) answer();
+  }
+  reading = false;
+}
+
+void ReplicaNode::relay(BundlePtr bundle, base::Duration limit,
+                        std::function<void(Result<BundleResult>)> done) {
+  State& s = *state_;
+  if (!s.running) return done(base::fail(Errc::Unavailable, "this replica does not run"));
+  s.relayed.emplace(std::pair(bundle->client, bundle->sequence),
+                    State::Relayed{s.parts.clock->now() + limit, std::move(done)});
+  s.send_bundle(bundle);
 }
 
 Task<Slot> ReplicaNode::applied_after(Slot seen) {
@@ -572,9 +679,7 @@ ReplicaStatus ReplicaNode::status() const {
                        voters.quorum(),
                        0,
                        voters.keys[voters.primary(s.engine->view())]};
-  for (const auto& [peer, node] : s.node_ids) {
-    if (peer < pbft::kFirstFollower && s.mesh->connected_to(node)) ++status.connected;
-  }
+  status.connected = s.voters_reached() - (status.votes ? 1 : 0);
   return status;
 }
 
@@ -586,12 +691,6 @@ const base::PublicKey& ReplicaNode::own_key() const {
 }
 const base::Clock& ReplicaNode::clock() const {
   return *state_->parts.clock;
-}
-base::BlockingPool& ReplicaNode::pool() {
-  return *state_->parts.pool;
-}
-const state::Storage& ReplicaNode::storage() const {
-  return *state_->parts.storage;
 }
 void ReplicaNode::on_executed(OnExecuted observe) {
   state_->on_executed.push_back(std::move(observe));

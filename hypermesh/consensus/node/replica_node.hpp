@@ -4,6 +4,7 @@
 // nothing; carries out what pbft::Replica says.
 
 #include <base/async/blocking_pool.hpp>
+#include <base/async/event.hpp>
 #include <base/log.hpp>
 #include <base/random.hpp>
 #include <optional>
@@ -66,19 +67,27 @@ class ReplicaNode {
 
   /// Orders a command (execution/command.hpp) and answers with its number when it is executed here.
   /// Errors: those of the command; TimedOut (after `limit`: it may still take effect), NoQuorum
-  /// (likewise, and fewer than a quorum of voters are connected).
+  /// (likewise, and fewer than a quorum of voters are connected), Unavailable.
+  void order(base::Bytes command, base::Duration limit, Gateway::Done done);
   base::Task<base::Result<std::uint64_t>> order(base::Bytes command, base::Duration limit);
-  /// Resumes when everything is executed here that was acknowledged anywhere before the call.
-  base::Task<base::Result<>> barrier(base::Duration limit);
-  /// `read` runs on a worker thread, with the newest state that was executed here.
-  template <class Read>
-  auto read(Read read) -> base::Task<decltype(read(std::declval<const state::View&>()))> {
-    co_return co_await pool().run(
-        [this, read = std::move(read)]() -> decltype(read(std::declval<const state::View&>())) {
-          TRY(const auto view, state::View::of(storage()));
-          return read(view);
-        });
-  }
+  /// Orders what a client signed itself, and answers when it is executed here. The signature is
+  /// checked before anything else of it is used. Errors: TimedOut, Unavailable.
+  void relay(BundlePtr bundle, base::Duration limit,
+             std::function<void(base::Result<BundleResult>)> done);
+
+  enum class Consistency : std::uint8_t {
+    Linearizable,  ///< Shows all that was acknowledged anywhere before the call.
+    Local,         ///< What was executed here last; status() tells its time.
+  };
+  /// `read` is called on a worker thread, reads nothing but the view, and gives what is called on
+  /// the executor afterwards. Errors are passed to it instead of a view: as order(), and those of
+  /// the storage.
+  using Read = std::function<std::function<void()>(base::Result<const state::View*>)>;
+  void read(Consistency consistency, base::Duration limit, Read read);
+  template <class F>
+  auto read(Consistency consistency, base::Duration limit, F read)
+      -> base::Task<decltype(read(std::declval<const state::View&>()))>;
+
   /// Resumes when a slot was applied after `seen`, with the slot.
   base::Task<Slot> applied_after(Slot seen);
 
@@ -97,10 +106,32 @@ class ReplicaNode {
  private:
   struct State;
   explicit ReplicaNode(std::unique_ptr<State> state);
-  base::BlockingPool& pool();
-  const state::Storage& storage() const;
 
   std::unique_ptr<State> state_;
 };
+
+template <class F>
+auto ReplicaNode::read(Consistency consistency, base::Duration limit, F read)
+    -> base::Task<decltype(read(std::declval<const state::View&>()))> {
+  using Answer = decltype(read(std::declval<const state::View&>()));
+  // Shared: whoever waits may be cancelled.
+  struct Waiting {
+    explicit Waiting(const base::Executor& executor) : done(executor) {}
+    base::Event done;
+    std::optional<Answer> answer;
+  };
+  const auto waiting = std::make_shared<Waiting>(co_await boost::asio::this_coro::executor);
+  this->read(consistency, limit,
+             Read([waiting, read = std::move(read)](base::Result<const state::View*> view) {
+               auto answer = view ? read(**view) : Answer(std::unexpected(view.error()));
+               return std::function<void()>(
+                   [waiting, answer = std::make_shared<Answer>(std::move(answer))] {
+                     waiting->answer = std::move(*answer);
+                     waiting->done.notify();
+                   });
+             }));
+  while (!waiting->answer) co_await waiting->done.wait();
+  co_return *std::move(waiting->answer);
+}
 
 }  // namespace hypermesh::consensus

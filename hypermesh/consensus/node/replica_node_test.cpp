@@ -6,8 +6,8 @@ namespace {
 using ReplicaNodes = ClusterTest;
 
 Task<Result<std::optional<std::string>>> get(TestReplica& replica, std::string key) {
-  CO_TRY_DO(co_await replica.node->barrier(10s));
   co_return co_await replica.node->read(
+      ReplicaNode::Consistency::Linearizable, 10s,
       [key](const state::View& view) -> Result<std::optional<std::string>> {
         TRY(const auto found, view.get(key));
         if (!found) return std::nullopt;

@@ -64,8 +64,8 @@ Task<Result<state::TransferProgress>> StateFetch::run(state::TransferTarget targ
       }
       ++source->second.asked;
       under_way.insert(request.id);
-      scope_.spawn(ask(source->first, source->second.endpoint, request.id,
-                       Frame{std::move(request.bytes)}));
+      scope_.spawn(
+          ask(source->first, source->second.endpoint, request.id, Frame{std::move(request.bytes)}));
     }
     if (under_way.empty()) co_return std::unexpected(last);
     while (answers_.empty()) co_await answered_.wait();

@@ -49,8 +49,16 @@ struct TestReplica {
     log_options.segment_bytes = 4 << 20;
     log_options.payload_bytes_max = 1 << 20;
     auto log = open_segment_log(std::move(*open_disk_files(folder / "log")), cipher, log_options);
-    node = std::move(*ReplicaNode::open({executor, pool.get(), peers.get(), server.get(), &clock,
-                                         &key, genesis, storage.get(), *std::move(log), {}},
+    node = std::move(*ReplicaNode::open({executor,
+                                         pool.get(),
+                                         peers.get(),
+                                         server.get(),
+                                         &clock,
+                                         &key,
+                                         genesis,
+                                         storage.get(),
+                                         *std::move(log),
+                                         {}},
                                         options));
     node->start();
     server->serve(*transport.listen(endpoint, {.alpn = {"stoq/1", "stoq-bulk/1"}}),
@@ -102,13 +110,12 @@ class ClusterTest : public ::testing::Test {
     genesis.members.push_back({TestReplica::key_of("operator").public_key(), Role::Operator, ""});
     const auto executor = context.get_executor();
     for (std::size_t i = 0; i < nodes; ++i) {
-      replicas.push_back(std::make_unique<TestReplica>(executor, network, genesis, name(i),
-                                                       folder, port(i)));
+      replicas.push_back(
+          std::make_unique<TestReplica>(executor, network, genesis, name(i), folder, port(i)));
     }
-    boost::asio::co_spawn(
-        executor, whole(std::move(body)), [](const std::exception_ptr& thrown) {
-          if (thrown) std::rethrow_exception(thrown);
-        });
+    boost::asio::co_spawn(executor, whole(std::move(body)), [](const std::exception_ptr& thrown) {
+      if (thrown) std::rethrow_exception(thrown);
+    });
     context.run();
   }
 
@@ -139,8 +146,8 @@ class ClusterTest : public ::testing::Test {
 };
 
 inline base::Bytes put(std::string key, std::string value) {
-  const state::Operation operation{
-      0, state::Transaction{{}, {{std::move(key), std::move(value), 0}}}};
+  const state::Operation operation{0,
+                                   state::Transaction{{}, {{std::move(key), std::move(value), 0}}}};
   return encode_on_state(state::encode(operation));
 }
 
