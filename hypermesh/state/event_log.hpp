@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "state/keys.hpp"
+#include "state/storage.hpp"
 
 namespace hypermesh::state {
 
@@ -23,9 +24,34 @@ struct LoggedEvent {
 };
 using LoggedEvents = std::vector<LoggedEvent>;
 
-std::string encode_events(const LoggedEvents& events);
-/// Errors: DataLoss.
-base::Result<LoggedEvents> decode_events(std::string_view bytes);
+/// Revisions that follow each other, in one record under the last of them.
+class EventBlock {
+ public:
+  /// The one after the last that was added.
+  void add(Revision revision, const LoggedEvents& events);
+  bool empty() const { return last_ == 0; }
+  bool full() const { return bytes_.size() >= kBytesWanted; }
+  /// Puts the record and begins another.
+  void store(Storage::Batch& batch);
+
+ private:
+  static constexpr std::size_t kBytesWanted = 32u << 10;
+  std::string bytes_;
+  Revision last_ = 0;
+};
+struct LoggedRevision {
+  Revision revision = 0;
+  LoggedEvents events;
+};
+/// `last`: the revision in the record's key. Errors: DataLoss.
+base::Result<std::vector<LoggedRevision>> decode_events(Revision last, std::string_view bytes);
+
+/// Return false to stop. `last_of_record`: it is the last revision of its record.
+using VisitRevision = std::function<bool(LoggedRevision& logged, bool last_of_record)>;
+/// Those after `after`, up to `up_to`, in order. Errors: DataLoss (also when one is missing), of
+/// the storage.
+base::Result<> scan_revisions(const Reader& storage, Revision after, Revision up_to,
+                              const VisitRevision& visit);
 /// What a revision counts for in the limit of the history.
 std::uint64_t history_bytes_of(const LoggedEvents& events);
 

@@ -18,20 +18,15 @@ base::Result<base::Bytes> prove_events(const Reader& storage, std::string_view p
                                        Revision after, Revision up_to) {
   base::ByteWriter writer;
   writer.u8(kEventProofFormat);
-  for (Revision revision = after + 1; revision <= up_to; ++revision) {
-    TRY(const auto bytes, storage.get(event_key(revision)));
-    if (!bytes) {
-      return base::fail(base::Errc::DataLoss,
-                        fmt::format("the events of revision {} are gone", revision));
-    }
-    TRY(const auto events, decode_events(*bytes));
-    writer.u32(static_cast<std::uint32_t>(events.size()));
-    for (const LoggedEvent& event : events) {
+  base::Result<> written;
+  const auto put = [&](const LoggedRevision& logged) -> base::Result<> {
+    writer.u32(static_cast<std::uint32_t>(logged.events.size()));
+    for (const LoggedEvent& event : logged.events) {
       writer.sized(event.key);
       if (!event.put) {
         writer.u8(static_cast<std::uint8_t>(Kind::Delete));
       } else if (event.key.starts_with(prefix)) {
-        TRY(const Row row, read_row(storage, full_key(Space::User, event.key), revision));
+        TRY(const Row row, read_row(storage, full_key(Space::User, event.key), logged.revision));
         writer.u8(static_cast<std::uint8_t>(Kind::PutInFull));
         writer.sized(row.value);
       } else {
@@ -44,7 +39,13 @@ base::Result<base::Bytes> prove_events(const Reader& storage, std::string_view p
                                       after + 1, up_to, kEventProofBytesMax));
       }
     }
-  }
+    return {};
+  };
+  TRY_DO(scan_revisions(storage, after, up_to, [&](const LoggedRevision& logged, bool) {
+    written = put(logged);
+    return written.has_value();
+  }));
+  TRY_DO(std::move(written));
   return std::move(writer).take();
 }
 

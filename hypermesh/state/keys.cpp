@@ -25,6 +25,24 @@ std::uint64_t get_u64(std::string_view bytes) {
   return value;
 }
 
+void put_varint(std::string& to, std::uint64_t value) {
+  for (; value >= 0x80; value >>= 7) to += static_cast<char>((value & 0x7f) | 0x80);
+  to += static_cast<char>(value);
+}
+
+base::Result<std::uint64_t> read_varint(base::ByteReader& reader) {
+  std::uint64_t value = 0;
+  for (unsigned shift = 0; shift < 64; shift += 7) {
+    TRY(const std::uint64_t byte, reader.u8());
+    if (shift == 63 && byte > 1) break;
+    value |= (byte & 0x7f) << shift;
+    if (byte >= 0x80) continue;
+    if (byte == 0 && shift > 0) break;
+    return value;
+  }
+  return base::fail(base::Errc::DataLoss, "a number is not written as numbers are");
+}
+
 std::string row_prefix(std::string_view full) {
   std::string out;
   out.reserve(full.size() + 11);

@@ -4,11 +4,11 @@
 //
 //   M                         -> what this replica knows of itself (local_meta.hpp)
 //   v <full key> ~<stamp>     -> a value that the key had, newest first (row.hpp)
-//   n <version> <path>        -> a node of the tree (tree_node.hpp)
-//   s <version> <slot>        -> what no tree of that version or a later one refers to
-//   d <slot>                  -> keys outside Space::User that a slot changed, until the tree is
-//                                stored
-//   e <revision>              -> what a revision changed (event_log.hpp)
+//   n <version> <path>        -> a page of the tree (tree_page.hpp)
+//   s <version> <slot> ...    -> what no tree of that version or a later one refers to
+//   d <slot>                  -> records outside Space::User that a slot changed, until the tree is
+//                                stored (records.hpp)
+//   e <revision>              -> what revisions up to this one changed (event_log.hpp)
 //   a <lease> <full key>      -> nothing: the key goes with the lease
 //   f ...                     -> what a transfer under way has fetched (transfer_staging.hpp)
 //
@@ -16,7 +16,7 @@
 // revision of a user's key, the slot of any other. Stored complemented, so that the newest comes
 // first.
 
-#include <base/error.hpp>
+#include <base/bytes.hpp>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -54,6 +54,10 @@ inline constexpr std::string_view kLocalMetaKey = "M";
 void put_u64(std::string& to, std::uint64_t value);
 /// Of 8 bytes.
 std::uint64_t get_u64(std::string_view bytes);
+/// Seven bits a byte, the lowest first; the last byte has no high bit.
+void put_varint(std::string& to, std::uint64_t value);
+/// Errors: DataLoss (past the end, more than 64 bits, or longer than it must be).
+base::Result<std::uint64_t> read_varint(base::ByteReader& reader);
 
 /// Keeps the order of keys although a stamp follows: 00 becomes 00 ff, and 00 01 ends the key.
 std::string row_key(std::string_view full, Stamp stamp);

@@ -7,7 +7,7 @@
 namespace hypermesh::state {
 namespace {
 
-constexpr std::uint8_t kMetaFormat = 1;
+constexpr std::uint8_t kMetaFormat = 2;
 
 void put(base::ByteWriter& writer, const TreeRef& tree) {
   writer.u64(tree.version);
@@ -29,7 +29,6 @@ std::string encode_meta(const LocalMeta& meta) {
   writer.u8(kMetaFormat);
   writer.u64(meta.applied);
   writer.u64(meta.revision);
-  writer.raw(meta.root);
   put(writer, meta.tree);
   writer.u64(meta.stored_slot);
   writer.u64(meta.stored_revision);
@@ -57,8 +56,6 @@ base::Result<LocalMeta> decode_meta(std::string_view bytes) {
   LocalMeta meta;
   TRY(meta.applied, reader.u64());
   TRY(meta.revision, reader.u64());
-  TRY(const auto root, reader.raw(meta.root.size()));
-  std::ranges::copy(root, meta.root.begin());
   TRY(meta.tree, read_tree(reader));
   TRY(meta.stored_slot, reader.u64());
   TRY(meta.stored_revision, reader.u64());

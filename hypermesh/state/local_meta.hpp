@@ -19,7 +19,6 @@ struct Checkpoint {
 struct LocalMeta {
   Slot applied = 0;
   Revision revision = 0;
-  base::Digest root = empty_root();  ///< Of slot `applied`.
   /// The newest tree that is stored whole. What changed since follows from the events after
   /// `stored_revision` and from the lists of the slots after `stored_slot`.
   TreeRef tree;

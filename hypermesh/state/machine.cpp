@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
+#include <utility>
 
 #include "state/key_list.hpp"
 #include "state/row.hpp"
@@ -13,6 +15,8 @@ namespace {
 
 // Old revisions that one slot lets go at most: twice those that it adds, and these.
 constexpr std::uint64_t kCompactedPerSlot = 256;
+// Likewise keys that no kept checkpoint needs any more.
+constexpr std::size_t kPrunedPerSlot = 256;
 
 }  // namespace
 
@@ -32,19 +36,20 @@ base::Result<> Machine::load() {
   meta_ = {};
   head_ = {};
   leases_.clear();
+  records_.clear();
   prune_from_ = "s";
   change_lists_.clear();
+  stale_.clear();
   TRY_DO(resume_switch(storage_));
   TRY(const auto stored, storage_.get(kLocalMetaKey));
   if (stored) {
     TRY(meta_, decode_meta(*stored));
   }
   TRY_DO(tree_.load(meta_.tree));
-  TRY_DO(catch_up_tree());
-  TRY(const Leaf* const head, tree_.find(base::sha256(kHeadKey), kHeadKey));
+  TRY_DO(catch_up());
+  TRY(const auto head, record(kHeadKey));
   if (head) {
-    TRY(const Row row, read_row(storage_, kHeadKey, head->modified));
-    TRY(head_, decode_head(row.value));
+    TRY(head_, decode_head(*head));
   }
   if (head_.revision != meta_.revision) {
     return base::fail(base::Errc::DataLoss,
@@ -52,8 +57,27 @@ base::Result<> Machine::load() {
                                   meta_.revision, head_.revision));
   }
   TRY_DO(load_leases());
+  stale_lists_ = 0;
+  const std::string lists = stale_key(meta_.version, meta_.applied);
+  TRY_DO(storage_.scan(lists, end_of_prefix(lists),
+                       [this](std::string_view, std::string_view) { return ++stale_lists_ > 0; }));
+  if (records_.has_unwritten()) {  // views are to see them
+    Storage::Batch batch;
+    TRY_DO(store(batch));
+    batch.put(std::string(kLocalMetaKey), encode_meta(meta_));
+    TRY_DO(storage_.write(batch));
+  }
   failed_ = false;
   return {};
+}
+
+base::Result<std::optional<std::string>> Machine::record(std::string_view full) {
+  if (const auto* known = records_.find(full)) return std::optional(known->value);
+  TRY(const auto meta, tree_.find(base::sha256(full), full));
+  if (!meta) return std::optional<std::string>();
+  TRY(Row row, read_row(storage_, full, meta->modified));
+  records_.set(full, {row.value, meta->created, meta->modified, meta->modified, false});
+  return std::optional(std::move(row.value));
 }
 
 base::Result<> Machine::load_leases() {
@@ -74,76 +98,131 @@ base::Result<> Machine::load_leases() {
                        }));
   TRY_DO(std::move(parsed));
   for (const LeaseId id : ids) {
-    const std::string full = lease_full_key(id);
-    TRY(const Leaf* const leaf, tree_.find(base::sha256(full), full));
-    if (!leaf) continue;
-    TRY(const Row row, read_row(storage_, full, leaf->modified));
-    TRY(const LeaseRecord lease, decode_lease(row.value));
+    TRY(const auto stored, record(lease_full_key(id)));
+    if (!stored) continue;
+    TRY(const LeaseRecord lease, decode_lease(*stored));
     leases_.set(id, lease);
   }
   return {};
 }
 
-// Folds in what changed since the tree was stored: the same changes give the same tree.
-base::Result<> Machine::catch_up_tree() {
-  std::map<std::string, bool> changed;  // full key: whether it may be there
-  base::Result<> parsed;
-  TRY_DO(storage_.scan(event_key(meta_.stored_revision + 1), event_key(meta_.revision + 1),
-                       [&](std::string_view, std::string_view value) {
-                         const auto events = decode_events(value);
-                         if (!events) parsed = std::unexpected(events.error());
-                         for (std::size_t i = 0; events && i < events->size(); ++i)
-                           changed[full_key(Space::User, (*events)[i].key)] = true;
-                         return parsed.has_value();
-                       }));
-  TRY_DO(std::move(parsed));
-  TRY_DO(storage_.scan(change_key(meta_.stored_slot + 1), end_of_prefix("d"),
-                       [&](std::string_view key, std::string_view value) {
-                         const auto keys = decode_keys(value);
-                         if (!keys) parsed = std::unexpected(keys.error());
-                         for (std::size_t i = 0; keys && i < keys->size(); ++i)
-                           changed[(*keys)[i].substr(1)] = (*keys)[i].front() == '+';
-                         change_lists_.push_back(get_u64(key.substr(1)));
-                         return parsed.has_value();
-                       }));
-  TRY_DO(std::move(parsed));
-  std::vector<LeafChange> changes;
-  for (const auto& [full, there] : changed) {
-    LeafChange change{base::sha256(full), std::nullopt};
-    if (there) {
-      TRY(const auto found,
-          read_row_at(storage_, full,
-                      space_of(full) == Space::User ? meta_.revision : meta_.applied));
-      if (found && !found->second.deleted) {
-        const auto& [stamp, row] = *found;
-        change.leaf =
-            Leaf{full, row.created, stamp, row.lease, hash_of(change.key_hash, stamp, row)};
-      }
+// What changed since the tree was stored: the same changes give the same tree.
+base::Result<> Machine::catch_up() {
+  TRY_DO(catch_up_records());
+  std::set<std::string> changed;
+  TRY_DO(scan_revisions(storage_, meta_.stored_revision, meta_.revision,
+                        [&](LoggedRevision& logged, bool) {
+                          for (auto& event : logged.events) changed.insert(std::move(event.key));
+                          return true;
+                        }));
+  for (const std::string& key : changed) {
+    const std::string full = full_key(Space::User, key);
+    const base::Digest key_hash = base::sha256(full);
+    std::optional<Leaf> leaf;
+    TRY(const auto found, read_row_at(storage_, full, meta_.revision));
+    if (found && !found->second.deleted) {
+      const auto& [stamp, row] = *found;
+      leaf = Leaf{full, row.created, stamp, row.lease, hash_of(key_hash, stamp, row)};
     }
-    changes.push_back(std::move(change));
+    tree_.change(key_hash, std::move(leaf));
   }
-  std::ranges::sort(changes, {}, &LeafChange::key_hash);
-  TRY_DO(tree_.update(meta_.version, changes));
-  if (tree_.ref().root == meta_.root) return {};
-  return base::fail(base::Errc::DataLoss,
-                    fmt::format("the state of slot {} does not follow from the tree of slot {}",
-                                meta_.applied, meta_.stored_slot));
+  return {};
 }
 
-void Machine::store_tree(Storage::Batch& batch, std::vector<std::string>& stale) {
-  tree_.store(batch, stale);
+base::Result<> Machine::catch_up_records() {
+  base::Result<> applied;
+  const auto apply = [&](Slot slot, const RecordChange& change) -> base::Result<> {
+    const base::Digest key_hash = base::sha256(change.key);
+    if (change.kind == RecordChange::Kind::Removed) {
+      records_.erase(change.key);
+      tree_.change(key_hash, std::nullopt);
+      return {};
+    }
+    Records::Record record{change.value, change.created, slot, slot, false};
+    if (change.kind == RecordChange::Kind::InRow) {
+      TRY(const auto row, storage_.get(row_key(change.key, slot)));
+      Row found{.deleted = true};  // without a row: a later slot replaced it
+      if (row) {
+        TRY(found, decode_row(*row));
+      }
+      if (found.deleted) {
+        records_.erase(change.key);
+        return {};
+      }
+      record.created = found.created;
+      record.value = std::move(found.value);
+    } else {
+      const auto* known = records_.find(change.key);
+      record.row = known ? known->row : 0;
+      if (!known) {
+        TRY(const auto stored, tree_.find(key_hash, change.key));
+        record.row = stored ? stored->modified : 0;
+      }
+      record.unwritten = true;
+    }
+    tree_.change(key_hash,
+                 Leaf{change.key, record.created, slot, 0,
+                      leaf_hash(key_hash, record.created, slot, 0, base::sha256(record.value))});
+    records_.set(change.key, std::move(record));
+    return {};
+  };
+  TRY_DO(storage_.scan(change_key(meta_.stored_slot + 1), end_of_prefix("d"),
+                       [&](std::string_view key, std::string_view value) {
+                         const Slot slot = get_u64(key.substr(1));
+                         const auto changes = decode_changes(value);
+                         if (!changes) applied = std::unexpected(changes.error());
+                         for (std::size_t i = 0; applied && i < changes->size(); ++i)
+                           applied = apply(slot, (*changes)[i]);
+                         change_lists_.push_back(slot);
+                         return applied.has_value();
+                       }));
+  return applied;
+}
+
+base::Result<> Machine::fold() {
+  return tree_.fold(meta_.version);
+}
+
+base::Result<base::Digest> Machine::root() {
+  if (failed_) {
+    return base::fail(base::Errc::FailedPrecondition,
+                      "the state was left in the middle of a slot; it must be recovered");
+  }
+  failed_ = true;
+  TRY_DO(fold());
+  failed_ = false;
+  return tree_.ref().root;
+}
+
+// Nothing but a kept checkpoint can still want the row of a record that was replaced.
+void Machine::drop_row(Storage::Batch& batch, std::string row, Stamp stamp) {
+  if (!meta_.checkpoints.empty() && stamp <= meta_.checkpoints.back().slot) {
+    stale_.push_back(std::move(row));
+  } else {
+    batch.remove(std::move(row));
+  }
+}
+
+void Machine::put_stale(Storage::Batch& batch) {
+  if (stale_.empty()) return;
+  stale_listed_ += stale_.size();
+  batch.put(stale_key(meta_.version, meta_.applied) + static_cast<char>('a' + stale_lists_++),
+            encode_keys(stale_));
+  stale_.clear();
+}
+
+base::Result<> Machine::store(Storage::Batch& batch) {
+  TRY_DO(fold());
+  records_.write(batch,
+                 [&](std::string row, Stamp stamp) { drop_row(batch, std::move(row), stamp); });
+  tree_.store(batch, stale_);
   meta_.tree = tree_.ref();
   meta_.stored_slot = meta_.applied;
   meta_.stored_revision = meta_.revision;
   for (const Slot slot : change_lists_) batch.remove(change_key(slot));
   change_lists_.clear();
-}
-
-void Machine::store_between_slots(Storage::Batch& batch) {
-  std::vector<std::string> stale;
-  store_tree(batch, stale);
-  // A name of its own: the slot may have a list already.
-  if (!stale.empty()) batch.put(stale_key(meta_.version, meta_.applied) + 't', encode_keys(stale));
+  put_stale(batch);
+  return {};
 }
 
 base::Result<> Machine::recover() {
@@ -193,7 +272,7 @@ base::Result<Checkpoint> Machine::checkpoint() {
     return meta_.checkpoints.back();
   failed_ = true;
   Storage::Batch batch;
-  store_between_slots(batch);
+  TRY_DO(store(batch));
   const Checkpoint taken{meta_.applied, meta_.revision, meta_.tree, meta_.version};
   if (meta_.checkpoints.size() == kCheckpointsKept)
     meta_.checkpoints.erase(meta_.checkpoints.begin());
@@ -213,7 +292,7 @@ base::Result<> Machine::flush() {
   failed_ = true;
   if (meta_.stored_slot != meta_.applied) {
     Storage::Batch batch;
-    store_between_slots(batch);
+    TRY_DO(store(batch));
     batch.put(std::string(kLocalMetaKey), encode_meta(meta_));
     TRY_DO(storage_.write(batch));
   }
@@ -235,30 +314,23 @@ base::Result<> Machine::compact_history(Storage::Batch& batch, std::uint64_t add
            (meta_.compacted < keep_after || meta_.history_bytes > options_.history_bytes_max);
   };
   if (!due()) return {};
-  base::Result<> parsed;
-  const auto drop = [&](std::string_view key, std::string_view stored) {
-    const Revision revision = get_u64(key.substr(1));
-    auto events = decode_events(stored);
-    if (!events || revision != meta_.compacted + 1) {
-      parsed = base::fail(base::Errc::DataLoss,
-                          fmt::format("the events of revision {} are gone", meta_.compacted + 1));
-      return false;
-    }
-    for (const LoggedEvent& event : *events) {
-      const std::string full = full_key(Space::User, event.key);
-      if (event.previous != 0) batch.remove(row_key(full, event.previous));
-      if (!event.put) batch.remove(row_key(full, revision));
-    }
-    batch.remove(std::string(key));
-    meta_.history_bytes -= std::min(meta_.history_bytes, history_bytes_of(*events));
-    meta_.compacted = revision;
-    return due();
-  };
-  TRY_DO(storage_.scan(event_key(meta_.compacted + 1), event_key(std::min(last, most) + 1), drop));
-  return parsed;
+  return scan_revisions(storage_, meta_.compacted, std::min(last, most),
+                        [&](const LoggedRevision& logged, bool last_of_record) {
+                          for (const LoggedEvent& event : logged.events) {
+                            const std::string full = full_key(Space::User, event.key);
+                            if (event.previous != 0) batch.remove(row_key(full, event.previous));
+                            if (!event.put) batch.remove(row_key(full, logged.revision));
+                          }
+                          if (last_of_record) batch.remove(event_key(logged.revision));
+                          meta_.history_bytes -=
+                              std::min(meta_.history_bytes, history_bytes_of(logged.events));
+                          meta_.compacted = logged.revision;
+                          return due();
+                        });
 }
 
-base::Result<> Machine::prune_stale(Storage::Batch& batch, std::size_t removals_max) {
+base::Result<> Machine::prune_stale(Storage::Batch& batch) {
+  const std::size_t removals_max = kPrunedPerSlot + 2 * std::exchange(stale_listed_, 0);
   if (meta_.checkpoints.empty()) return {};
   const std::string end = stale_key(meta_.checkpoints.front().version + 1, 0);
   if (prune_from_ >= end) return {};

@@ -4,6 +4,7 @@
 #include "state/lease_table.hpp"
 #include "state/local_meta.hpp"
 #include "state/operation.hpp"
+#include "state/records.hpp"
 
 namespace hypermesh::state {
 
@@ -15,9 +16,11 @@ struct MachineOptions {
   std::uint64_t history_revisions_max = 100'000;
   std::uint64_t history_bytes_max = 256u << 20;  ///< Likewise, whichever is reached first.
   std::size_t tree_cache_bytes = 32u << 20;
-  /// Nodes of the tree that change before they are stored, all at once: a pause of a few
+  /// Keys that change before they are hashed into the tree, all at once.
+  std::size_t waiting_keys_max = 1024;
+  /// Pages of the tree that change before they are stored, all at once: a pause of a few
   /// microseconds each.
-  std::size_t changed_nodes_max = 4096;
+  std::size_t changed_pages_max = 4096;
 };
 
 /// The replicated key-value state: what ordered operations do to it, and one root over all of it.
@@ -37,7 +40,9 @@ class Machine {
   Slot applied() const { return meta_.applied; }
   Revision revision() const { return meta_.revision; }
   Revision compacted() const { return meta_.compacted; }
-  const base::Digest& root() const { return meta_.root; }
+  /// Of the last slot; hashes what no root was asked for yet, a pause of a few microseconds a
+  /// changed key. Errors: as `begin`.
+  base::Result<base::Digest> root();
   const std::vector<Checkpoint>& checkpoints() const { return meta_.checkpoints; }
   std::size_t lease_count() const { return leases_.size(); }
 
@@ -66,11 +71,15 @@ class Machine {
   Machine(Storage& storage, MachineOptions options);
   base::Result<> load();
   base::Result<> load_leases();
-  base::Result<> catch_up_tree();
-  void store_tree(Storage::Batch& batch, std::vector<std::string>& stale);
-  void store_between_slots(Storage::Batch& batch);
+  base::Result<> catch_up();
+  base::Result<> catch_up_records();
+  base::Result<> fold();
+  base::Result<std::optional<std::string>> record(std::string_view full);
+  base::Result<> store(Storage::Batch& batch);
+  void drop_row(Storage::Batch& batch, std::string row, Stamp stamp);
+  void put_stale(Storage::Batch& batch);
   base::Result<> compact_history(Storage::Batch& batch, std::uint64_t added);
-  base::Result<> prune_stale(Storage::Batch& batch, std::size_t removals_max);
+  base::Result<> prune_stale(Storage::Batch& batch);
 
   Storage& storage_;
   MachineOptions options_;
@@ -78,9 +87,21 @@ class Machine {
   Head head_;
   Tree tree_;
   LeaseTable leases_;
+  Records records_;
   std::vector<Slot> change_lists_;  // slots with one, since the tree was stored
+  std::vector<std::string> stale_;  // keys that only kept checkpoints need, not yet listed
+  std::uint64_t stale_lists_ = 0;   // of this slot
+  std::size_t stale_listed_ = 0;    // keys, since some were pruned
   std::string prune_from_ = "s";    // stale records before it are gone
   bool failed_ = false;
+};
+
+/// When a new value of a record of the consensus layer shows in views.
+enum class Shown : std::uint8_t {
+  AtOnce,
+  /// With the next checkpoint, flush or opening at the latest; costs a third. For what changes all
+  /// the time.
+  WhenStored,
 };
 
 /// One slot while it is applied. Let go without `finish`, nothing of it was written and the
@@ -96,30 +117,31 @@ class SlotApply {
   /// Records of the consensus layer, in the same tree, out of reach for operations. `key` has at
   /// most kKeyBytesMax bytes, the value kValueBytesMax.
   base::Result<std::optional<std::string>> system(std::string_view key);
-  base::Result<> set_system(std::string_view key, std::optional<std::string_view> value);
+  base::Result<> set_system(std::string_view key, std::optional<std::string_view> value,
+                            Shown shown = Shown::AtOnce);
 
   /// Writes everything. Call once, last.
   base::Result<> finish();
 
  private:
   friend class Machine;
-  struct Pending {
+  // A user's key, as it is now.
+  struct Found {
     base::Digest key_hash{};
-    std::optional<Leaf> before, after;  // at the slot's beginning, and now
-    bool written = false;
+    std::optional<LeafMeta> meta;
   };
 
   base::Result<> expire_leases();
-  base::Result<Pending*> find(std::string_view full);
-  base::Result<std::string> value_of(std::string_view full, const Leaf& leaf);
+  base::Result<Found> find(std::string_view full);
   /// Gives the value's digest.
-  base::Digest put(Pending& pending, std::string_view full, std::string_view value, LeaseId lease,
-                   Stamp stamp);
-  void remove(Pending& pending, std::string_view full, Stamp stamp);
+  base::Digest put(const Found& found, const std::string& full, const Write& write, Stamp stamp);
+  void remove(const Found& found, const std::string& full, Stamp stamp);
   void attach(LeaseId lease, std::string_view full, bool attached);
   base::Result<> delete_keys(std::span<const std::string> keys);
   base::Result<std::vector<std::string>> keys_of(LeaseId lease);
-  void log_revision(LoggedEvents events);
+  void log_revision(const LoggedEvents& events);
+  base::Result<> set_record(const std::string& full, std::optional<std::string_view> value,
+                            Shown shown);
   base::Result<> set_lease(LeaseId lease, const LeaseRecord* record);
 
   base::Result<std::optional<base::Error>> refuse(const Transaction& transaction);
@@ -135,8 +157,8 @@ class SlotApply {
   Time time_;
   Head head_;
   Storage::Batch batch_;
-  std::map<std::string, Pending, std::less<>> changed_;
-  std::map<std::string, std::string, std::less<>> values_;  // written outside Space::User
+  EventBlock events_;
+  std::string changed_records_;
   std::map<LeaseId, std::map<std::string, bool, std::less<>>> attached_;  // changes of this slot
   std::uint64_t history_bytes_ = 0;
 };

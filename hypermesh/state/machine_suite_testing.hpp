@@ -34,7 +34,8 @@ TEST_P(MachineTest, AgreesWithTheModel) {
     SCOPED_TRACE(seed);
     base::SeededRng rng(seed);
     const auto storage = GetParam()();
-    auto machine = Machine::open(*storage, {.tree_cache_bytes = 8 << 10, .changed_nodes_max = 30});
+    auto machine = Machine::open(
+        *storage, {.tree_cache_bytes = 8 << 10, .waiting_keys_max = 20, .changed_pages_max = 10});
     ASSERT_TRUE(machine) << machine.error().describe();
     Model model;
     Time time = 100;
@@ -54,7 +55,7 @@ TEST_P(MachineTest, AgreesWithTheModel) {
         ASSERT_EQ(outcome->number, wanted.number);
         ASSERT_EQ(*decode_outcome(encode(*outcome)), *outcome);
       }
-      if (rng.below(3) == 0) {
+      for (auto i = rng.below(4); i > 0; --i) {
         const std::string name = std::to_string(rng.below(5));
         const auto found = (*apply)->system(name);
         ASSERT_TRUE(found);
@@ -62,19 +63,28 @@ TEST_P(MachineTest, AgreesWithTheModel) {
         model.system[name] = rng.below(3) == 0 ? "" : std::to_string(rng.u64());
         const auto& value = model.system[name];
         ASSERT_TRUE((*apply)->set_system(
-            name, value.empty() ? std::nullopt : std::optional<std::string_view>(value)));
+            name, value.empty() ? std::nullopt : std::optional<std::string_view>(value),
+            rng.below(2) == 0 ? Shown::AtOnce : Shown::WhenStored));
       }
       ASSERT_TRUE((*apply)->finish());
       ASSERT_EQ((*machine)->lease_count(), model.leases.size());
       if (slot % 7 == 0) ASSERT_TRUE((*machine)->checkpoint());
       if (slot % 11 == 0) {
-        const auto root = (*machine)->root();
+        const auto root = (*machine)->root().value();
         if (slot % 2 == 0) ASSERT_TRUE((*machine)->flush());
-        machine = Machine::open(*storage, {.tree_cache_bytes = 8 << 10, .changed_nodes_max = 30});
+        machine = Machine::open(
+            *storage,
+            {.tree_cache_bytes = 8 << 10, .waiting_keys_max = 20, .changed_pages_max = 10});
         ASSERT_TRUE(machine) << machine.error().describe();
         ASSERT_EQ((*machine)->applied(), slot);
-        ASSERT_EQ((*machine)->root(), root);
+        ASSERT_EQ((*machine)->root().value(), root);
         ASSERT_EQ((*machine)->lease_count(), model.leases.size());
+        const auto shown = View::of(*storage);
+        for (const auto& [name, value] : model.system) {
+          const auto row = read_row_at(shown->reader(), full_key(Space::System, name), slot);
+          ASSERT_TRUE(row);
+          ASSERT_EQ(*row && !(*row)->second.deleted ? (*row)->second.value : "", value) << name;
+        }
       }
       const auto view = View::of(*storage);
       ASSERT_TRUE(view);
@@ -83,7 +93,7 @@ TEST_P(MachineTest, AgreesWithTheModel) {
     }
     ASSERT_TRUE((*machine)->flush());
     const auto view = View::of(*storage);
-    EXPECT_EQ(view->tree().root, (*machine)->root());
+    EXPECT_EQ(view->tree().root, (*machine)->root().value());
     const auto page = view->events("", 0, 100'000);
     ASSERT_TRUE(page) << page.error().describe();
     EXPECT_EQ(page->events, model.events);
@@ -98,7 +108,8 @@ TEST_P(MachineTest, AgreesWithTheModel) {
       const std::string key = "k/" + std::to_string(i);
       const auto proof = view->prove(key);
       ASSERT_TRUE(proof) << proof.error().describe();
-      const auto shown = verify_proof((*machine)->root(), full_key(Space::User, key), *proof);
+      const auto shown =
+          verify_proof((*machine)->root().value(), full_key(Space::User, key), *proof);
       ASSERT_TRUE(shown) << shown.error().describe();
       ASSERT_EQ(shown->has_value(), model.values.contains(key));
       if (*shown) {
@@ -114,9 +125,10 @@ TEST_P(MachineTest, TheRootDoesNotDependOnStorageCacheHistoryOrCheckpoints) {
     base::SeededRng rng(seed);
     const auto one_storage = GetParam()(), two_storage = GetParam()();
     const auto one = Machine::open(*one_storage, {});
-    const auto two = Machine::open(
-        *two_storage,
-        {.history_revisions_max = 20, .tree_cache_bytes = 1 << 10, .changed_nodes_max = 9});
+    const auto two = Machine::open(*two_storage, {.history_revisions_max = 20,
+                                                  .tree_cache_bytes = 1 << 10,
+                                                  .waiting_keys_max = 7,
+                                                  .changed_pages_max = 9});
     Model model;
     Time time = 0;
     for (Slot slot = 1; slot <= 120; ++slot) {
@@ -131,7 +143,7 @@ TEST_P(MachineTest, TheRootDoesNotDependOnStorageCacheHistoryOrCheckpoints) {
       const auto b = (*two)->apply(slot, time, operations);
       ASSERT_TRUE(a && b);
       ASSERT_EQ(*a, *b);
-      ASSERT_EQ((*one)->root(), (*two)->root());
+      ASSERT_EQ((*one)->root().value(), (*two)->root().value());
       if (slot % 10 == 0) ASSERT_TRUE((*two)->checkpoint());
     }
     ASSERT_TRUE((*two)->apply(121, time, {}));  // lets go what the last checkpoint freed
@@ -243,7 +255,7 @@ TEST_P(MachineTest, ASlotThatIsNotFinishedLeavesNothing) {
   const Operation put{.action = Transaction{{}, {{"a", "1"}}}};
   ASSERT_TRUE((*machine)->apply(1, 1, std::span(&put, 1)));
   ASSERT_TRUE((*machine)->flush());
-  const auto root = (*machine)->root();
+  const auto root = (*machine)->root().value();
   {
     const auto apply = (*machine)->begin(2, 1);
     ASSERT_TRUE(apply);
@@ -253,7 +265,7 @@ TEST_P(MachineTest, ASlotThatIsNotFinishedLeavesNothing) {
   EXPECT_EQ((*machine)->begin(2, 1).error().code, base::Errc::FailedPrecondition);
   ASSERT_TRUE((*machine)->recover());
   EXPECT_EQ((*machine)->applied(), 1u);
-  EXPECT_EQ((*machine)->root(), root);
+  EXPECT_EQ((*machine)->root().value(), root);
   EXPECT_EQ((*machine)->lease_count(), 0u);
   EXPECT_EQ((*machine)->begin(5, 1).error().code, base::Errc::FailedPrecondition);
   ASSERT_TRUE((*machine)->apply(2, 1, std::span(&put, 1)));

@@ -92,12 +92,12 @@ TEST(Machine, LeasesEndOnlyByOrderedTime) {
 
 TEST(Machine, SystemRecordsAreInTheTreeAndOutOfReachOfOperations) {
   OneMachine one;
-  const auto empty = one.machine->root();
+  const auto empty = one.machine->root().value();
   const auto apply = one.machine->begin(++one.slot, 1);
   ASSERT_TRUE((*apply)->set_system("config", "three of four"));
   EXPECT_EQ((*apply)->system("config")->value(), "three of four");
   ASSERT_TRUE((*apply)->finish());
-  EXPECT_NE(one.machine->root(), empty);
+  EXPECT_NE(one.machine->root().value(), empty);
   EXPECT_EQ(one.machine->revision(), 0u);
   one.put("sconfig", "mine");
   one.put("config", "mine");
@@ -109,7 +109,7 @@ TEST(Machine, SystemRecordsAreInTheTreeAndOutOfReachOfOperations) {
   EXPECT_EQ(view->range({.prefix = ""})->entries.size(), 2u);
   const std::string full = full_key(Space::System, "config");
   const auto proof = prove(view->reader(), view->tree(), full);
-  EXPECT_EQ((*verify_proof(one.machine->root(), full, *proof))->value, "three of four");
+  EXPECT_EQ((*verify_proof(one.machine->root().value(), full, *proof))->value, "three of four");
 }
 
 TEST(Machine, GoesOnAfterAFullDiskFromWhatWasFlushed) {
@@ -117,7 +117,7 @@ TEST(Machine, GoesOnAfterAFullDiskFromWhatWasFlushed) {
   one.put("a", "1");
   ASSERT_TRUE(one.machine->flush());
   one.put("a", "2");
-  const auto root = one.machine->root();
+  const auto root = one.machine->root().value();
   one.storage.set_full(true);
   const Operation put{.action = Transaction{{}, {{"b", "1"}}}};
   EXPECT_EQ(one.machine->apply(3, 1, std::span(&put, 1)).error().code,
@@ -128,7 +128,7 @@ TEST(Machine, GoesOnAfterAFullDiskFromWhatWasFlushed) {
   EXPECT_EQ(one.machine->applied(), 1u) << "the rest is replayed";
   one.slot = 1;
   one.put("a", "2");
-  EXPECT_EQ(one.machine->root(), root);
+  EXPECT_EQ(one.machine->root().value(), root);
 }
 
 // A client with two certified roots checks the events between them.

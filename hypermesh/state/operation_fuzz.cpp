@@ -3,6 +3,7 @@
 #include "state/event_proof.hpp"
 #include "state/local_meta.hpp"
 #include "state/operation.hpp"
+#include "state/records.hpp"
 
 using namespace hypermesh::state;
 
@@ -14,8 +15,21 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (const auto outcome = decode_outcome(bytes))
     BASE_ASSERT(encode(*outcome) == wanted, "an accepted outcome has one encoding");
   const auto text = base::as_text(bytes);
-  if (const auto events = decode_events(text))
-    BASE_ASSERT(encode_events(*events) == text, "a logged revision has one encoding");
+  if (const auto revisions = decode_events(2, text)) {
+    EventBlock block;
+    for (const auto& [revision, events] : *revisions) block.add(revision, events);
+    Storage::Batch batch;
+    block.store(batch);
+    BASE_ASSERT(batch.writes.front().second == text, "logged revisions have one encoding");
+  }
+  if (const auto changes = decode_changes(text)) {
+    std::string list;
+    for (const auto& each : *changes)
+      append_change(list, each.kind, each.key, each.created, each.value);
+    BASE_ASSERT(changes->empty() || list == text, "a list of changed records has one encoding");
+  }
+  if (const auto page = decode_page(text))
+    BASE_ASSERT(encode_page(*page) == text, "a page of the tree has one encoding");
   if (const auto head = decode_head(text))
     BASE_ASSERT(encode_head(*head) == text, "a head has one encoding");
   if (const auto meta = decode_meta(text))

@@ -44,12 +44,13 @@ std::unexpected<base::Error> refuse(std::string why) {
 base::Result<base::Bytes> prove(const Reader& storage, const TreeRef& tree, std::string_view full) {
   const base::Digest key_hash = base::sha256(full);
   base::ByteWriter levels, end;
+  NodeReader nodes(storage);
   Path path;
-  std::uint64_t version = tree.version;
+  NodeRef at{tree.version, 0};
   while (true) {
     Node node;
-    if (version != 0) {
-      TRY(node, read_node(storage, version, path));
+    if (at.version != 0) {
+      TRY(node, nodes.read(at, path));
     }
     const int index = nibble(key_hash, path.depth);
     put(levels, node, index);
@@ -75,7 +76,7 @@ base::Result<base::Bytes> prove(const Reader& storage, const TreeRef& tree, std:
       }
       break;
     }
-    version = child.version;
+    at = child.at;
   }
   base::ByteWriter proof;
   proof.u8(kProofFormat);

@@ -1,8 +1,8 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <set>
 
-#include "state/key_list.hpp"
 #include "state/machine.hpp"
 #include "state/row.hpp"
 
@@ -56,7 +56,7 @@ base::Result<std::optional<base::Error>> SlotApply::refuse(const Transaction& tr
           Errc::InvalidArgument,
           fmt::format("a key has {} bytes; 1 to {} are allowed", write.key.size(), kKeyBytesMax));
     }
-    if (!keys.insert(write.key).second) {
+    if (transaction.writes.size() > 1 && !keys.insert(write.key).second) {
       return make_error(Errc::InvalidArgument,
                         fmt::format("a transaction writes {} twice", write.key));
     }
@@ -82,8 +82,8 @@ base::Result<std::optional<base::Error>> SlotApply::refuse(const Transaction& tr
                                   kTransactionBytesMax));
   }
   for (const Condition& condition : transaction.conditions) {
-    TRY(const Pending* const pending, find(full_key(Space::User, condition.key)));
-    const Revision found = pending->after ? pending->after->modified : 0;
+    TRY(const Found now, find(full_key(Space::User, condition.key)));
+    const Revision found = now.meta ? now.meta->modified : 0;
     if (found == condition.modified) continue;
     return make_error(Errc::Conflict,
                       condition.modified == 0
@@ -110,18 +110,18 @@ base::Result<Outcome> SlotApply::run(const Transaction& transaction) {
   events.reserve(transaction.writes.size());
   for (const Write& write : transaction.writes) {
     const std::string full = full_key(Space::User, write.key);
-    TRY(Pending* const pending, find(full));
-    const Revision previous = pending->after ? pending->after->modified : 0;
+    TRY(const Found found, find(full));
+    const Revision previous = found.meta ? found.meta->modified : 0;
     if (write.value) {
-      const auto digest = put(*pending, full, *write.value, write.lease, revision);
+      const auto digest = put(found, full, write, revision);
       events.push_back(
           {write.key, digest, previous, static_cast<std::uint32_t>(write.value->size())});
-    } else if (pending->after) {
-      remove(*pending, full, revision);
+    } else if (found.meta) {
+      remove(found, full, revision);
       events.push_back({write.key, {}, previous, 0});
     }
   }
-  log_revision(std::move(events));
+  log_revision(events);
   return done();
 }
 
@@ -182,12 +182,12 @@ base::Result<> SlotApply::delete_keys(std::span<const std::string> keys) {
     const auto some = keys.first(std::min(keys.size(), kExpiryKeysMax));
     LoggedEvents events;
     for (const std::string& full : some) {
-      TRY(Pending* const pending, find(full));
-      BASE_ASSERT(pending->after.has_value(), "an attached key exists");
-      events.push_back({std::string(user_part(full)), {}, pending->after->modified, 0});
-      remove(*pending, full, head_.revision + 1);
+      TRY(const Found found, find(full));
+      BASE_ASSERT(found.meta.has_value(), "an attached key exists");
+      events.push_back({std::string(user_part(full)), {}, found.meta->modified, 0});
+      remove(found, full, head_.revision + 1);
     }
-    log_revision(std::move(events));
+    log_revision(events);
     keys = keys.subspan(some.size());
   }
   return {};
@@ -211,93 +211,100 @@ base::Result<std::vector<std::string>> SlotApply::keys_of(LeaseId lease) {
   return std::vector<std::string>(keys.begin(), keys.end());
 }
 
-void SlotApply::log_revision(LoggedEvents events) {
+void SlotApply::log_revision(const LoggedEvents& events) {
   ++head_.revision;
   head_.chain = chain_after(head_.chain, head_.revision, events);
   history_bytes_ += history_bytes_of(events);
-  batch_.put(event_key(head_.revision), encode_events(events));
+  events_.add(head_.revision, events);
+  if (events_.full()) events_.store(batch_);
 }
 
 base::Result<> SlotApply::set_lease(LeaseId lease, const LeaseRecord* record) {
   const std::string full = lease_full_key(lease);
-  TRY(Pending* const pending, find(full));
   if (record) {
-    put(*pending, full, encode_lease(*record), 0, slot_);
+    TRY_DO(set_record(full, encode_lease(*record), Shown::AtOnce));
     machine_.leases_.set(lease, *record);
   } else {
-    remove(*pending, full, slot_);
+    TRY_DO(set_record(full, std::nullopt, Shown::AtOnce));
     machine_.leases_.erase(lease);
   }
   return {};
 }
 
 base::Result<std::optional<std::string>> SlotApply::system(std::string_view key) {
-  const std::string full = full_key(Space::System, key);
-  TRY(const Pending* const pending, find(full));
-  if (!pending->after) return std::optional<std::string>();
-  TRY(std::string value, value_of(full, *pending->after));
-  return std::optional(std::move(value));
+  return machine_.record(full_key(Space::System, key));
 }
 
-base::Result<> SlotApply::set_system(std::string_view key, std::optional<std::string_view> value) {
+base::Result<> SlotApply::set_system(std::string_view key, std::optional<std::string_view> value,
+                                     Shown shown) {
   BASE_ASSERT(
       !key.empty() && key.size() <= kKeyBytesMax && (!value || value->size() <= kValueBytesMax),
       "a record of the consensus layer keeps to the limits");
-  const std::string full = full_key(Space::System, key);
-  TRY(Pending* const pending, find(full));
-  if (value) {
-    put(*pending, full, *value, 0, slot_);
-  } else if (pending->after) {
-    remove(*pending, full, slot_);
+  return set_record(full_key(Space::System, key), value, shown);
+}
+
+base::Result<> SlotApply::set_record(const std::string& full, std::optional<std::string_view> value,
+                                     Shown shown) {
+  const base::Digest key_hash = base::sha256(full);
+  TRY(const auto before, machine_.tree_.find(key_hash, full));
+  if (!before && !value) return {};
+  const auto* known = machine_.records_.find(full);
+  const Stamp row = known ? known->row : before ? before->modified : 0;
+  const bool in_row = value && shown == Shown::AtOnce;
+  if (row != 0 && row != slot_ && (in_row || !value))
+    machine_.drop_row(batch_, row_key(full, row), row);
+  if (!value) {
+    if (machine_.meta_.checkpoints.empty()) {
+      if (row == slot_) batch_.remove(row_key(full, row));
+    } else {
+      // Hides the rows that a checkpoint keeps, and goes with them.
+      batch_.put(row_key(full, slot_), encode_deletion());
+      machine_.stale_.push_back(row_key(full, slot_));
+    }
+    machine_.records_.erase(full);
+    machine_.tree_.change(key_hash, std::nullopt);
+    append_change(changed_records_, RecordChange::Kind::Removed, full, 0, {});
+    return {};
   }
+  const Stamp created = before ? before->created : slot_;
+  // Removed by this very slot, and here again.
+  if (!before && !machine_.stale_.empty()) std::erase(machine_.stale_, row_key(full, slot_));
+  if (in_row) batch_.put(row_key(full, slot_), encode_row(created, 0, *value));
+  append_change(changed_records_, in_row ? RecordChange::Kind::InRow : RecordChange::Kind::InList,
+                full, created, *value);
+  machine_.tree_.change(
+      key_hash,
+      Leaf{full, created, slot_, 0, leaf_hash(key_hash, created, slot_, 0, base::sha256(*value))});
+  machine_.records_.set(full, {std::string(*value), created, slot_, in_row ? slot_ : row, !in_row});
   return {};
 }
 
-base::Result<SlotApply::Pending*> SlotApply::find(std::string_view full) {
-  const auto [at, is_new] = changed_.try_emplace(std::string(full));
-  Pending& pending = at->second;
-  if (!is_new) return &pending;
-  pending.key_hash = base::sha256(full);
-  TRY(const Leaf* const leaf, machine_.tree_.find(pending.key_hash, full));
-  if (leaf) pending.before = pending.after = *leaf;
-  return &pending;
+base::Result<SlotApply::Found> SlotApply::find(std::string_view full) {
+  Found found{base::sha256(full), {}};
+  TRY(found.meta, machine_.tree_.find(found.key_hash, full));
+  return found;
 }
 
-base::Result<std::string> SlotApply::value_of(std::string_view full, const Leaf& leaf) {
-  if (const auto found = values_.find(full); found != values_.end()) return found->second;
-  TRY(Row row, read_row(machine_.storage_, full, leaf.modified));
-  return std::move(row.value);
-}
-
-base::Digest SlotApply::put(Pending& pending, std::string_view full, std::string_view value,
-                            LeaseId lease, Stamp stamp) {
-  const LeaseId lease_before = pending.after ? pending.after->lease : 0;
-  if (lease_before != lease) {
+base::Digest SlotApply::put(const Found& found, const std::string& full, const Write& write,
+                            Stamp stamp) {
+  const LeaseId lease_before = found.meta ? found.meta->lease : 0;
+  if (lease_before != write.lease) {
     attach(lease_before, full, false);
-    attach(lease, full, true);
+    attach(write.lease, full, true);
   }
-  if (!pending.after) pending.after = Leaf{.key = std::string(full), .created = stamp};
-  pending.after->modified = stamp;
-  pending.after->lease = lease;
-  pending.written = true;
-  const auto digest = base::sha256(value);
-  pending.after->hash = leaf_hash(pending.key_hash, pending.after->created, stamp, lease, digest);
-  batch_.put(row_key(full, stamp), encode_row(pending.after->created, lease, value));
-  if (space_of(full) != Space::User)
-    values_.insert_or_assign(std::string(full), std::string(value));
+  const Stamp created = found.meta ? found.meta->created : stamp;
+  const auto digest = base::sha256(*write.value);
+  machine_.tree_.change(found.key_hash,
+                        Leaf{full, created, stamp, write.lease,
+                             leaf_hash(found.key_hash, created, stamp, write.lease, digest)});
+  batch_.put(row_key(full, stamp), encode_row(created, write.lease, *write.value));
   return digest;
 }
 
-void SlotApply::remove(Pending& pending, std::string_view full, Stamp stamp) {
-  if (pending.after) attach(pending.after->lease, full, false);
-  pending.after.reset();
-  pending.written = true;
-  if (space_of(full) == Space::User) {
-    batch_.put(row_key(full, stamp), encode_deletion());  // for reads of the past
-  } else {
-    batch_.remove(row_key(full, stamp));  // what this very slot may have written
-    values_.erase(std::string(full));
-  }
+void SlotApply::remove(const Found& found, const std::string& full, Stamp stamp) {
+  attach(found.meta->lease, full, false);
+  machine_.tree_.change(found.key_hash, std::nullopt);
+  batch_.put(row_key(full, stamp), encode_deletion());  // for reads of the past
 }
 
 void SlotApply::attach(LeaseId lease, std::string_view full, bool attached) {
@@ -311,47 +318,25 @@ void SlotApply::attach(LeaseId lease, std::string_view full, bool attached) {
 }
 
 base::Result<> SlotApply::finish() {
-  if (head_ != machine_.head_) {
-    TRY(Pending* const pending, find(kHeadKey));
-    put(*pending, kHeadKey, encode_head(head_), 0, slot_);
-  }
+  if (head_ != machine_.head_)
+    TRY_DO(set_record(std::string(kHeadKey), encode_head(head_), Shown::WhenStored));
+  events_.store(batch_);
   LocalMeta& meta = machine_.meta_;
-  std::vector<LeafChange> changes;
-  std::vector<std::string> stale;
-  std::vector<std::string> listed;
-  changes.reserve(changed_.size());
-  for (auto& [full, pending] : changed_) {
-    if (!pending.written || (!pending.before && !pending.after)) continue;
-    if (pending.before && space_of(full) != Space::User && pending.before->modified != slot_) {
-      // Nothing but a kept checkpoint can still want the value before.
-      const bool wanted =
-          !meta.checkpoints.empty() && pending.before->modified <= meta.checkpoints.back().slot;
-      std::string row = row_key(full, pending.before->modified);
-      if (wanted) {
-        stale.push_back(std::move(row));
-      } else {
-        batch_.remove(std::move(row));
-      }
-    }
-    if (space_of(full) != Space::User) listed.push_back((pending.after ? "+" : "-") + full);
-    changes.push_back({pending.key_hash, std::move(pending.after)});
-  }
-  std::ranges::sort(changes, {}, &LeafChange::key_hash);
-  TRY_DO(machine_.tree_.update(meta.version, changes));
   meta.history_bytes += history_bytes_;
   const std::uint64_t added = head_.revision - meta.revision;
-  TRY_DO(machine_.compact_history(batch_, added));
   meta.applied = slot_;
   meta.revision = head_.revision;
-  meta.root = machine_.tree_.ref().root;
-  if (machine_.tree_.changed_nodes() > machine_.options_.changed_nodes_max) {
-    machine_.store_tree(batch_, stale);
-  } else if (!listed.empty()) {
-    batch_.put(change_key(slot_), encode_keys(listed));
+  machine_.stale_lists_ = 0;
+  TRY_DO(machine_.compact_history(batch_, added));
+  if (machine_.tree_.waiting() > machine_.options_.waiting_keys_max) TRY_DO(machine_.fold());
+  if (machine_.tree_.changed_pages() > machine_.options_.changed_pages_max) {
+    TRY_DO(machine_.store(batch_));
+  } else if (!changed_records_.empty()) {
+    batch_.put(change_key(slot_), std::move(changed_records_));
     machine_.change_lists_.push_back(slot_);
   }
-  if (!stale.empty()) batch_.put(stale_key(meta.version, slot_), encode_keys(stale));
-  TRY_DO(machine_.prune_stale(batch_, 256 + 2 * stale.size()));
+  machine_.put_stale(batch_);
+  TRY_DO(machine_.prune_stale(batch_));
   batch_.put(std::string(kLocalMetaKey), encode_meta(meta));
   TRY_DO(machine_.storage_.write(batch_));
   machine_.head_ = head_;

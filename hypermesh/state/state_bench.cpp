@@ -207,7 +207,7 @@ int transfer(std::uint64_t keys, std::uint64_t value_bytes) {
       static_cast<double>(progress.bytes_received) / 1e6, difference / 1e6,
       static_cast<double>(progress.bytes_asked + progress.bytes_received) / difference,
       progress.leaves, cpu_seconds(RUSAGE_SELF) - begin,
-      behind.machine->root() == ahead.machine->root() ? "agree" : "DIFFER");
+      behind.machine->root().value() == ahead.machine->root().value() ? "agree" : "DIFFER");
   return 0;
 }
 

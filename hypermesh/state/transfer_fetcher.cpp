@@ -33,7 +33,7 @@ base::Result<std::unique_ptr<Fetcher>> Fetcher::start(Storage& storage,
     return false;
   }));
   if (target.root != meta.tree.root)
-    TRY_DO(fetcher->need({.hash = target.root, .local_node = meta.tree.version}));
+    TRY_DO(fetcher->need({.hash = target.root, .local_node = {meta.tree.version, 0}}));
   return fetcher;
 }
 
@@ -45,8 +45,8 @@ base::Result<TransferLeaf> Fetcher::local_copy(const Leaf& leaf) const {
 // Where leaves came or went, one that stayed may lie a level higher or lower than ours.
 base::Result<std::optional<Leaf>> Fetcher::local_leaf_of_hash(const Want& want) const {
   if (want.local_leaf && want.local_leaf->hash == want.hash) return want.local_leaf;
-  if (want.local_node == 0 || want.path.depth == 0) return std::optional<Leaf>();
-  TRY(const Node node, read_node(storage_, want.local_node, want.path));
+  if (want.local_node.version == 0 || want.path.depth == 0) return std::optional<Leaf>();
+  TRY(const Node node, NodeReader(storage_).read(want.local_node, want.path));
   for (const Child& child : node.children) {
     if (child.leaf && child.hash == want.hash) return *child.leaf;
   }
@@ -75,8 +75,8 @@ base::Result<> Fetcher::need(Want want) {
 base::Result<> Fetcher::need_children(const Want& parent, const StagedNode& node,
                                       std::uint16_t here) {
   Node local;
-  if (parent.local_node != 0) {
-    TRY(local, read_node(storage_, parent.local_node, parent.path));
+  if (parent.local_node.version != 0) {
+    TRY(local, NodeReader(storage_).read(parent.local_node, parent.path));
   }
   std::optional<int> leaf_index;
   if (parent.local_leaf)
@@ -91,7 +91,7 @@ base::Result<> Fetcher::need_children(const Want& parent, const StagedNode& node
       if (ours.leaf) {
         want.local_leaf = *ours.leaf;
       } else {
-        want.local_node = ours.version;
+        want.local_node = ours.at;
       }
     } else if (leaf_index == i) {
       want.local_leaf = parent.local_leaf;
@@ -106,8 +106,8 @@ base::Result<TransferItem> Fetcher::question(const Want& want) const {
   if (!want.hints) return item;
   if (want.local_leaf)
     std::ranges::copy_n(want.local_leaf->hash.begin(), 8, item.leaf.emplace().begin());
-  if (want.local_node == 0) return item;
-  TRY(const Node local, read_node(storage_, want.local_node, want.path));
+  if (want.local_node.version == 0) return item;
+  TRY(const Node local, NodeReader(storage_).read(want.local_node, want.path));
   item.known = local.present;
   for (std::size_t i = 0; i < kFanout; ++i) {
     if (!local.has(static_cast<int>(i))) continue;
@@ -218,8 +218,8 @@ base::Result<> Fetcher::refuse(const Want& want, bool hinted, const char* why) {
 
 base::Result<> Fetcher::take(const Want& want, const TransferNode& answer, Storage::Batch& batch) {
   Node local;
-  if (want.local_node != 0) {
-    TRY(local, read_node(storage_, want.local_node, want.path));
+  if (want.local_node.version != 0) {
+    TRY(local, NodeReader(storage_).read(want.local_node, want.path));
   }
   StagedNode node{.present = answer.present};
   std::vector<std::pair<int, const TransferLeaf*>> leaves;

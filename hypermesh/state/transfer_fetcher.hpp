@@ -70,7 +70,7 @@ class Fetcher {
   struct Want {
     Path path;
     base::Digest hash{};
-    std::uint64_t local_node = 0;    // version of our own node there; 0: we have none
+    NodeRef local_node;              // our own node there; of version 0: we have none
     std::optional<Leaf> local_leaf;  // or what we have there is a single leaf
     bool hints = true;
   };

@@ -10,7 +10,8 @@ using Item = std::variant<NothingThere, TransferNode, TransferLeaves>;
 
 class Walk {
  public:
-  Walk(const Reader& storage, const TreeRef& tree) : storage_(storage), tree_(tree) {}
+  Walk(const Reader& storage, const TreeRef& tree)
+      : storage_(storage), reader_(storage), tree_(tree) {}
 
   base::Result<Item> answer(const TransferItem& asked);
   std::size_t bytes() const { return bytes_; }
@@ -25,7 +26,7 @@ class Walk {
     Leaf leaf;
   };
 
-  base::Result<const Node*> node(std::uint64_t version, const Path& path);
+  base::Result<const Node*> node(const NodeRef& at, const Path& path);
   base::Result<Place> find(const Path& path);
   base::Result<bool> collect(const Node& from, const Path& path, std::vector<LeafAt>& leaves);
   base::Result<TransferLeaf> whole(const Leaf& leaf);
@@ -34,30 +35,31 @@ class Walk {
   base::Result<Item> one_node(const Node& from, const TransferItem& asked);
 
   const Reader& storage_;
+  NodeReader reader_;
   TreeRef tree_;
   std::map<Path, Node> nodes_;  // those of this request, which often share their way
   std::size_t bytes_ = 0;
 };
 
-base::Result<const Node*> Walk::node(std::uint64_t version, const Path& path) {
+base::Result<const Node*> Walk::node(const NodeRef& at, const Path& path) {
   if (const auto found = nodes_.find(path); found != nodes_.end()) return &found->second;
   Node read;
-  if (version != 0) {
-    TRY(read, read_node(storage_, version, path));
+  if (at.version != 0) {
+    TRY(read, reader_.read(at, path));
   }
   return &nodes_.emplace(path, std::move(read)).first->second;
 }
 
 base::Result<Walk::Place> Walk::find(const Path& path) {
   Path at;
-  TRY(const Node* inner, node(tree_.version, at));
+  TRY(const Node* inner, node({tree_.version, 0}, at));
   while (at.depth < path.depth) {
     const int index = nibble(path.nibbles, at.depth);
     if (!inner->has(index)) return Place{};
     const Child& child = inner->children[static_cast<std::size_t>(index)];
     at = at.child(index);
     if (child.leaf) return at.depth == path.depth ? Place{nullptr, child.leaf.get()} : Place{};
-    TRY(inner, node(child.version, at));
+    TRY(inner, node(child.at, at));
   }
   return Place{inner, nullptr};
 }
@@ -70,7 +72,7 @@ base::Result<bool> Walk::collect(const Node& from, const Path& path, std::vector
     if (child.leaf) {
       leaves.push_back({base::sha256(child.leaf->key), *child.leaf});
     } else {
-      TRY(const Node* const below, node(child.version, path.child(i)));
+      TRY(const Node* const below, node(child.at, path.child(i)));
       TRY(const bool fits, collect(*below, path.child(i), leaves));
       if (!fits) return false;
     }

@@ -14,7 +14,8 @@ namespace {
 
 constexpr std::uint8_t kSwitchFormat = 1;
 constexpr std::size_t kBatchBytes = 4u << 20;
-constexpr std::size_t kStaleKeysOfRecord = 1000;
+constexpr std::size_t kBytesOfChange = 200;  // in the batch and in the tree
+constexpr std::size_t kTreeCacheBytes = 16u << 20;
 
 // The local history must go before anything is installed: afterwards the rows that it names may be
 // those of the new state.
@@ -54,7 +55,8 @@ base::Result<Marker> decode_marker(std::string_view bytes) {
 
 class Switch {
  public:
-  Switch(Storage& storage, const Marker& marker) : storage_(storage), marker_(marker) {}
+  Switch(Storage& storage, const Marker& marker)
+      : storage_(storage), marker_(marker), tree_(storage, kTreeCacheBytes) {}
 
   base::Result<> run() {
     TRY(const auto stored, storage_.get(kLocalMetaKey));
@@ -73,7 +75,7 @@ class Switch {
  private:
   // What the local state has where a new subtree goes: a node, a leaf or nothing.
   struct Ours {
-    std::uint64_t node = 0;
+    NodeRef node;
     std::optional<Leaf> leaf;
   };
 
@@ -81,6 +83,11 @@ class Switch {
     Storage::Batch batch;
     std::swap(batch, batch_);
     batch_bytes_ = 0;
+    if (tree_.waiting() > 0) {
+      TRY_DO(tree_.fold(version_));
+      tree_.store(batch, stale_);
+      put_stale(batch);
+    }
     return storage_.write(batch);
   }
   base::Result<> write_when_large(std::size_t bytes) {
@@ -90,19 +97,19 @@ class Switch {
 
   base::Result<> drop_history();
   base::Result<> install_all();
-  base::Result<std::optional<Child>> install(const Path& path, const base::Digest* hash, Ours ours);
+  base::Result<> install(const Path& path, const base::Digest* hash, const Ours& ours);
   base::Result<> remove_all(const Path& path, const Ours& ours, const Leaf* but);
   void remove(const Leaf& leaf);
   void add(const TransferLeaf& leaf);
-  void stale(std::uint64_t version, const Path& path);
-  void put_stale();
+  void put_stale(Storage::Batch& batch);
 
   Storage& storage_;
   Marker marker_;
   LocalMeta meta_;
   Storage::Batch batch_;
   std::size_t batch_bytes_ = 0;
-  std::uint64_t version_ = 0;  // of the new nodes
+  Tree tree_;                  // becomes the new one
+  std::uint64_t version_ = 0;  // of its pages
   std::vector<std::string> stale_;
   std::uint64_t stale_records_ = 0;
 };
@@ -131,11 +138,13 @@ base::Result<> Switch::drop_history() {
   };
   TRY_DO(drop("e", [&](std::string_view key, std::string_view value) -> base::Result<> {
     const Revision revision = get_u64(key.substr(1));
-    TRY(const auto events, decode_events(value));
-    for (const LoggedEvent& event : events) {
-      const std::string full = full_key(Space::User, event.key);
-      if (event.previous != 0) batch_.remove(row_key(full, event.previous));
-      if (!event.put) batch_.remove(row_key(full, revision));
+    TRY(const auto revisions, decode_events(revision, value));
+    for (const auto& [at, events] : revisions) {
+      for (const LoggedEvent& event : events) {
+        const std::string full = full_key(Space::User, event.key);
+        if (event.previous != 0) batch_.remove(row_key(full, event.previous));
+        if (!event.put) batch_.remove(row_key(full, at));
+      }
     }
     return {};
   }));
@@ -149,29 +158,29 @@ base::Result<> Switch::drop_history() {
 void Switch::remove(const Leaf& leaf) {
   batch_.remove(row_key(leaf.key, leaf.modified));
   if (leaf.lease != 0) batch_.remove(attachment_key(leaf.lease, leaf.key));
+  tree_.change(base::sha256(leaf.key), std::nullopt);
 }
 
 void Switch::add(const TransferLeaf& leaf) {
   batch_.put(row_key(leaf.key, leaf.modified), encode_row(leaf.created, leaf.lease, leaf.value));
   if (leaf.lease != 0) batch_.put(attachment_key(leaf.lease, leaf.key), "");
-}
-
-void Switch::stale(std::uint64_t version, const Path& path) {
-  stale_.push_back(node_key(version, path));
-  if (stale_.size() == kStaleKeysOfRecord) put_stale();
+  tree_.change(base::sha256(leaf.key), leaf.leaf());
 }
 
 // Removed by the machine later: until the switch is over, our own tree is what it starts from.
-void Switch::put_stale() {
-  if (!stale_.empty()) batch_.put(stale_key(version_, ++stale_records_), encode_keys(stale_));
+void Switch::put_stale(Storage::Batch& batch) {
+  if (!stale_.empty()) batch.put(stale_key(version_, ++stale_records_), encode_keys(stale_));
   stale_.clear();
 }
 
 // All that we have at `path` goes, except the very leaf `but`.
 base::Result<> Switch::remove_all(const Path& path, const Ours& ours, const Leaf* but) {
-  if (ours.leaf && (!but || *but != *ours.leaf)) remove(*ours.leaf);
-  if (ours.node == 0) return {};
-  TRY(const Node node, read_node(storage_, ours.node, path));
+  if (ours.leaf && (!but || *but != *ours.leaf)) {
+    remove(*ours.leaf);
+    TRY_DO(write_when_large(kBytesOfChange));
+  }
+  if (ours.node.version == 0) return {};
+  TRY(const Node node, NodeReader(storage_).read(ours.node, path));
   for (int i = 0; i < kFanout; ++i) {
     if (!node.has(i)) continue;
     const Child& child = node.children[static_cast<std::size_t>(i)];
@@ -179,22 +188,16 @@ base::Result<> Switch::remove_all(const Path& path, const Ours& ours, const Leaf
     if (child.leaf) {
       below.leaf = *child.leaf;
     } else {
-      below.node = child.version;
+      below.node = child.at;
     }
     TRY_DO(remove_all(path.child(i), below, but));
   }
-  stale(ours.node, path);
-  return write_when_large(1000);
+  return {};
 }
 
 // Puts what is staged for `hash` (null: nothing) in the place of ours.
-base::Result<std::optional<Child>> Switch::install(const Path& path, const base::Digest* hash,
-                                                   Ours ours) {
-  if (!hash) {
-    TRY_DO(remove_all(path, ours, nullptr));
-    return std::optional<Child>();
-  }
-  Child child{.hash = *hash};
+base::Result<> Switch::install(const Path& path, const base::Digest* hash, const Ours& ours) {
+  if (!hash) return remove_all(path, ours, nullptr);
   TRY(const auto node, staged_node(storage_, path, *hash));
   if (!node) {
     TRY(const auto staged, staged_leaf(storage_, path, *hash));
@@ -202,62 +205,49 @@ base::Result<std::optional<Child>> Switch::install(const Path& path, const base:
       return base::fail(base::Errc::DataLoss,
                         fmt::format("a fetched state lacks a part {} levels deep", path.depth));
     }
-    child.leaf = std::make_unique<Leaf>(staged->leaf());
-    TRY_DO(remove_all(path, ours, child.leaf.get()));
+    const Leaf leaf = staged->leaf();
+    TRY_DO(remove_all(path, ours, &leaf));
     add(*staged);
-    TRY_DO(write_when_large(staged->key.size() + staged->value.size() + 100));
-    return child;
+    return write_when_large(staged->key.size() + staged->value.size() + kBytesOfChange);
   }
   Node local;
-  if (ours.node != 0) {
-    TRY(local, read_node(storage_, ours.node, path));
-    stale(ours.node, path);
+  if (ours.node.version != 0) {
+    TRY(local, NodeReader(storage_).read(ours.node, path));
   }
   std::optional<int> leaf_index;
   if (ours.leaf) leaf_index = nibble(base::sha256(ours.leaf->key), path.depth);
-  Node built;
   for (int i = 0; i < kFanout; ++i) {
     const auto index = static_cast<std::size_t>(i);
     Ours below;
     if (local.has(i)) {
-      Child& there = local.children[index];
-      if (node->has(i) && there.hash == node->hashes[index]) {
-        built.set(i, std::move(there));
-        continue;
-      }
+      const Child& there = local.children[index];
+      if (node->has(i) && there.hash == node->hashes[index]) continue;
       if (there.leaf) {
         below.leaf = *there.leaf;
       } else {
-        below.node = there.version;
+        below.node = there.at;
       }
     } else if (leaf_index == i) {
       below.leaf = ours.leaf;
     }
-    TRY(auto made, install(path.child(i), node->has(i) ? &node->hashes[index] : nullptr, below));
-    if (made) built.set(i, std::move(*made));
+    TRY_DO(install(path.child(i), node->has(i) ? &node->hashes[index] : nullptr, below));
   }
-  child.version = version_;
-  std::string encoded = encode_node(built);
-  const std::size_t bytes = encoded.size();
-  batch_.put(node_key(version_, path), std::move(encoded));
-  TRY_DO(write_when_large(bytes));
-  return child;
+  return {};
 }
 
 base::Result<> Switch::install_all() {
   version_ = meta_.version + 1;
-  TreeRef tree = meta_.tree;
-  if (marker_.target.root != tree.root) {
-    TRY(const auto root, install({}, &marker_.target.root, {.node = tree.version, .leaf = {}}));
-    tree = {root->version, root->hash};
-    put_stale();
+  TRY_DO(tree_.load(meta_.tree));
+  if (marker_.target.root != meta_.tree.root) {
+    TRY_DO(install({}, &marker_.target.root, {.node = {meta_.tree.version, 0}, .leaf = {}}));
     TRY_DO(write());
   }
+  const TreeRef tree = tree_.ref();
+  if (tree.root != marker_.target.root)
+    return base::fail(base::Errc::DataLoss, "a fetched state is not the one that was certified");
   // The revision lies in the new tree itself.
-  Tree made(storage_, 0);
-  TRY_DO(made.load(tree));
   Head head;
-  TRY(const Leaf* const leaf, made.find(base::sha256(kHeadKey), kHeadKey));
+  TRY(const auto leaf, tree_.find(base::sha256(kHeadKey), kHeadKey));
   if (leaf) {
     TRY(const Row row, read_row(storage_, kHeadKey, leaf->modified));
     TRY(head, decode_head(row.value));
@@ -265,7 +255,6 @@ base::Result<> Switch::install_all() {
   const Slot slot = marker_.target.slot;
   const LocalMeta meta{.applied = slot,
                        .revision = head.revision,
-                       .root = tree.root,
                        .tree = tree,
                        .stored_slot = slot,
                        .stored_revision = head.revision,

@@ -85,7 +85,7 @@ struct Pair {
     for (Slot i = 0; i < alone; ++i) live(false);
     EXPECT_TRUE(ahead.machine->checkpoint());
   }
-  TransferTarget target() const { return {slot, ahead.machine->root()}; }
+  TransferTarget target() const { return {slot, ahead.machine->root().value()}; }
 };
 
 using Corrupt = std::function<bool(base::Bytes&)>;  // true: it changed the answer
@@ -122,7 +122,7 @@ base::Result<std::unique_ptr<Fetcher>> start(Replica& replica, const TransferTar
 
 void expect_equal_states(Replica& behind, const Replica& ahead) {
   ASSERT_TRUE(behind.machine->reload());
-  ASSERT_EQ(behind.machine->root(), ahead.machine->root());
+  ASSERT_EQ(behind.machine->root().value(), ahead.machine->root().value());
   ASSERT_EQ(behind.machine->applied(), ahead.machine->applied());
   ASSERT_EQ(behind.machine->lease_count(), ahead.machine->lease_count());
   behind.model = ahead.model;
@@ -167,7 +167,7 @@ TEST(Transfer, BringsAnyStateToTheTarget) {
       ++pair.slot;
       pair.ahead.apply(pair.slot, operations);
       pair.behind.apply(pair.slot, operations);
-      ASSERT_EQ(pair.behind.machine->root(), pair.ahead.machine->root());
+      ASSERT_EQ(pair.behind.machine->root().value(), pair.ahead.machine->root().value());
       if (i % 5 == 0) {
         ASSERT_TRUE(pair.behind.machine->checkpoint());
         ASSERT_TRUE(pair.ahead.machine->checkpoint());
@@ -329,7 +329,7 @@ TEST(Transfer, ACrashLeavesTheOldStateOrTheNew) {
   for (std::uint64_t crash = 0;; ++crash) {
     SCOPED_TRACE(crash);
     Pair pair(9, 150, 30, 10);
-    const auto old_root = pair.behind.machine->root();
+    const auto old_root = pair.behind.machine->root().value();
     ASSERT_TRUE(pair.behind.machine->flush());
     CrashingStorage crashing(pair.behind.storage, crash);
     auto fetcher = Fetcher::start(crashing, pair.target(), {.items_max = 4});
@@ -346,7 +346,7 @@ TEST(Transfer, ACrashLeavesTheOldStateOrTheNew) {
     done = done && (*fetcher)->finish().has_value();
     // The process starts again.
     pair.behind.machine = *Machine::open(pair.behind.storage, {});
-    if (pair.behind.machine->root() == old_root) {
+    if (pair.behind.machine->root().value() == old_root) {
       ASSERT_FALSE(done);
       pair.behind.expect_model();
     } else {
@@ -390,7 +390,7 @@ TEST(Transfer, LargeValuesTravelOneByOne) {
 
 TEST(Transfer, ACheckpointThatIsGoneIsToldApartFromALie) {
   Pair pair(14, 50, 5, 5);
-  auto fetcher = start(pair.behind, {pair.slot - 3, pair.ahead.machine->root()}, {});
+  auto fetcher = start(pair.behind, {pair.slot - 3, pair.ahead.machine->root().value()}, {});
   const auto requests = (*fetcher)->next_requests();
   const auto answer =
       answer_transfer(pair.ahead.view(), *decode_transfer_request(requests->front().bytes));

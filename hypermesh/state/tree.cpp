@@ -1,13 +1,21 @@
 #include "state/tree.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cstring>
 #include <iterator>
 
 namespace hypermesh::state {
 namespace {
+
+// A larger subtree gets a page for its root; one that shrinks gives it up a good deal later, so
+// that a key that comes and goes does not move others.
+constexpr std::size_t kBucketLeavesMax = 32, kJoinedLeavesMax = 16;
+constexpr std::size_t kBucketBytesMax = 4096, kJoinedBytesMax = 2048;
+
+bool fits(const Bucket& bucket) {
+  return bucket.size() <= 1 ||
+         (bucket.size() <= kBucketLeavesMax && bucket.packed().size() <= kBucketBytesMax);
+}
 
 // The first run of changes that go to one child of a node at `depth`.
 std::span<LeafChange> next_group(std::span<LeafChange> changes, std::size_t depth) {
@@ -17,24 +25,24 @@ std::span<LeafChange> next_group(std::span<LeafChange> changes, std::size_t dept
   return changes.first(count);
 }
 
-Child leaf_child(Leaf leaf) {
-  Child child;
-  child.hash = leaf.hash;
-  child.leaf = std::make_unique<Leaf>(std::move(leaf));
-  return child;
-}
-
 }  // namespace
 
 std::size_t Tree::PathHash::operator()(const Path& path) const {
   std::uint64_t word;
   std::memcpy(&word, path.nibbles.data(), sizeof word);
-  return word * 0x9e3779b97f4a7c15 + path.depth;
+  return (word + path.depth) * 0x9e3779b97f4a7c15;
+}
+
+std::size_t Tree::DigestHash::operator()(const base::Digest& digest) const {
+  std::size_t word;
+  std::memcpy(&word, digest.data(), sizeof word);
+  return word;
 }
 
 base::Result<> Tree::load(const TreeRef& tree) {
   young_.clear();
   old_.clear();
+  waiting_.clear();
   changed_.clear();
   removed_.clear();
   stale_.clear();
@@ -42,134 +50,157 @@ base::Result<> Tree::load(const TreeRef& tree) {
   root_ = {};
   root_changed_ = false;
   if (tree.version != 0) {
-    TRY(root_, read_node(storage_, tree.version, {}));
+    TRY(root_, read_page(storage_, tree.version, {}));
   }
-  if (root_.hash() != tree.root)
+  if (root_.hash(0) != tree.root)
     return base::fail(base::Errc::DataLoss, "the root of the state's tree is damaged");
   ref_ = tree;
   return {};
 }
 
-base::Result<const Leaf*> Tree::find(const base::Digest& key_hash, std::string_view full) {
-  const Node* node = &root_;
-  Path path;
-  while (true) {
-    const int index = nibble(key_hash, path.depth);
-    if (!node->has(index)) return nullptr;
-    const Child& child = node->children[static_cast<std::size_t>(index)];
-    if (child.leaf) return child.leaf->key == full ? child.leaf.get() : nullptr;
-    path = path.child(index);
-    TRY(node, node_at(path, child.version));
+base::Result<std::optional<LeafMeta>> Tree::find(const base::Digest& key_hash,
+                                                 std::string_view full) {
+  if (const auto found = waiting_.find(key_hash); found != waiting_.end()) {
+    const auto& leaf = found->second;
+    if (!leaf || leaf->key != full) return std::optional<LeafMeta>();
+    return LeafMeta{leaf->created, leaf->modified, leaf->lease};
   }
+  const Page* page = &root_;
+  Path path;
+  while (page->inner) {
+    const int index = nibble(key_hash, path.depth);
+    if (!page->inner->has(index)) return std::optional<LeafMeta>();
+    path = path.child(index);
+    TRY(page, page_at(path, page->inner->versions[static_cast<std::size_t>(index)]));
+  }
+  return page->bucket.find(key_hash, full);
 }
 
-base::Result<> Tree::update(std::uint64_t version, std::span<LeafChange> changes) {
-  if (changes.empty()) return {};
+base::Result<> Tree::fold(std::uint64_t version) {
+  if (waiting_.empty()) return {};
+  std::vector<LeafChange> changes;
+  changes.reserve(waiting_.size());
+  for (auto& [key_hash, leaf] : waiting_) changes.push_back({key_hash, std::move(leaf)});
+  waiting_.clear();
+  std::ranges::sort(changes, {}, &LeafChange::key_hash);
   version_ = version;
-  TRY_DO(update_node(root_, {}, changes));
+  TRY_DO(update(root_, {}, changes));
   root_changed_ = true;
-  if (ref_.version != version && ref_.version != 0) stale_.push_back(node_key(ref_.version, {}));
-  ref_ = {version, root_.hash()};
+  if (ref_.version != version && ref_.version != 0) stale_.push_back(page_key(ref_.version, {}));
+  ref_ = {version, root_.hash(0)};
   trim();
   return {};
 }
 
 void Tree::store(Storage::Batch& batch, std::vector<std::string>& stale) {
-  if (root_changed_) batch.put(node_key(version_, {}), encode_node(root_));
+  BASE_ASSERT(waiting_.empty(), "what is stored is folded first");
+  if (root_changed_) batch.put(page_key(version_, {}), encode_page(root_));
   root_changed_ = false;
   for (const Path& path : removed_) {
-    if (!changed_.contains(path)) batch.remove(node_key(version_, path));
+    if (!changed_.contains(path)) batch.remove(page_key(version_, path));
   }
   removed_.clear();
-  for (auto& [path, node] : changed_) {  // in any order: a batch is one change
-    batch.put(node_key(version_, path), encode_node(*node));
-    keep(path, std::move(node));
+  for (auto& [path, page] : changed_) {  // in any order: a batch is one change
+    batch.put(page_key(version_, path), encode_page(*page));
+    keep(path, std::move(page));
   }
   changed_.clear();
   std::ranges::move(stale_, std::back_inserter(stale));
   stale_.clear();
 }
 
-base::Result<> Tree::update_node(Node& node, const Path& path, std::span<LeafChange> changes) {
+base::Result<> Tree::update(Page& page, const Path& path, std::span<LeafChange> changes) {
+  if (!page.inner) {
+    Bucket leaves = page.bucket.with(changes);
+    if (fits(leaves)) {
+      page.bucket = std::move(leaves);
+    } else {
+      split(page, path, leaves);
+    }
+    return {};
+  }
   while (!changes.empty()) {
     const auto group = next_group(changes, path.depth);
     const int index = nibble(group.front().key_hash, path.depth);
-    Child* old = node.has(index) ? &node.children[static_cast<std::size_t>(index)] : nullptr;
-    TRY(auto child, update_child(old, path.child(index), group));
-    if (child) {
-      node.set(index, std::move(*child));
-    } else {
-      node.clear(index);
-    }
+    TRY_DO(update_child(*page.inner, index, path.child(index), group));
     changes = changes.subspan(group.size());
+  }
+  return join(page, path);
+}
+
+base::Result<> Tree::update_child(InnerPage& parent, int index, const Path& path,
+                                  std::span<LeafChange> changes) {
+  const std::uint64_t version = parent.versions[static_cast<std::size_t>(index)];
+  Page* page = nullptr;
+  if (version == 0) {
+    auto& place = changed_[path];
+    place = std::make_unique<Page>();
+    page = place.get();
+  } else {
+    TRY(page, changing(path, version));
+  }
+  TRY_DO(update(*page, path, changes));
+  const std::uint64_t count = page->count();
+  if (count > 0) {
+    if (version != 0 && version != version_) stale_.push_back(page_key(version, path));
+    parent.set(index, page->hash(path.depth), version_, count);
+  } else {
+    remove_page(path, version);
+    parent.clear(index);
   }
   return {};
 }
 
-base::Result<std::optional<Child>> Tree::update_child(Child* old, const Path& path,
-                                                      std::span<LeafChange> changes) {
-  if (old && !old->leaf) {
-    TRY(Node* const node, changing(path, old->version));
-    TRY_DO(update_node(*node, path, changes));
-    const int last = node->present == 0 ? 0 : __builtin_ctz(node->present);
-    Child& only = node->children[static_cast<std::size_t>(last)];
-    if (node->count() == 0 || (node->count() == 1 && only.leaf)) {
-      std::optional<Child> left;
-      if (only.leaf) left = std::move(only);
-      remove_node(path, old->version);
-      return left;
+void Tree::split(Page& page, const Path& path, const Bucket& leaves) {
+  page.bucket = {};
+  page.inner = std::make_unique<InnerPage>();
+  for (std::size_t first = 0; first < leaves.size();) {
+    const std::size_t end = leaves.end_of_group(first, leaves.size(), path.depth);
+    const int index = leaves.nibble(first, path.depth);
+    Bucket part;
+    for (std::size_t i = first; i < end; ++i) part.add(leaves, i);
+    auto below = std::make_unique<Page>();
+    if (fits(part)) {
+      below->bucket = std::move(part);
+    } else {
+      split(*below, path.child(index), part);
     }
-    if (old->version != version_) stale_.push_back(node_key(old->version, path));
-    Child child;
-    child.hash = node->hash();
-    child.version = version_;
-    return child;
+    page.inner->set(index, below->hash(path.depth + 1u), version_, end - first);
+    changed_.insert_or_assign(path.child(index), std::move(below));
+    first = end;
   }
-  std::vector<LeafChange> leaves;
-  leaves.reserve(changes.size() + 1);
-  bool replaced = !old;
-  for (LeafChange& change : changes) {
-    if (!replaced && change.leaf && change.leaf->key == old->leaf->key) replaced = true;
-    if (change.leaf) leaves.push_back(std::move(change));
-  }
-  if (!replaced) {
-    const base::Digest key_hash = base::sha256(old->leaf->key);
-    const auto at = std::ranges::lower_bound(changes, key_hash, {}, &LeafChange::key_hash);
-    const bool deleted = at != changes.end() && at->key_hash == key_hash;
-    if (!deleted) {
-      leaves.insert(std::ranges::lower_bound(leaves, key_hash, {}, &LeafChange::key_hash),
-                    LeafChange{key_hash, std::move(*old->leaf)});
-    }
-  }
-  if (leaves.empty()) return std::nullopt;
-  return build(path, leaves);
 }
 
-Child Tree::build(const Path& path, std::span<LeafChange> leaves) {
-  if (leaves.size() == 1) return leaf_child(std::move(*leaves.front().leaf));
-  auto node = std::make_unique<Node>();
-  while (!leaves.empty()) {
-    const auto group = next_group(leaves, path.depth);
-    const int index = nibble(group.front().key_hash, path.depth);
-    node->set(index, build(path.child(index), group));
-    leaves = leaves.subspan(group.size());
+// Few leaves are a bucket again. One leaf or none must be: it hashes as no inner node does.
+base::Result<> Tree::join(Page& page, const Path& path) {
+  if (page.count() > kJoinedLeavesMax) return {};
+  Bucket all;
+  for (int i = 0; i < kFanout; ++i) {
+    if (!page.inner->has(i)) continue;
+    TRY(const Page* const below,
+        page_at(path.child(i), page.inner->versions[static_cast<std::size_t>(i)]));
+    if (below->inner) return {};
+    for (std::size_t leaf = 0; leaf < below->bucket.size(); ++leaf) all.add(below->bucket, leaf);
   }
-  Child child;
-  child.hash = node->hash();
-  child.version = version_;
-  changed_.insert_or_assign(path, std::move(node));
-  return child;
+  if (all.size() > 1 && all.packed().size() > kJoinedBytesMax) return {};
+  for (int i = 0; i < kFanout; ++i) {
+    if (page.inner->has(i))
+      remove_page(path.child(i), page.inner->versions[static_cast<std::size_t>(i)]);
+  }
+  page.inner.reset();
+  page.bucket = std::move(all);
+  return {};
 }
 
-base::Result<const Node*> Tree::node_at(const Path& path, std::uint64_t version) {
+base::Result<const Page*> Tree::page_at(const Path& path, std::uint64_t version) {
   if (const auto found = changed_.find(path); found != changed_.end()) return found->second.get();
   if (const auto found = young_.find(path); found != young_.end()) return found->second.get();
   if (auto found = old_.extract(path)) return keep(path, std::move(found.mapped()));
-  TRY(Node node, read_node(storage_, version, path));
-  return keep(path, std::make_unique<Node>(std::move(node)));
+  TRY(Page page, read_page(storage_, version, path));
+  return keep(path, std::make_unique<Page>(std::move(page)));
 }
 
-base::Result<Node*> Tree::changing(const Path& path, std::uint64_t version) {
+base::Result<Page*> Tree::changing(const Path& path, std::uint64_t version) {
   if (const auto found = changed_.find(path); found != changed_.end()) return found->second.get();
   auto& place = changed_[path];
   if (auto young = young_.extract(path)) {
@@ -178,25 +209,27 @@ base::Result<Node*> Tree::changing(const Path& path, std::uint64_t version) {
   } else if (auto old = old_.extract(path)) {
     place = std::move(old.mapped());
   } else {
-    TRY(Node node, read_node(storage_, version, path));
-    place = std::make_unique<Node>(std::move(node));
+    TRY(Page page, read_page(storage_, version, path));
+    place = std::make_unique<Page>(std::move(page));
   }
   return place.get();
 }
 
-void Tree::remove_node(const Path& path, std::uint64_t version) {
+void Tree::remove_page(const Path& path, std::uint64_t version) {
   changed_.erase(path);
+  old_.erase(path);
+  if (const auto young = young_.extract(path)) young_bytes_ -= young.mapped()->memory_bytes();
   if (version == version_) {
     removed_.push_back(path);
-  } else {
-    stale_.push_back(node_key(version, path));
+  } else if (version != 0) {
+    stale_.push_back(page_key(version, path));
   }
 }
 
-const Node* Tree::keep(const Path& path, std::unique_ptr<Node> node) {
-  young_bytes_ += node->memory_bytes();
+const Page* Tree::keep(const Path& path, std::unique_ptr<Page> page) {
+  young_bytes_ += page->memory_bytes();
   auto& place = young_[path];
-  place = std::move(node);
+  place = std::move(page);
   return place.get();
 }
 
@@ -205,15 +238,6 @@ void Tree::trim() {
   old_ = std::move(young_);
   young_.clear();
   young_bytes_ = 0;
-}
-
-base::Result<Node> read_node(const Reader& storage, std::uint64_t version, const Path& path) {
-  TRY(const auto bytes, storage.get(node_key(version, path)));
-  if (!bytes) {
-    return base::fail(base::Errc::DataLoss,
-                      fmt::format("the state's tree lacks a node {} levels deep", path.depth));
-  }
-  return decode_node(*bytes);
 }
 
 }  // namespace hypermesh::state

@@ -8,7 +8,6 @@
 namespace hypermesh::state {
 namespace {
 
-constexpr std::uint8_t kNodeFormat = 1;
 // Domains of hashes; no two inputs of different kinds are equal.
 constexpr std::uint8_t kLeafDomain = 0x11, kInnerDomain = 0x12;
 
@@ -82,106 +81,6 @@ base::Digest inner_hash(std::uint16_t present, std::span<const base::Digest> has
 
 base::Digest empty_root() {
   return inner_hash(0, {});
-}
-
-base::Digest Node::hash() const {
-  std::array<base::Digest, kFanout> hashes;
-  std::size_t count = 0;
-  for (int i = 0; i < kFanout; ++i) {
-    if (has(i)) hashes[count++] = children[static_cast<std::size_t>(i)].hash;
-  }
-  return inner_hash(present, std::span(hashes).first(count));
-}
-
-std::size_t Node::memory_bytes() const {
-  std::size_t bytes = sizeof(Node) + 64;
-  for (const Child& child : children) {
-    if (child.leaf) bytes += sizeof(Leaf) + 16 + child.leaf->key.size();
-  }
-  return bytes;
-}
-
-std::string encode_node(const Node& node) {
-  std::uint16_t leaves = 0;
-  std::size_t bytes = 5;
-  for (int i = 0; i < kFanout; ++i) {
-    const Child& child = node.children[static_cast<std::size_t>(i)];
-    if (child.leaf) leaves = static_cast<std::uint16_t>(leaves | 1u << i);
-    if (node.has(i)) bytes += child.leaf ? 32 + 24 + 2 + child.leaf->key.size() : 32 + 8;
-  }
-  std::string out;
-  out.reserve(bytes);
-  const auto u16 = [&](std::size_t value) {
-    out += static_cast<char>(value >> 8);
-    out += static_cast<char>(value);
-  };
-  out += static_cast<char>(kNodeFormat);
-  u16(node.present);
-  u16(leaves);
-  for (int i = 0; i < kFanout; ++i) {
-    if (!node.has(i)) continue;
-    const Child& child = node.children[static_cast<std::size_t>(i)];
-    out.append(reinterpret_cast<const char*>(child.hash.data()), child.hash.size());
-    if (!child.leaf) {
-      put_u64(out, child.version);
-      continue;
-    }
-    put_u64(out, child.leaf->created);
-    put_u64(out, child.leaf->modified);
-    put_u64(out, child.leaf->lease);
-    u16(child.leaf->key.size());
-    out += child.leaf->key;
-  }
-  return out;
-}
-
-base::Result<Node> decode_node(std::string_view bytes) {
-  base::ByteReader reader(base::as_bytes(bytes));
-  TRY(const auto format, reader.u8());
-  if (format != kNodeFormat) {
-    return base::fail(base::Errc::DataLoss,
-                      fmt::format("a node of the state's tree has format {}; this build reads {}",
-                                  format, kNodeFormat));
-  }
-  Node node;
-  TRY(node.present, reader.u16());
-  TRY(const auto leaves, reader.u16());
-  if ((leaves & ~node.present) != 0)
-    return base::fail(base::Errc::DataLoss, "a node of the state's tree has a leaf that is absent");
-  for (int i = 0; i < kFanout; ++i) {
-    if (!node.has(i)) continue;
-    Child& child = node.children[static_cast<std::size_t>(i)];
-    TRY(const auto hash, reader.raw(child.hash.size()));
-    std::ranges::copy(hash, child.hash.begin());
-    if ((leaves >> i & 1) == 0) {
-      TRY(child.version, reader.u64());
-      continue;
-    }
-    auto leaf = std::make_unique<Leaf>();
-    leaf->hash = child.hash;
-    TRY(leaf->created, reader.u64());
-    TRY(leaf->modified, reader.u64());
-    TRY(leaf->lease, reader.u64());
-    TRY(const auto key_bytes, reader.u16());
-    if (key_bytes == 0 || key_bytes > kFullKeyBytesMax) {
-      return base::fail(base::Errc::DataLoss,
-                        fmt::format("a leaf of the state's tree has a key of {} bytes", key_bytes));
-    }
-    TRY(const auto key, reader.raw(key_bytes));
-    leaf->key = base::as_text(key);
-    child.leaf = std::move(leaf);
-  }
-  TRY_DO(reader.end());
-  return node;
-}
-
-std::string node_key(std::uint64_t version, const Path& path) {
-  std::string key;
-  key.reserve(10 + (path.depth + 1u) / 2);
-  key += 'n';
-  put_u64(key, version);
-  path.encode(key);
-  return key;
 }
 
 }  // namespace hypermesh::state

@@ -1,9 +1,9 @@
 #pragma once
 
-// Nodes of the sparse Merkle tree: 16 children each, over the nibbles of SHA-256(full key). Laid
-// out for LSM stores as in the Jellyfish Merkle Tree (Gao, Hu, Wu 2021), with these differences: a
-// leaf lies inside its parent instead of in a record of its own, and hashing is flat (all children
-// of a node in one hash): a fifth of the hashing for proofs that are twice as long.
+// Nodes of the sparse Merkle tree: 16 children each, over the nibbles of SHA-256(full key).
+// Versioned for LSM stores as the Jellyfish Merkle Tree (Gao, Hu, Wu 2021), with these differences:
+// small subtrees are stored whole (tree_page.hpp), and hashing is flat (all children of a node in
+// one hash): a fifth of the hashing for proofs that are twice as long.
 //
 // The tree is a function of its leaves alone: a leaf lies at the shortest path that no other leaf
 // shares, an inner node other than the root has at least two leaves below it.
@@ -40,7 +40,13 @@ struct Path {
   static base::Result<Path> decode(base::ByteReader& reader);
 };
 
-/// What is certified of one key.
+/// What is certified of one key, beside its value.
+struct LeafMeta {
+  Stamp created = 0;
+  Stamp modified = 0;
+  LeaseId lease = 0;
+  bool operator==(const LeafMeta&) const = default;
+};
 struct Leaf {
   std::string key;  ///< Full.
   Stamp created = 0;
@@ -53,39 +59,34 @@ struct Leaf {
 base::Digest leaf_hash(const base::Digest& key_hash, Stamp created, Stamp modified, LeaseId lease,
                        const base::Digest& value_digest);
 
+/// Where a node is stored: the version and the depth of the record that holds it (tree_page.hpp).
+struct NodeRef {
+  std::uint64_t version = 0;  ///< 0: nowhere.
+  std::uint8_t depth = 0;
+  bool operator==(const NodeRef&) const = default;
+};
+
 struct Child {
   base::Digest hash{};
-  std::uint64_t version = 0;   ///< Of an inner child: under which it is stored.
+  NodeRef at;                  ///< Of an inner child.
   std::unique_ptr<Leaf> leaf;  ///< Null: an inner node, or nothing.
 };
 
+/// An inner node as the tree is defined, however it is stored.
 struct Node {
   std::uint16_t present = 0;  ///< Bit i: child i is there.
   std::array<Child, kFanout> children;
 
   bool has(int index) const { return present >> index & 1; }
-  int count() const { return __builtin_popcount(present); }
   void set(int index, Child child) {
     present = static_cast<std::uint16_t>(present | 1u << index);
     children[static_cast<std::size_t>(index)] = std::move(child);
   }
-  void clear(int index) {
-    present = static_cast<std::uint16_t>(present & ~(1u << index));
-    children[static_cast<std::size_t>(index)] = {};
-  }
-  base::Digest hash() const;
-  /// Rough, for limits on caches.
-  std::size_t memory_bytes() const;
 };
 
 /// Hash of an inner node: of its bitmap and the hashes of the children that are there, in order.
 base::Digest inner_hash(std::uint16_t present, std::span<const base::Digest> hashes);
 /// Of a tree without leaves.
 base::Digest empty_root();
-
-std::string encode_node(const Node& node);
-/// Errors: DataLoss.
-base::Result<Node> decode_node(std::string_view bytes);
-std::string node_key(std::uint64_t version, const Path& path);
 
 }  // namespace hypermesh::state

@@ -91,15 +91,10 @@ base::Result<EventPage> View::events(std::string_view prefix, Revision after,
   TRY_DO(watchable(after));
   EventPage page{{}, after};
   std::size_t bytes = 0;
-  while (page.up_to < meta_.revision && revisions_max-- > 0 && bytes < kRangeBytesMax) {
-    const Revision revision = page.up_to + 1;
-    TRY(const auto stored, reader_->get(event_key(revision)));
-    if (!stored) {
-      return base::fail(base::Errc::DataLoss,
-                        fmt::format("the events of revision {} are gone", revision));
-    }
-    TRY(auto logged, decode_events(*stored));
-    for (LoggedEvent& each : logged) {
+  base::Result<> looked;
+  const auto add = [&](LoggedRevision& logged) -> base::Result<> {
+    const Revision revision = logged.revision;
+    for (LoggedEvent& each : logged.events) {
       if (!each.key.starts_with(prefix)) continue;
       const std::string full = full_key(Space::User, each.key);
       Event event{revision, std::move(each.key), {}, {}};
@@ -119,7 +114,14 @@ base::Result<EventPage> View::events(std::string_view prefix, Revision after,
       page.events.push_back(std::move(event));
     }
     page.up_to = revision;
-  }
+    return {};
+  };
+  const Revision up_to = after + std::min<Revision>(meta_.revision - after, revisions_max);
+  TRY_DO(scan_revisions(*reader_, after, up_to, [&](LoggedRevision& logged, bool) {
+    looked = add(logged);
+    return looked.has_value() && bytes < kRangeBytesMax;
+  }));
+  TRY_DO(std::move(looked));
   return page;
 }
 

@@ -44,7 +44,6 @@ class View {
   Slot applied() const { return meta_.applied; }
   Revision revision() const { return meta_.revision; }
   Revision compacted() const { return meta_.compacted; }
-  const base::Digest& root() const { return meta_.root; }
   /// The newest tree that is stored, of `tree_slot`: every Machine::flush and checkpoint stores it.
   const TreeRef& tree() const { return meta_.tree; }
   Slot tree_slot() const { return meta_.stored_slot; }
