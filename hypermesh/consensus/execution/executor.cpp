@@ -205,7 +205,7 @@ Result<Executed> Executor::apply(const Link& link) {
   base::ByteWriter last;
   last.raw(link.digest);
   last.u64(operations_ + block.operations());
-  TRY_DO(slot->set_system(kLastKey, base::as_text(last.view())));
+  TRY_DO(slot->set_system(kLastKey, base::as_text(last.view()), state::Shown::WhenStored));
   TRY_DO(slot->finish());
   applied_digest_ = link.digest;
   operations_ += block.operations();
@@ -256,7 +256,8 @@ Result<BundleResult> Executor::execute(state::SlotApply& slot, const Link& link,
     result.outcomes.push_back(std::move(outcome));
   }
   TRY_DO(slot.set_system(
-      key, text(encode(Remembered{bundle.sequence, link.bundle_digests[index], result.outcomes}))));
+      key, text(encode(Remembered{bundle.sequence, link.bundle_digests[index], result.outcomes})),
+      state::Shown::WhenStored));
   return result;
 }
 

@@ -81,7 +81,8 @@ class Executor {
   std::vector<KnownCheckpoint> checkpoints_;  // That copies may be of: the last two.
 };
 
-/// What became of a client's bundle, if it was executed and is still in the client's window.
+/// What became of a client's bundle, if it was executed and is still in the client's window. Views
+/// have it from the next checkpoint, flush or fetch on.
 base::Result<std::optional<BundleResult>> find_result(const state::View& view,
                                                       const base::PublicKey& client,
                                                       std::uint64_t sequence);
