@@ -43,9 +43,9 @@ base::Result<std::vector<RecordChange>> decode_changes(std::string_view list) {
     TRY(const auto kind, reader.u8());
     TRY(const auto key_bytes, read_varint(reader));
     if (kind > 2 || key_bytes == 0 || key_bytes > kFullKeyBytesMax) {
-      return base::fail(base::Errc::DataLoss,
-                        fmt::format("a changed record is of kind {} and has a key of {} bytes",
-                                    kind, key_bytes));
+      return base::fail(
+          base::Errc::DataLoss,
+          fmt::format("a changed record is of kind {} and has a key of {} bytes", kind, key_bytes));
     }
     change.kind = static_cast<RecordChange::Kind>(kind);
     TRY(const auto key, reader.raw(key_bytes));

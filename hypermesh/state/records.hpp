@@ -47,7 +47,8 @@ class Records {
   void clear();
   bool has_unwritten() const { return unwritten_ != 0; }
 
-  /// Puts the rows that are missing. `replaced(row key, stamp)`: a row that is no longer the newest.
+  /// Puts the rows that are missing. `replaced(row key, stamp)`: a row that is no longer the
+  /// newest.
   void write(Storage::Batch& batch, const std::function<void(std::string, Stamp)>& replaced);
 
  private:

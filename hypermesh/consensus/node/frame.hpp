@@ -36,6 +36,13 @@ inline constexpr stoq::rpc::ClientStream<Frame, Frame> kBlocks{"hypermesh.v1.Con
                                                                 .request_bytes_max = kFrameBytesMax,
                                                                 .timeout = base::Duration::zero()}};
 
+/// requests.hpp; several in a frame, each behind its length (u32).
+inline constexpr stoq::rpc::TwoWay<Frame, Frame> kRequests{
+    "hypermesh.v1.State/Requests",
+    {.request_bytes_max = kFrameBytesMax,
+     .reply_bytes_max = kFrameBytesMax + (8 << 20),
+     .timeout = base::Duration::zero()}};
+
 /// state::TransferRequest and state::TransferAnswer.
 inline constexpr stoq::rpc::Unary<Frame, Frame> kFetchState{"hypermesh.v1.Consensus/FetchState",
                                                             {.priority = stoq::Priority::Bulk,

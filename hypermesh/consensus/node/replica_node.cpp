@@ -149,6 +149,7 @@ struct ReplicaNode::State {
   Slot on_disk = 0, release_stable = 0;
   std::map<stoq::NodeId, pbft::PeerId> peer_ids;
   std::map<pbft::PeerId, stoq::NodeId> node_ids;
+  std::set<stoq::NodeId> member_ids;
 
   std::vector<Read> reads;  // That wait for a worker.
   bool reading = false;
@@ -484,10 +485,12 @@ void ReplicaNode::State::carry_out(Evidence&& evidence) {
 
 void ReplicaNode::State::update_members() {
   members.clear();
+  member_ids.clear();
   peer_ids.clear();
   node_ids.clear();
   pbft::PeerId follower = pbft::kFirstFollower;
   for (const Member& member : configuration.members) {
+    member_ids.insert(stoq::NodeId::of(member.key));
     if (member.role != Role::Node || member.key == parts.key->public_key()) continue;
     const auto id = stoq::NodeId::of(member.key);
     const auto voter = engine->voters().find(member.key);
@@ -657,9 +660,20 @@ void ReplicaNode::relay(BundlePtr bundle, base::Duration limit,
   s.send_bundle(bundle);
 }
 
-Task<Slot> ReplicaNode::applied_after(Slot seen) {
-  while (state_->applied <= seen && state_->running) co_await state_->progressed.wait();
-  co_return state_->applied;
+Task<> ReplicaNode::applied_after(Slot seen, base::Duration limit) {
+  const auto end = state_->parts.clock->now() + limit;
+  while (state_->applied <= seen && state_->running) {
+    const auto left = end - state_->parts.clock->now();
+    if (left <= base::Duration::zero() || !co_await state_->progressed.wait_for(left)) co_return;
+  }
+}
+
+void ReplicaNode::spawn(Task<> task) {
+  state_->scope.spawn(std::move(task));
+}
+
+bool ReplicaNode::is_member(const stoq::NodeId& id) const {
+  return state_->member_ids.contains(id);
 }
 
 ReplicaStatus ReplicaNode::status() const {

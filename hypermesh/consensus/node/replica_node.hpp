@@ -88,8 +88,12 @@ class ReplicaNode {
   auto read(Consistency consistency, base::Duration limit, F read)
       -> base::Task<decltype(read(std::declval<const state::View&>()))>;
 
-  /// Resumes when a slot was applied after `seen`, with the slot.
-  base::Task<Slot> applied_after(Slot seen);
+  /// Resumes when a slot was applied after `seen`, or after `limit`.
+  base::Task<> applied_after(Slot seen, base::Duration limit);
+  /// Runs until it ends, or until stop().
+  void spawn(base::Task<> task);
+  /// Whether this is a member's identity, of whatever role.
+  bool is_member(const stoq::NodeId& id) const;
 
   ReplicaStatus status() const;
   const Genesis& genesis() const;

@@ -1,0 +1,95 @@
+// consensus_replica --cluster FOLDER --index I [--level info]: one replica of the cluster in FOLDER,
+// with its log and state there, until it is ended. Prints "ready" when it answers clients.
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <CLI/CLI.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/signal_set.hpp>
+
+#include "../transport/process.hpp"
+#include "at_rest/key_ring.hpp"
+#include "consensus/log/disk_files.hpp"
+#include "consensus/log/segment_log.hpp"
+#include "consensus/node/request_service.hpp"
+#include "replica_folder.hpp"
+#include "state/rocksdb_storage.hpp"
+
+namespace {
+
+using namespace hypermesh::consensus;
+using namespace std::chrono_literals;
+using bench::must;
+
+base::Task<> serve(std::filesystem::path folder, std::size_t index, base::Log lines) {
+  const auto executor = co_await boost::asio::this_coro::executor;
+  const auto own = bench::of_replica(folder, index);
+  base::SystemRng rng;
+  base::SystemClock clock;
+  const auto genesis = must(bench::read_genesis(folder), "read the genesis");
+  bench::LoopbackTransport transport(
+      executor, must(stoq::open_identity((own / "identity").string(), rng), "open the identity"));
+  const auto& identity = transport.identity();
+  const auto configuration = first_configuration(genesis);
+  const auto endpoint = must(
+      bench::parse_endpoint(configuration.find(identity.key.public_key())->endpoint), "endpoint");
+
+  const hypermesh::at_rest::KeyFile master{own / "ring.key"};
+  auto ring = std::filesystem::exists(own / "ring")
+                  ? hypermesh::at_rest::open_key_ring(own / "ring", master, rng)
+                  : hypermesh::at_rest::make_key_ring(own / "ring", master, rng);
+  const auto cipher = must(std::move(ring), "open the keys");
+  const auto storage =
+      must(hypermesh::state::open_rocksdb_storage(own / "state", {}, *cipher, lines), "state");
+  LogOptions log_options;
+  log_options.payload_bytes_max = kBlockBytesMax + 4096;
+  auto log = must(open_segment_log(must(open_disk_files(own / "log"), "log"), *cipher, log_options),
+                  "log");
+
+  base::BlockingPool pool(3);
+  stoq::rpc::Server server({executor, &clock, nullptr, lines});
+  stoq::rpc::Peers peers({executor, &transport.transport(), &clock, &rng, nullptr, &server},
+                         {.backoff_min = 20ms, .backoff_max = 500ms});
+  const auto node =
+      must(ReplicaNode::open({executor, &pool, &peers, &server, &clock, &identity.key, genesis,
+                              storage.get(), std::move(log), lines},
+                             {}),
+           "open the replica");
+  RequestService service(*node, server);
+  node->start();
+  server.serve(must(transport.transport().listen(endpoint, {.alpn = {"stoq/1", "stoq-bulk/1"}}),
+                    "listen"),
+               [&peers](const auto& connection) { peers.adopt(connection); });
+  fmt::print("ready\n");
+  std::fflush(stdout);
+
+  boost::asio::signal_set signals(executor, SIGTERM, SIGINT);
+  (void)co_await signals.async_wait(base::use_result);
+  co_await server.drain(0s);
+  co_await node->stop();
+  co_await peers.stop(0s);
+  co_await server.stop(0s);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("One replica of a cluster on loopback.");
+  std::string folder, level = "warning";
+  std::size_t index = 0;
+  app.add_option("--cluster", folder, "The cluster's folder")->required();
+  app.add_option("--index", index, "Which of its replicas, from 0")->required();
+  app.add_option("--level", level, "What is logged to standard error");
+  CLI11_PARSE(app, argc, argv);
+  base::LogSink sink(STDERR_FILENO, base::LogSink::Format::Human);
+  must(sink.set_levels(level), "--level");
+  boost::asio::io_context context(1);
+  boost::asio::co_spawn(context, serve(folder, index, base::Log(sink, fmt::format("replica{}", index))),
+                        [&context](const std::exception_ptr& thrown) {
+                          if (thrown) std::rethrow_exception(thrown);
+                          context.stop();
+                        });
+  context.run();
+}

@@ -1,0 +1,50 @@
+#pragma once
+
+// A cluster of replicas on loopback, in a folder: what it began with, and each one's key.
+//
+//   FOLDER/genesis     consensus::Genesis
+//   FOLDER/client      a client's identity (stoq::open_identity)
+//   FOLDER/<i>/        of replica i, from 0: identity, ring, ring.key, state/, log/
+
+#include <base/file.hpp>
+#include <base/random.hpp>
+#include <base/time.hpp>
+#include <filesystem>
+
+#include "consensus/execution/configuration.hpp"
+#include "identity/identity_file.hpp"
+#include "identity/leaf_certificate.hpp"
+#include "transport/quic/quic_transport.hpp"
+
+namespace bench {
+
+inline std::filesystem::path of_replica(const std::filesystem::path& folder, std::size_t i) {
+  return folder / std::to_string(i);
+}
+
+inline base::Result<hypermesh::consensus::Genesis> read_genesis(
+    const std::filesystem::path& folder) {
+  TRY(const auto bytes, base::read_file((folder / "genesis").string(), 1 << 20));
+  return hypermesh::consensus::decode_genesis(base::as_bytes(bytes));
+}
+
+/// "[::1]:PORT", as the genesis has it.
+base::Result<stoq::Endpoint> parse_endpoint(const std::string& text);
+
+/// A node's transport, with the parts that it borrows.
+class LoopbackTransport {
+ public:
+  LoopbackTransport(const base::Executor& executor, stoq::Identity identity);
+  stoq::QuicTransport& transport() { return *transport_; }
+  const stoq::Identity& identity() const { return identity_; }
+
+ private:
+  base::SystemRng rng_;
+  base::SystemClock clock_;
+  stoq::Identity identity_;
+  stoq::LeafRotation leaves_;
+  stoq::IdentityVerifier verifier_;
+  std::unique_ptr<stoq::QuicTransport> transport_;
+};
+
+}  // namespace bench

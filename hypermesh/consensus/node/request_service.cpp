@@ -1,0 +1,212 @@
+#include "consensus/node/request_service.hpp"
+
+#include <fmt/format.h>
+
+#include "consensus/node/both_ways.hpp"
+
+namespace hypermesh::consensus {
+
+using base::Errc;
+using base::Result;
+using base::Task;
+
+namespace {
+
+constexpr std::size_t kFrameReplyBytes = 256 * 1024;  // Gathered for one frame.
+constexpr std::size_t kUnreadBytesMax = 64 << 20;     // Replies that a client does not take.
+constexpr base::Duration kLook = std::chrono::milliseconds(200);
+
+}  // namespace
+
+// What a stream's answers go through; they may come when it is gone.
+struct RequestService::Session {
+  explicit Session(const base::Executor& executor) : ready(executor) {}
+
+  void reply(std::uint64_t id, decltype(Reply::what) what) {
+    if (ended) return;
+    base::ByteWriter out;
+    write(out, Reply{id, std::move(what)});
+    bytes += out.view().size();
+    if (bytes > kUnreadBytesMax) ended = true;
+    replies.push_back(std::move(out).take());
+    ready.notify();
+  }
+
+  base::Event ready;
+  std::deque<base::Bytes> replies;
+  std::size_t bytes = 0;
+  bool ended = false;
+};
+
+RequestService::RequestService(ReplicaNode& node, stoq::rpc::Server& server) : node_(node) {
+  server.handle(kRequests, [this](stoq::rpc::Call& call, stoq::rpc::Reader<Frame>& requests,
+                                  stoq::rpc::Writer<Frame>& replies) {
+    return serve(call, requests, replies);
+  });
+}
+
+Task<Result<>> RequestService::serve(stoq::rpc::Call& call, stoq::rpc::Reader<Frame>& requests,
+                                     stoq::rpc::Writer<Frame>& replies) {
+  if (!call.peer() || !node_.is_member(*call.peer())) {
+    co_return base::fail(Errc::Forbidden,
+                         "the caller is no member of this cluster; an operator can add it");
+  }
+  const auto session = std::make_shared<Session>(co_await boost::asio::this_coro::executor);
+  auto ended =
+      co_await both_ways(read_requests(session, requests), write_replies(session, replies));
+  session->ended = true;
+  co_return ended;
+}
+
+Task<Result<>> RequestService::write_replies(SessionPtr session,
+                                             stoq::rpc::Writer<Frame>& replies) {
+  for (;;) {
+    while (session->replies.empty() && !session->ended) co_await session->ready.wait();
+    if (session->ended) {
+      co_return base::fail(Errc::ResourceExhausted,
+                           "the client asks for more than it takes; the stream ends");
+    }
+    base::ByteWriter out;
+    while (!session->replies.empty() && out.view().size() < kFrameReplyBytes) {
+      out.sized(session->replies.front());
+      session->bytes -= session->replies.front().size();
+      session->replies.pop_front();
+    }
+    CO_TRY_DO(co_await replies.write(Frame{std::move(out).take()}));
+  }
+}
+
+Task<Result<>> RequestService::read_requests(SessionPtr session,
+                                             stoq::rpc::Reader<Frame>& requests) {
+  for (;;) {
+    CO_TRY(const auto frame, co_await requests.read());
+    if (!frame) co_return Result<>();
+    base::ByteReader in(frame->bytes);
+    while (in.remaining() > 0) {
+      CO_TRY(const auto bytes, in.sized(kRequestBytesMax));
+      CO_TRY(auto request, decode_request(bytes));
+      answer(session, std::move(request));
+    }
+  }
+}
+
+void RequestService::answer(const SessionPtr& session, Request request) {
+  const auto id = request.id;
+  const base::Duration limit = std::chrono::milliseconds(request.limit_ms);
+  const auto deadline = node_.clock().now() + limit;
+  if (auto* order = std::get_if<OrderRequest>(&request.what)) {
+    node_.order(std::move(order->command), limit, [session, id](Result<std::uint64_t> number) {
+      if (!number) return session->reply(id, std::unexpected(std::move(number).error()));
+      session->reply(id, OrderReply{*number});
+    });
+  } else if (auto* bundle = std::get_if<BundleRequest>(&request.what)) {
+    node_.relay(std::move(bundle->bundle), limit, [session, id](Result<BundleResult> result) {
+      if (!result) return session->reply(id, std::unexpected(std::move(result).error()));
+      session->reply(id, BundleReply{std::move(result->outcomes), result->refused});
+    });
+  } else if (auto* get = std::get_if<GetRequest>(&request.what)) {
+    if (get->at == 0) return this->get(session, id, limit, std::move(*get));
+    node_.spawn(get_at(session, id, deadline, std::move(*get)));
+  } else if (auto* range = std::get_if<RangeRequest>(&request.what)) {
+    this->range(session, id, limit, std::move(*range));
+  } else if (auto* changes = std::get_if<ChangesRequest>(&request.what)) {
+    node_.spawn(this->changes(session, id, deadline, std::move(*changes)));
+  } else {
+    session->reply(id, status());
+  }
+}
+
+void RequestService::get(const SessionPtr& session, std::uint64_t id, base::Duration limit,
+                         GetRequest request) {
+  const auto consistency = request.local ? ReplicaNode::Consistency::Local
+                                         : ReplicaNode::Consistency::Linearizable;
+  node_.read(consistency, limit,
+             [this, session, id, key = std::move(request.key)](Result<const state::View*> view) {
+               const auto read = [&]() -> decltype(Reply::what) {
+                 TRY(const auto* const there, std::move(view));
+                 TRY(auto entry, there->get(key));
+                 return GetReply{std::move(entry), there->revision(), 0};
+               };
+               return std::function<void()>([this, session, id, reply = read()]() mutable {
+                 if (reply) std::get<GetReply>(*reply).time = node_.status().time;
+                 session->reply(id, std::move(reply));
+               });
+             });
+}
+
+void RequestService::range(const SessionPtr& session, std::uint64_t id, base::Duration limit,
+                           RangeRequest request) {
+  const auto consistency = request.local ? ReplicaNode::Consistency::Local
+                                         : ReplicaNode::Consistency::Linearizable;
+  node_.read(consistency, limit,
+             [this, session, id, query = request.query](Result<const state::View*> view) {
+               const auto read = [&]() -> decltype(Reply::what) {
+                 TRY(const auto* const there, std::move(view));
+                 TRY(auto page, there->range(query));
+                 return RangeReply{std::move(page), 0};
+               };
+               return std::function<void()>([this, session, id, reply = read()]() mutable {
+                 if (reply) std::get<RangeReply>(*reply).time = node_.status().time;
+                 session->reply(id, std::move(reply));
+               });
+             });
+}
+
+Task<bool> RequestService::reaches(state::Revision revision, base::MonotonicTime deadline) {
+  while (node_.status().revision < revision) {
+    if (node_.clock().now() >= deadline) co_return false;
+    co_await node_.applied_after(node_.status().applied, kLook);
+  }
+  co_return true;
+}
+
+Task<> RequestService::get_at(SessionPtr session, std::uint64_t id, base::MonotonicTime deadline,
+                              GetRequest request) {
+  if (!co_await reaches(request.at, deadline)) {
+    co_return session->reply(
+        id, base::fail(Errc::TimedOut, fmt::format("this node is not at revision {} yet; it is at "
+                                                   "{}",
+                                                   request.at, node_.status().revision)));
+  }
+  auto reply = co_await node_.read(
+      ReplicaNode::Consistency::Local, kLook,
+      [&request](const state::View& view) -> decltype(Reply::what) {
+        TRY(auto entry, view.get(request.key, request.at));
+        return GetReply{std::move(entry), request.at, 0};
+      });
+  if (reply) std::get<GetReply>(*reply).time = node_.status().time;
+  session->reply(id, std::move(reply));
+}
+
+Task<> RequestService::changes(SessionPtr session, std::uint64_t id, base::MonotonicTime deadline,
+                               ChangesRequest request) {
+  state::Revision after = request.after;
+  for (;;) {
+    const bool over = !co_await reaches(after + 1, deadline);
+    auto page = co_await node_.read(
+        ReplicaNode::Consistency::Local, kLook,
+        [&request, after](const state::View& view) -> Result<state::EventPage> {
+          return view.events(request.prefix, after);
+        });
+    if (!page) co_return session->reply(id, std::unexpected(std::move(page).error()));
+    if (session->ended) co_return;
+    after = page->up_to;
+    if (over || !page->events.empty())
+      co_return session->reply(id, ChangesReply{*std::move(page)});
+  }
+}
+
+StatusReply RequestService::status() const {
+  const ReplicaStatus status = node_.status();
+  return {status.epoch,
+          status.view,
+          status.applied,
+          status.stable,
+          status.revision,
+          static_cast<std::uint16_t>(status.voters),
+          static_cast<std::uint16_t>(status.connected),
+          status.votes,
+          status.leader};
+}
+
+}  // namespace hypermesh::consensus

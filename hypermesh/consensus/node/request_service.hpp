@@ -1,0 +1,40 @@
+#pragma once
+
+#include "consensus/node/frame.hpp"
+#include "consensus/node/replica_node.hpp"
+#include "consensus/node/requests.hpp"
+
+namespace hypermesh::consensus {
+
+/// Answers clients' requests, over one stream each: members of the cluster only. All its calls are
+/// made on the node's executor.
+class RequestService {
+ public:
+  /// Both are borrowed; `node` outlives the server's stop(). Adds itself to `server`.
+  RequestService(ReplicaNode& node, stoq::rpc::Server& server);
+
+ private:
+  struct Session;
+  using SessionPtr = std::shared_ptr<Session>;
+  base::Task<base::Result<>> serve(stoq::rpc::Call& call, stoq::rpc::Reader<Frame>& requests,
+                                   stoq::rpc::Writer<Frame>& replies);
+  static base::Task<base::Result<>> write_replies(SessionPtr session,
+                                                  stoq::rpc::Writer<Frame>& replies);
+  base::Task<base::Result<>> read_requests(SessionPtr session,
+                                           stoq::rpc::Reader<Frame>& requests);
+  void answer(const SessionPtr& session, Request request);
+  void get(const SessionPtr& session, std::uint64_t id, base::Duration limit, GetRequest request);
+  void range(const SessionPtr& session, std::uint64_t id, base::Duration limit,
+             RangeRequest request);
+  base::Task<> changes(SessionPtr session, std::uint64_t id, base::MonotonicTime deadline,
+                       ChangesRequest request);
+  base::Task<> get_at(SessionPtr session, std::uint64_t id, base::MonotonicTime deadline,
+                      GetRequest request);
+  /// False when the time is over first.
+  base::Task<bool> reaches(state::Revision revision, base::MonotonicTime deadline);
+  StatusReply status() const;
+
+  ReplicaNode& node_;
+};
+
+}  // namespace hypermesh::consensus
