@@ -13,6 +13,12 @@ median() {
 # paired FILE FILE EXPRESSION: the median over the rounds of an expression over the columns of both, side by side.
 paired() { paste -d' ' "$work/$1" "$work/$2" >"$work/pair"; median pair "$3"; }
 
+# middle_half FILE [EXPRESSION]: between which values half of the rounds lie, as "A to B".
+middle_half() {
+  awk "{print ${2:-\$1}}" "$work/$1" | sort -g |
+    awk '{v[NR] = $1} END {printf "%.2f to %.2f", v[int((NR + 3) / 4)], v[int((3 * NR + 3) / 4)]}'
+}
+
 # figure NAME VALUE UNIT FORMAT WORDS...: one line, as bench/run wants them.
 figure() { printf "figure %s $4 %s  %s\n" "$1" "$2" "$3" "${*:5}"; }
 record() { printf "record %s $4 %s  %s\n" "$1" "$2" "$3" "${*:5}"; }
