@@ -8,6 +8,12 @@
 
 namespace hypermesh::state {
 
+namespace {
+
+constexpr std::uint64_t kDoubtedAtFirst = 16, kTakenToOneDoubted = 16;
+
+}  // namespace
+
 base::Result<std::unique_ptr<Fetcher>> Fetcher::start(Storage& storage,
                                                       const TransferTarget& target,
                                                       FetcherOptions options) {
@@ -32,8 +38,11 @@ base::Result<std::unique_ptr<Fetcher>> Fetcher::start(Storage& storage,
     fetcher->look_in_staging_ = true;
     return false;
   }));
-  if (target.root != meta.tree.root)
-    TRY_DO(fetcher->need({.hash = target.root, .local_node = {meta.tree.version, 0}}));
+  if (target.root == meta.tree.root) return fetcher;
+  Want root{.path = {}, .hash = target.root, .ours = {.node = {meta.tree.version, 0}}};
+  TRY(const Node local, fetcher->node_of(root.ours, {}));
+  for (const Child& child : local.children) root.ours.leaves += child.leaves;
+  TRY_DO(fetcher->need(std::move(root)));
   return fetcher;
 }
 
@@ -42,11 +51,33 @@ base::Result<TransferLeaf> Fetcher::local_copy(const Leaf& leaf) const {
   return TransferLeaf{leaf.key, leaf.created, leaf.modified, leaf.lease, std::move(row.value)};
 }
 
+base::Result<Node> Fetcher::node_of(const Ours& ours, const Path& path) {
+  if (ours.node.version == 0) return Node{};
+  return nodes_.read(ours.node, path);
+}
+
+// Of the child `index` of our node at `path`; a single leaf of ours may lie further down there.
+Fetcher::Ours Fetcher::below(const Node& node, const Ours& ours, const Path& path, int index) {
+  Ours child;
+  if (node.has(index)) {
+    const Child& there = node.children[static_cast<std::size_t>(index)];
+    if (there.leaf) {
+      child.leaf = *there.leaf;
+    } else {
+      child.node = there.at;
+      child.leaves = there.leaves;
+    }
+  } else if (ours.leaf && nibble(base::sha256(ours.leaf->key), path.depth) == index) {
+    child.leaf = ours.leaf;
+  }
+  return child;
+}
+
 // Where leaves came or went, one that stayed may lie a level higher or lower than ours.
-base::Result<std::optional<Leaf>> Fetcher::local_leaf_of_hash(const Want& want) const {
-  if (want.local_leaf && want.local_leaf->hash == want.hash) return want.local_leaf;
-  if (want.local_node.version == 0 || want.path.depth == 0) return std::optional<Leaf>();
-  TRY(const Node node, NodeReader(storage_).read(want.local_node, want.path));
+base::Result<std::optional<Leaf>> Fetcher::local_leaf_of_hash(const Want& want) {
+  if (want.ours.leaf && want.ours.leaf->hash == want.hash) return want.ours.leaf;
+  if (want.ours.node.version == 0 || want.path.depth == 0) return std::optional<Leaf>();
+  TRY(const Node node, node_of(want.ours, want.path));
   for (const Child& child : node.children) {
     if (child.leaf && child.hash == want.hash) return *child.leaf;
   }
@@ -74,45 +105,50 @@ base::Result<> Fetcher::need(Want want) {
 // `here`: children that came with their node.
 base::Result<> Fetcher::need_children(const Want& parent, const StagedNode& node,
                                       std::uint16_t here) {
-  Node local;
-  if (parent.local_node.version != 0) {
-    TRY(local, NodeReader(storage_).read(parent.local_node, parent.path));
-  }
-  std::optional<int> leaf_index;
-  if (parent.local_leaf)
-    leaf_index = nibble(base::sha256(parent.local_leaf->key), parent.path.depth);
+  TRY(const Node local, node_of(parent.ours, parent.path));
   for (int i = 0; i < kFanout; ++i) {
     const auto index = static_cast<std::size_t>(i);
     if (!node.has(i) || (here >> i & 1) != 0) continue;
-    Want want{.path = parent.path.child(i), .hash = node.hashes[index]};
-    if (local.has(i)) {
-      const Child& ours = local.children[index];
-      if (ours.hash == want.hash) continue;
-      if (ours.leaf) {
-        want.local_leaf = *ours.leaf;
-      } else {
-        want.local_node = ours.at;
-      }
-    } else if (leaf_index == i) {
-      want.local_leaf = parent.local_leaf;
-    }
-    TRY_DO(need(std::move(want)));
+    if (local.has(i) && local.children[index].hash == node.hashes[index]) continue;
+    TRY_DO(need({.path = parent.path.child(i),
+                 .hash = node.hashes[index],
+                 .ours = below(local, parent.ours, parent.path, i)}));
   }
   return {};
 }
 
-base::Result<TransferItem> Fetcher::question(const Want& want) const {
-  TransferItem item{.path = want.path};
-  if (!want.hints) return item;
-  if (want.local_leaf)
-    std::ranges::copy_n(want.local_leaf->hash.begin(), 8, item.leaf.emplace().begin());
-  if (want.local_node.version == 0) return item;
-  TRY(const Node local, NodeReader(storage_).read(want.local_node, want.path));
-  item.known = local.present;
+// All leaves of ours at a path, ascending by key hash.
+base::Result<> Fetcher::list(const Ours& ours, const Path& path, std::vector<Leaf>& leaves) {
+  if (ours.leaf) leaves.push_back(*ours.leaf);
+  TRY(const Node local, node_of(ours, path));
+  for (int i = 0; i < kFanout; ++i) {
+    if (local.has(i)) TRY_DO(list(below(local, ours, path, i), path.child(i), leaves));
+  }
+  return {};
+}
+
+base::Result<TransferItem> Fetcher::question(Want& want) {
+  // Short hints are for a state that differs little.
+  want.exact = want.exact || progress_.doubted > kDoubtedAtFirst + taken_ / kTakenToOneDoubted;
+  TransferItem item{.path = want.path, .exact = want.exact, .asked = {}};
+  if (want.ours.leaves <= kListedLeavesMax) {
+    TRY_DO(list(want.ours, want.path, want.listed.emplace()));
+    auto& asked = item.asked.emplace<LeavesQuestion>();
+    for (const Leaf& leaf : *want.listed) {
+      asked.hints.push_back(hint_of(
+          leaf.hash, want.exact ? LeavesQuestion::kExactHintBytes : LeavesQuestion::kHintBytes));
+    }
+    return item;
+  }
+  want.listed.reset();
+  TRY(const Node local, node_of(want.ours, want.path));
+  auto& asked = item.asked.emplace<NodeQuestion>();
+  asked.known = local.present;
   for (std::size_t i = 0; i < kFanout; ++i) {
     if (!local.has(static_cast<int>(i))) continue;
-    item.hints[i] = hint_of(local.children[i].hash);
-    if (local.children[i].leaf) item.leaves = static_cast<std::uint16_t>(item.leaves | 1u << i);
+    asked.hints[i] = hint_of(local.children[i].hash,
+                             want.exact ? NodeQuestion::kExactHintBytes : NodeQuestion::kHintBytes);
+    if (local.children[i].leaf) asked.leaves = static_cast<std::uint16_t>(asked.leaves | 1u << i);
   }
   return item;
 }
@@ -129,12 +165,12 @@ base::Result<std::vector<Fetcher::Request>> Fetcher::next_requests() {
   if (failure_) return std::unexpected(*failure_);
   std::vector<Request> requests;
   while (asked_.size() < options_.requests_max && !waiting_.empty()) {
-    TransferRequest request{.checkpoint = target_.slot};
+    TransferRequest request{.checkpoint = target_.slot, .revision = meta_.revision, .items = {}};
     std::vector<Want> wants;
     while (!waiting_.empty() && wants.size() < options_.items_max) {
       auto item = question(waiting_.back());
       if (!item) return fail_for_good(std::move(item).error());
-      request.items.push_back(*item);
+      request.items.push_back(*std::move(item));
       wants.push_back(std::move(waiting_.back()));
       waiting_.pop_back();
     }
@@ -187,6 +223,7 @@ base::Result<> Fetcher::on_answer(std::uint64_t id, base::BytesView bytes) {
         answer->items[done]);
     // The item at fault is asked for again, and so is all behind it.
     if (!result) break;
+    ++taken_;
   }
   for (; done < wants.size(); ++done) waiting_.push_back(std::move(wants[done]));
   if (!result && result.error().code != base::Errc::NotVerified)
@@ -203,11 +240,11 @@ base::Result<> Fetcher::on_answer(std::uint64_t id, base::BytesView bytes) {
   return result;
 }
 
-// A hint that matched by chance is nobody's fault: then it is asked for again without.
+// A hint that matched by chance is nobody's fault: then it is asked for again exactly.
 base::Result<> Fetcher::refuse(const Want& want, bool hinted, const char* why) {
-  if (hinted && want.hints) {
+  if (hinted && !want.exact) {
     Want again = want;
-    again.hints = false;
+    again.exact = true;
     ++progress_.doubted;
     waiting_.push_back(std::move(again));
     return {};
@@ -217,10 +254,7 @@ base::Result<> Fetcher::refuse(const Want& want, bool hinted, const char* why) {
 }
 
 base::Result<> Fetcher::take(const Want& want, const TransferNode& answer, Storage::Batch& batch) {
-  Node local;
-  if (want.local_node.version != 0) {
-    TRY(local, NodeReader(storage_).read(want.local_node, want.path));
-  }
+  TRY(const Node local, node_of(want.ours, want.path));
   StagedNode node{.present = answer.present};
   std::vector<std::pair<int, const TransferLeaf*>> leaves;
   std::uint16_t here = 0;
@@ -236,7 +270,7 @@ base::Result<> Fetcher::take(const Want& want, const TransferNode& answer, Stora
       hash = leaf->leaf().hash;
       leaves.emplace_back(i, leaf);
     } else {
-      if (!local.has(i) || !want.hints)
+      if (!local.has(i) || want.listed)
         return base::fail(base::Errc::NotVerified, "an answer refers to what was not named");
       hash = local.children[static_cast<std::size_t>(i)].hash;
       here = static_cast<std::uint16_t>(here | 1u << i);
@@ -253,35 +287,47 @@ base::Result<> Fetcher::take(const Want& want, const TransferNode& answer, Stora
   return need_children(want, node, here);
 }
 
-base::Result<> Fetcher::take(const Want& want, const TransferLeaves& answer,
-                             Storage::Batch& batch) {
-  std::vector<std::pair<base::Digest, TransferLeaf>> leaves;
-  bool hinted = false;
-  for (const auto& each : answer.leaves) {
-    TransferLeaf leaf;
-    if (const auto* whole = std::get_if<TransferLeaf>(&each)) {
-      leaf = *whole;
-    } else {
-      hinted = true;
-      std::optional<Leaf> ours = want.local_leaf;
-      if (!ours) {
-        TRY(ours, local_leaf_of_hash(want));
-      }
-      if (!ours || !want.hints) return refuse(want, true, "refers to what was not named");
-      TRY(leaf, local_copy(*ours));
+// Verified leaves, and the nodes above them; what our tree has in the same place is left out.
+base::Result<> Fetcher::stage_merged(Storage::Batch& batch, const Path& path,
+                                     std::span<const MergedLeaf> leaves, const Ours& ours) {
+  if (leaves.size() == 1 && path.depth > 0) {
+    if (const auto* fetched = std::get_if<TransferLeaf>(&leaves.front().leaf)) {
+      stage(batch, path, *fetched);
+      return {};
     }
-    const auto key_hash = base::sha256(leaf.key);
-    if (!want.path.covers(key_hash) || (!leaves.empty() && leaves.back().first >= key_hash))
-      return base::fail(base::Errc::NotVerified, "an answer has a leaf where it cannot lie");
-    leaves.emplace_back(key_hash, std::move(leaf));
+    TRY(const auto copy, local_copy(*std::get<const Leaf*>(leaves.front().leaf)));
+    stage(batch, path, copy);
+    return {};
   }
-  if (leaves.empty() && want.path.depth > 0)
-    return base::fail(base::Errc::NotVerified, "an answer has no leaves");
-  Storage::Batch staged;
-  if (stage_subtree(staged, want.path, leaves) != want.hash)
+  TRY(const Node local, node_of(ours, path));
+  StagedNode node;
+  while (!leaves.empty()) {
+    const std::size_t count = first_group(leaves, path.depth);
+    const int index = nibble(leaves.front().key_hash, path.depth);
+    const auto at = static_cast<std::size_t>(index);
+    node.present = static_cast<std::uint16_t>(node.present | 1u << index);
+    node.hashes[at] = subtree_hash(leaves.first(count), path.depth + 1u);
+    if (!local.has(index) || local.children[at].hash != node.hashes[at]) {
+      TRY_DO(stage_merged(batch, path.child(index), leaves.first(count),
+                          below(local, ours, path, index)));
+    }
+    leaves = leaves.subspan(count);
+  }
+  stage(batch, path, node);
+  return {};
+}
+
+base::Result<> Fetcher::take(const Want& want, const LeafEdits& answer, Storage::Batch& batch) {
+  const bool hinted = want.listed && !want.listed->empty();
+  const auto leaves =
+      merge(want.path, want.listed ? std::span<const Leaf>(*want.listed) : std::span<const Leaf>(),
+            answer);
+  if (!leaves) return refuse(want, hinted, "has leaves where they cannot lie");
+  if (subtree_hash(*leaves, want.path.depth) != want.hash)
     return refuse(want, hinted, "is not what its parent certifies");
-  std::ranges::move(staged.writes, std::back_inserter(batch.writes));
-  progress_.leaves += leaves.size();
+  TRY_DO(stage_merged(batch, want.path, *leaves, want.ours));
+  for (const MergedLeaf& each : *leaves)
+    progress_.leaves += std::holds_alternative<TransferLeaf>(each.leaf) ? 1 : 0;
   return {};
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include "state/local_meta.hpp"
+#include "state/transfer_edits.hpp"
 #include "state/transfer_staging.hpp"
 
 namespace hypermesh::state {
@@ -21,7 +22,7 @@ struct TransferProgress {
   std::uint64_t bytes_asked = 0, bytes_received = 0;  ///< Of requests, and of good answers.
   std::uint64_t leaves = 0;                           ///< Fetched.
   std::uint64_t bad_answers = 0;
-  /// Items that did not verify but may be an accident of hints; asked for again without.
+  /// Items that did not verify but may be an accident of hints; asked for again exactly.
   std::uint64_t doubted = 0;
 };
 
@@ -67,28 +68,44 @@ class Fetcher {
   base::Result<> finish();
 
  private:
+  // What our own tree has at a path: an inner node, a leaf or nothing.
+  struct Ours {
+    NodeRef node;
+    std::uint64_t leaves = 0;  // below the node
+    std::optional<Leaf> leaf;
+  };
   struct Want {
     Path path;
     base::Digest hash{};
-    NodeRef local_node;              // our own node there; of version 0: we have none
-    std::optional<Leaf> local_leaf;  // or what we have there is a single leaf
-    bool hints = true;
+    Ours ours;
+    bool exact = false;
+    std::optional<std::vector<Leaf>> listed;  // what the question named
   };
 
   Fetcher(Storage& storage, const TransferTarget& target, FetcherOptions options, LocalMeta meta)
-      : storage_(storage), target_(target), options_(options), meta_(std::move(meta)) {}
+      : storage_(storage),
+        nodes_(storage),
+        target_(target),
+        options_(options),
+        meta_(std::move(meta)) {}
 
-  base::Result<TransferItem> question(const Want& want) const;
+  base::Result<TransferItem> question(Want& want);
+  base::Result<> list(const Ours& ours, const Path& path, std::vector<Leaf>& leaves);
   base::Result<> need(Want want);
   base::Result<> need_children(const Want& parent, const StagedNode& node, std::uint16_t here);
   base::Result<> take(const Want& want, const TransferNode& node, Storage::Batch& batch);
-  base::Result<> take(const Want& want, const TransferLeaves& subtree, Storage::Batch& batch);
+  base::Result<> take(const Want& want, const LeafEdits& subtree, Storage::Batch& batch);
+  base::Result<> stage_merged(Storage::Batch& batch, const Path& path,
+                              std::span<const MergedLeaf> leaves, const Ours& ours);
+  base::Result<Node> node_of(const Ours& ours, const Path& path);
+  static Ours below(const Node& node, const Ours& ours, const Path& path, int index);
   base::Result<TransferLeaf> local_copy(const Leaf& leaf) const;
-  base::Result<std::optional<Leaf>> local_leaf_of_hash(const Want& want) const;
+  base::Result<std::optional<Leaf>> local_leaf_of_hash(const Want& want);
   std::unexpected<base::Error> fail_for_good(base::Error error);
   base::Result<> refuse(const Want& want, bool hinted, const char* why);
 
   Storage& storage_;
+  NodeReader nodes_;
   TransferTarget target_;
   FetcherOptions options_;
   LocalMeta meta_;  // of the local state when it began
@@ -96,6 +113,7 @@ class Fetcher {
   std::vector<Want> waiting_;  // the last is asked first: deep before wide, so that few wait
   std::map<std::uint64_t, std::vector<Want>> asked_;
   std::uint64_t last_id_ = 0;
+  std::uint64_t taken_ = 0;             // items of answers
   std::optional<base::Error> failure_;  // of the storage
   TransferProgress progress_;
 };

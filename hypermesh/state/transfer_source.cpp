@@ -3,15 +3,17 @@
 #include <algorithm>
 #include <map>
 
+#include "state/transfer_edits.hpp"
+
 namespace hypermesh::state {
 namespace {
 
-using Item = std::variant<NothingThere, TransferNode, TransferLeaves>;
+using Item = std::variant<NothingThere, TransferNode, LeafEdits>;
 
 class Walk {
  public:
-  Walk(const Reader& storage, const TreeRef& tree)
-      : storage_(storage), reader_(storage), tree_(tree) {}
+  Walk(const Reader& storage, const TreeRef& tree, Revision asker)
+      : storage_(storage), reader_(storage), tree_(tree), asker_(asker) {}
 
   base::Result<Item> answer(const TransferItem& asked);
   std::size_t bytes() const { return bytes_; }
@@ -21,22 +23,19 @@ class Walk {
     const Node* node = nullptr;  // an inner node at the path
     const Leaf* leaf = nullptr;  // or a leaf
   };
-  struct LeafAt {
-    base::Digest key_hash;
-    Leaf leaf;
-  };
-
   base::Result<const Node*> node(const NodeRef& at, const Path& path);
   base::Result<Place> find(const Path& path);
-  base::Result<bool> collect(const Node& from, const Path& path, std::vector<LeafAt>& leaves);
+  base::Result<bool> collect(const Node& from, const Path& path, std::vector<Leaf>& leaves);
   base::Result<TransferLeaf> whole(const Leaf& leaf);
-  base::Result<Item> subtree(const std::vector<LeafAt>& leaves, const TransferItem& asked,
-                             bool bounded);
-  base::Result<Item> one_node(const Node& from, const TransferItem& asked);
+  base::Result<std::optional<LeafEdits>> edits(const std::vector<Leaf>& leaves,
+                                               const LeavesQuestion& asked, bool exact,
+                                               bool bounded);
+  base::Result<Item> one_node(const Node& from, const NodeQuestion& asked, bool exact);
 
   const Reader& storage_;
   NodeReader reader_;
   TreeRef tree_;
+  Revision asker_;
   std::map<Path, Node> nodes_;  // those of this request, which often share their way
   std::size_t bytes_ = 0;
 };
@@ -65,18 +64,19 @@ base::Result<Walk::Place> Walk::find(const Path& path) {
 }
 
 // False: there are too many to be answered at once.
-base::Result<bool> Walk::collect(const Node& from, const Path& path, std::vector<LeafAt>& leaves) {
+base::Result<bool> Walk::collect(const Node& from, const Path& path, std::vector<Leaf>& leaves) {
+  std::uint64_t count = 0;
+  for (const Child& child : from.children) count += child.leaves;
+  if (count > kSubtreeLeavesMax) return false;
   for (int i = 0; i < kFanout; ++i) {
     if (!from.has(i)) continue;
     const Child& child = from.children[static_cast<std::size_t>(i)];
     if (child.leaf) {
-      leaves.push_back({base::sha256(child.leaf->key), *child.leaf});
-    } else {
-      TRY(const Node* const below, node(child.at, path.child(i)));
-      TRY(const bool fits, collect(*below, path.child(i), leaves));
-      if (!fits) return false;
+      leaves.push_back(*child.leaf);
+      continue;
     }
-    if (leaves.size() > kSubtreeLeavesMax) return false;
+    TRY(const Node* const below, node(child.at, path.child(i)));
+    TRY_DO(collect(*below, path.child(i), leaves));
   }
   return true;
 }
@@ -86,40 +86,55 @@ base::Result<TransferLeaf> Walk::whole(const Leaf& leaf) {
   return TransferLeaf{leaf.key, leaf.created, leaf.modified, leaf.lease, std::move(row.value)};
 }
 
-// `bounded`: NothingThere when it is too large to be sent at once.
-base::Result<Item> Walk::subtree(const std::vector<LeafAt>& leaves, const TransferItem& asked,
-                                 bool bounded) {
-  TransferLeaves answer;
-  std::size_t bytes = 0;
-  const auto asker_has = [&](const Leaf& leaf) {
-    if (asked.leaf && std::ranges::equal(*asked.leaf, std::span(leaf.hash).first(8))) return true;
-    for (std::size_t i = 0; leaves.size() == 1 && i < kFanout; ++i) {
-      if ((asked.leaves >> i & 1) != 0 && asked.hints[i] == hint_of(leaf.hash)) return true;
-    }
-    return false;
-  };
-  for (const LeafAt& each : leaves) {
-    if (asker_has(each.leaf)) {
-      answer.leaves.emplace_back(SameAsYours());
+// `bounded`: empty when it is too large to be sent at once.
+base::Result<std::optional<LeafEdits>> Walk::edits(const std::vector<Leaf>& leaves,
+                                                   const LeavesQuestion& asked, bool exact,
+                                                   bool bounded) {
+  const std::size_t hint_bytes =
+      exact ? LeavesQuestion::kExactHintBytes : LeavesQuestion::kHintBytes;
+  std::vector<HashHint> ours;
+  for (const Leaf& leaf : leaves) ours.push_back(hint_of(leaf.hash, hint_bytes));
+  auto steps = align(asked.hints, ours, !exact);
+  if (!steps.empty() && steps.back().kind == EditStep::Kind::Keep) steps.pop_back();
+  LeafEdits answer;
+  std::size_t bytes = 0, next = 0;
+  for (const auto& [kind, count] : steps) {
+    if (kind == EditStep::Kind::Keep) {
+      answer.edits.emplace_back(KeepYours{count});
+      next += count;
       continue;
     }
-    TRY(auto leaf, whole(each.leaf));
-    bytes += leaf.key.size() + leaf.value.size() + 33;
-    if (bounded && bytes > kSubtreeBytesMax) return NothingThere();
-    answer.leaves.emplace_back(std::move(leaf));
+    if (kind == EditStep::Kind::Drop) {
+      answer.edits.emplace_back(DropYours{count});
+      continue;
+    }
+    for (std::uint32_t i = 0; i < count; ++i, ++next) {
+      TRY(auto leaf, whole(leaves[next]));
+      bytes += leaf.key.size() + leaf.value.size() + 16;
+      if (bounded && bytes > kSubtreeBytesMax) return std::optional<LeafEdits>();
+      if (kind == EditStep::Kind::Insert) {
+        answer.edits.emplace_back(std::move(leaf));
+        continue;
+      }
+      // A key that the asker's revision had already was created for the asker when it was for us.
+      ReplaceYours replace{leaf.created, leaf.modified, leaf.lease, std::move(leaf.value)};
+      if (space_of(leaf.key) == Space::User && leaf.created <= asker_) replace.created.reset();
+      answer.edits.emplace_back(std::move(replace));
+    }
   }
   bytes_ += bytes;
   return answer;
 }
 
-base::Result<Item> Walk::one_node(const Node& from, const TransferItem& asked) {
+base::Result<Item> Walk::one_node(const Node& from, const NodeQuestion& asked, bool exact) {
+  const std::size_t hint_bytes = exact ? NodeQuestion::kExactHintBytes : NodeQuestion::kHintBytes;
   TransferNode answer{.present = from.present};
   for (int i = 0; i < kFanout; ++i) {
     if (!from.has(i)) continue;
     const auto index = static_cast<std::size_t>(i);
     const Child& child = from.children[index];
     const bool known = (asked.known >> i & 1) != 0;
-    if (known && asked.hints[index] == hint_of(child.hash)) {
+    if (known && asked.hints[index] == hint_of(child.hash, hint_bytes)) {
       answer.children.emplace_back(SameAsYours());
       continue;
     }
@@ -142,20 +157,22 @@ base::Result<Item> Walk::one_node(const Node& from, const TransferItem& asked) {
 base::Result<Item> Walk::answer(const TransferItem& asked) {
   bytes_ += 8;
   TRY(const Place place, find(asked.path));
-  std::vector<LeafAt> leaves;
+  if (!place.leaf && !place.node) return NothingThere();
+  const auto* node_asked = std::get_if<NodeQuestion>(&asked.asked);
+  if (node_asked && place.node) return one_node(*place.node, *node_asked, asked.exact);
+  std::vector<Leaf> leaves;
+  bool fits = true;
   if (place.leaf) {
-    leaves.push_back({base::sha256(place.leaf->key), *place.leaf});
-    return subtree(leaves, asked, false);
+    leaves.push_back(*place.leaf);
+  } else {
+    TRY(fits, collect(*place.node, asked.path, leaves));
   }
-  if (!place.node) return NothingThere();
-  if (asked.known == 0) {
-    TRY(const bool fits, collect(*place.node, asked.path, leaves));
-    if (fits) {
-      TRY(auto all, subtree(leaves, asked, true));
-      if (!std::holds_alternative<NothingThere>(all)) return all;
-    }
+  if (fits) {
+    const auto& listed = node_asked ? LeavesQuestion() : std::get<LeavesQuestion>(asked.asked);
+    TRY(auto all, edits(leaves, listed, asked.exact, place.leaf == nullptr));
+    if (all) return *std::move(all);
   }
-  return one_node(*place.node, asked);
+  return one_node(*place.node, {}, asked.exact);
 }
 
 }  // namespace
@@ -167,7 +184,7 @@ base::Result<TransferAnswer> answer_transfer(const View& view, const TransferReq
     answer.kept = false;
     return answer;
   }
-  Walk walk(view.reader(), kept->tree);
+  Walk walk(view.reader(), kept->tree, request.revision);
   for (const TransferItem& item : request.items) {
     if (walk.bytes() >= kAnswerBytesMax) break;
     TRY(answer.items.emplace_back(), walk.answer(item));

@@ -71,24 +71,4 @@ base::Result<std::optional<TransferLeaf>> staged_leaf(const Reader& storage, con
   return leaf;
 }
 
-base::Digest stage_subtree(Storage::Batch& batch, const Path& path,
-                           std::span<const std::pair<base::Digest, TransferLeaf>> leaves) {
-  if (leaves.size() == 1 && path.depth > 0) {
-    stage(batch, path, leaves.front().second);
-    return leaves.front().second.leaf().hash;
-  }
-  StagedNode node;
-  while (!leaves.empty()) {
-    const int index = nibble(leaves.front().first, path.depth);
-    std::size_t count = 1;
-    while (count < leaves.size() && nibble(leaves[count].first, path.depth) == index) ++count;
-    node.present = static_cast<std::uint16_t>(node.present | 1u << index);
-    node.hashes[static_cast<std::size_t>(index)] =
-        stage_subtree(batch, path.child(index), leaves.first(count));
-    leaves = leaves.subspan(count);
-  }
-  stage(batch, path, node);
-  return node.hash();
-}
-
 }  // namespace hypermesh::state

@@ -31,10 +31,6 @@ base::Result<std::optional<StagedNode>> staged_node(const Reader& storage, const
 base::Result<std::optional<TransferLeaf>> staged_leaf(const Reader& storage, const Path& path,
                                                       const base::Digest& hash);
 
-/// Stages a whole subtree; `leaves` ascend by key hash, all below `path`. Gives its hash.
-base::Digest stage_subtree(Storage::Batch& batch, const Path& path,
-                           std::span<const std::pair<base::Digest, TransferLeaf>> leaves);
-
 inline constexpr std::string_view kStagingPrefix = "f";
 inline constexpr std::string_view kSwitchKey = "S";
 

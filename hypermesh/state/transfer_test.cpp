@@ -5,6 +5,7 @@
 #include "state/machine_testing.hpp"
 #include "state/memory_storage.hpp"
 #include "state/proof.hpp"
+#include "state/transfer_edits.hpp"
 #include "state/transfer_fetcher.hpp"
 #include "state/transfer_source.hpp"
 
@@ -105,8 +106,11 @@ std::uint64_t fetch(Fetcher& fetcher, const Replica& from, const Corrupt& corrup
       const bool changed = corrupt && corrupt(bytes);
       const auto doubted = fetcher.progress().doubted;
       const auto result = fetcher.on_answer(request.id, bytes);
-      EXPECT_EQ(result.has_value() && fetcher.progress().doubted == doubted, !changed)
-          << (result ? "taken" : result.error().describe());
+      if (changed) {
+        EXPECT_TRUE(!result || fetcher.progress().doubted > doubted) << "taken";
+      } else {
+        EXPECT_TRUE(result) << result.error().describe();
+      }
       if (!result) ++refused;
       if (answers_max > 0) --answers_max;
     }
@@ -221,7 +225,7 @@ TEST(Transfer, CostsTheDifferenceAndLittleMore) {
       for (std::uint64_t i = 0; i < 500; ++i) put(transaction, key + i);
       both(std::move(transaction), true);
     }
-    std::uint64_t changed = 0;
+    std::uint64_t changed = 0;  // at most: some twice
     for (int round = 0; round < 4; ++round) {
       Transaction transaction;
       std::set<std::uint64_t> keys;
@@ -239,8 +243,7 @@ TEST(Transfer, CostsTheDifferenceAndLittleMore) {
     const auto& progress = (*fetcher)->progress();
     const std::uint64_t difference = difference_bytes(pair.behind.model, pair.ahead.model);
     const std::uint64_t sent = progress.bytes_asked + progress.bytes_received;
-    // log16 of 8,000 is 3.2: for each changed key a question and an answer on each level.
-    EXPECT_LE(sent, difference * 12 / 10 + changed * 4 * 64);
+    EXPECT_LE(sent, difference * 13 / 10);
     EXPECT_LE(progress.leaves, changed + changed / 10);
     ASSERT_TRUE((*fetcher)->finish());
     expect_equal_states(pair.behind, pair.ahead);
@@ -288,6 +291,49 @@ TEST(Transfer, EveryBadAnswerIsCaughtAndBlamed) {
     if (HasFatalFailure()) return;
   }
   EXPECT_GT(refused, 30u);
+}
+
+// Short hints may err, so that who answers them wrongly is asked again first.
+TEST(Transfer, ALiarIsBlamedAtTheLatestWhenAskedExactly) {
+  Pair pair(15, 60, 30, 5);
+  auto fetcher = start(pair.behind, pair.target(), {.requests_max = 1});
+  for (int round = 0; round < 2; ++round) {
+    const auto requests = (*fetcher)->next_requests();
+    ASSERT_EQ(requests->size(), 1u);
+    const auto asked = decode_transfer_request(requests->front().bytes);
+    auto answer = *answer_transfer(pair.ahead.view(), *asked);
+    auto& edits = std::get<LeafEdits>(answer.items.front()).edits;
+    EXPECT_EQ(asked->items.front().exact, round == 1);
+    edits.erase(edits.begin());
+    const auto taken = (*fetcher)->on_answer(requests->front().id, encode(answer));
+    EXPECT_EQ(taken.has_value(), round == 0);
+  }
+  EXPECT_EQ((*fetcher)->progress().doubted, 1u);
+  EXPECT_EQ((*fetcher)->progress().bad_answers, 1u);
+  fetch(**fetcher, pair.ahead);
+  ASSERT_TRUE((*fetcher)->finish());
+  expect_equal_states(pair.behind, pair.ahead);
+}
+
+TEST(TransferEdits, KeepWhatAgreesInOrder) {
+  using enum EditStep::Kind;
+  struct Case {
+    std::vector<HashHint> from, to;
+    bool replace;
+    std::vector<EditStep> steps;
+  };
+  const std::vector<Case> cases = {
+      {{}, {}, true, {}},
+      {{1, 2, 3}, {1, 2, 3}, true, {{Keep, 3}}},
+      {{1, 2, 3}, {1, 9, 3}, true, {{Keep, 1}, {Replace, 1}, {Keep, 1}}},
+      {{1, 2, 3}, {1, 9, 3}, false, {{Keep, 1}, {Drop, 1}, {Insert, 1}, {Keep, 1}}},
+      {{1, 2, 3}, {1, 3}, true, {{Keep, 1}, {Drop, 1}, {Keep, 1}}},
+      {{1, 3}, {1, 2, 2, 3}, true, {{Keep, 1}, {Insert, 2}, {Keep, 1}}},
+      {{1, 2, 3, 4}, {5, 2, 3, 6, 4}, true, {{Replace, 1}, {Keep, 2}, {Insert, 1}, {Keep, 1}}},
+      {{1, 2}, {3, 4, 5}, true, {{Drop, 2}, {Insert, 3}}},
+      {{7, 7, 7}, {7, 7}, true, {{Keep, 2}, {Drop, 1}}},
+  };
+  for (const auto& [from, to, replace, steps] : cases) EXPECT_EQ(align(from, to, replace), steps);
 }
 
 TEST(Transfer, StartedAgainAsksForTheRestOnly) {

@@ -69,6 +69,7 @@ struct NodeRef {
 struct Child {
   base::Digest hash{};
   NodeRef at;                  ///< Of an inner child.
+  std::uint64_t leaves = 0;    ///< How many are below; 1 of a leaf.
   std::unique_ptr<Leaf> leaf;  ///< Null: an inner node, or nothing.
 };
 

@@ -295,7 +295,10 @@ base::Result<Node> NodeReader::read(const NodeRef& at, const Path& path) {
     }
     while (first < last) {
       const std::size_t end = bucket.end_of_group(first, last, path.depth);
-      Child child{.hash = bucket.subtree_hash(first, end, path.depth + 1u), .at = at, .leaf = {}};
+      Child child{.hash = bucket.subtree_hash(first, end, path.depth + 1u),
+                  .at = at,
+                  .leaves = end - first,
+                  .leaf = {}};
       if (end - first == 1) child.leaf = std::make_unique<Leaf>(bucket.leaf(first));
       node.set(bucket.nibble(first, path.depth), std::move(child));
       first = end;
@@ -309,6 +312,7 @@ base::Result<Node> NodeReader::read(const NodeRef& at, const Path& path) {
     const auto index = static_cast<std::size_t>(i);
     Child child{.hash = inner.hashes[index],
                 .at = {inner.versions[index], static_cast<std::uint8_t>(path.depth + 1)},
+                .leaves = inner.leaves[index],
                 .leaf = {}};
     if (inner.leaves[index] == 1) {
       TRY(const Page only, read_page(storage_, child.at.version, path.child(i)));
