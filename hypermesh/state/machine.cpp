@@ -13,10 +13,10 @@
 namespace hypermesh::state {
 namespace {
 
-// Old revisions that one slot lets go at most: twice those that it adds, and these.
-constexpr std::uint64_t kCompactedPerSlot = 256;
+// Old revisions that go at once at most: twice those that came since, and these.
+constexpr std::uint64_t kCompactedAtOnce = 1024;
 // Likewise keys that no kept checkpoint needs any more.
-constexpr std::size_t kPrunedPerSlot = 256;
+constexpr std::size_t kPrunedAtOnce = 1024;
 
 }  // namespace
 
@@ -302,13 +302,13 @@ base::Result<> Machine::flush() {
 }
 
 // A revision goes with the values that it replaced: nobody may read at, or watch from, one before.
-base::Result<> Machine::compact_history(Storage::Batch& batch, std::uint64_t added) {
+base::Result<> Machine::compact_history(Storage::Batch& batch) {
   Revision last = meta_.stored_revision;  // later ones are what the tree is caught up with
   if (!meta_.checkpoints.empty()) last = std::min(last, meta_.checkpoints.front().revision);
   const Revision keep_after = meta_.revision > options_.history_revisions_max
                                   ? meta_.revision - options_.history_revisions_max
                                   : 0;
-  const Revision most = meta_.compacted + kCompactedPerSlot + 2 * added;
+  const Revision most = meta_.compacted + kCompactedAtOnce + 2 * std::exchange(added_revisions_, 0);
   const auto due = [&] {
     return meta_.compacted < std::min(last, most) &&
            (meta_.compacted < keep_after || meta_.history_bytes > options_.history_bytes_max);
@@ -330,7 +330,7 @@ base::Result<> Machine::compact_history(Storage::Batch& batch, std::uint64_t add
 }
 
 base::Result<> Machine::prune_stale(Storage::Batch& batch) {
-  const std::size_t removals_max = kPrunedPerSlot + 2 * std::exchange(stale_listed_, 0);
+  const std::size_t removals_max = kPrunedAtOnce + 2 * std::exchange(stale_listed_, 0);
   if (meta_.checkpoints.empty()) return {};
   const std::string end = stale_key(meta_.checkpoints.front().version + 1, 0);
   if (prune_from_ >= end) return {};

@@ -11,8 +11,8 @@ namespace hypermesh::state {
 class SlotApply;
 
 struct MachineOptions {
-  /// How far back reads and watches can go. Older revisions go by themselves, a little with every
-  /// slot; what a kept checkpoint refers to stays until that goes.
+  /// How far back reads and watches can go. Older revisions go by themselves, a few with
+  /// every 16th slot; what a kept checkpoint refers to stays until that goes.
   std::uint64_t history_revisions_max = 100'000;
   std::uint64_t history_bytes_max = 256u << 20;  ///< Likewise, whichever is reached first.
   std::size_t tree_cache_bytes = 32u << 20;
@@ -20,7 +20,7 @@ struct MachineOptions {
   std::size_t waiting_keys_max = 1024;
   /// Pages of the tree that change before they are stored, all at once: a pause of a few
   /// microseconds each.
-  std::size_t changed_pages_max = 4096;
+  std::size_t changed_pages_max = 8192;
 };
 
 /// The replicated key-value state: what ordered operations do to it, and one root over all of it.
@@ -78,7 +78,7 @@ class Machine {
   base::Result<> store(Storage::Batch& batch);
   void drop_row(Storage::Batch& batch, std::string row, Stamp stamp);
   void put_stale(Storage::Batch& batch);
-  base::Result<> compact_history(Storage::Batch& batch, std::uint64_t added);
+  base::Result<> compact_history(Storage::Batch& batch);
   base::Result<> prune_stale(Storage::Batch& batch);
 
   Storage& storage_;
@@ -88,11 +88,12 @@ class Machine {
   Tree tree_;
   LeaseTable leases_;
   Records records_;
-  std::vector<Slot> change_lists_;  // slots with one, since the tree was stored
-  std::vector<std::string> stale_;  // keys that only kept checkpoints need, not yet listed
-  std::uint64_t stale_lists_ = 0;   // of this slot
-  std::size_t stale_listed_ = 0;    // keys, since some were pruned
-  std::string prune_from_ = "s";    // stale records before it are gone
+  std::vector<Slot> change_lists_;     // slots with one, since the tree was stored
+  std::vector<std::string> stale_;     // keys that only kept checkpoints need, not yet listed
+  std::uint64_t stale_lists_ = 0;      // of this slot
+  std::size_t stale_listed_ = 0;       // keys, since some were pruned
+  std::uint64_t added_revisions_ = 0;  // since some were compacted
+  std::string prune_from_ = "s";       // stale records before it are gone
   bool failed_ = false;
 };
 

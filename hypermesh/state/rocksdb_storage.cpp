@@ -11,6 +11,7 @@
 #include <sys/statvfs.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <mutex>
 #include <shared_mutex>
@@ -191,6 +192,7 @@ class RocksDbStorage final : public Storage {
       if (storage_.db_) options_.snapshot = storage_.db_->GetSnapshot();
     }
     ~Snapshot() override {
+      delete spare_.exchange(nullptr);
       if (options_.snapshot) storage_.db_->ReleaseSnapshot(options_.snapshot);
     }
     Snapshot(const Snapshot&) = delete;
@@ -200,13 +202,34 @@ class RocksDbStorage final : public Storage {
     }
     base::Result<> scan(std::string_view from, std::string_view end,
                         const Visit& visit) const override {
-      return storage_.scan_with(options_, from, end, visit);
+      if (end.empty()) return storage_.scan_with(options_, from, end, visit);
+      if (!storage_.db_) return std::unexpected(closed_error());
+      std::unique_ptr<Bounded> bounded(spare_.exchange(nullptr));
+      if (!bounded) bounded = std::make_unique<Bounded>(*storage_.db_, options_);
+      bounded->end = end;
+      bounded->bound = slice(bounded->end);
+      TRY_DO(storage_.scan_on(*bounded->iterator, from, visit));
+      delete spare_.exchange(bounded.release());
+      return {};
     }
 
    private:
+    // Making an iterator costs more than a short scan, so one is kept for the next. The bound is
+    // looked at by each seek.
+    struct Bounded {
+      Bounded(rocksdb::DB& db, rocksdb::ReadOptions options) {
+        options.iterate_upper_bound = &bound;
+        iterator.reset(db.NewIterator(options));
+      }
+      std::string end;
+      rocksdb::Slice bound;
+      std::unique_ptr<rocksdb::Iterator> iterator;
+    };
+
     const RocksDbStorage& storage_;
     std::shared_lock<std::shared_mutex> open_;
     rocksdb::ReadOptions options_;
+    mutable std::atomic<Bounded*> spare_ = nullptr;
   };
 
   base::Result<std::string> opened(std::string_view key, std::string_view sealed) const {
@@ -234,11 +257,15 @@ class RocksDbStorage final : public Storage {
     const rocksdb::Slice bound = slice(end);
     if (!end.empty()) options.iterate_upper_bound = &bound;
     const std::unique_ptr<rocksdb::Iterator> at(db_->NewIterator(options));
-    for (at->Seek(slice(from)); at->Valid(); at->Next()) {
-      TRY(const std::string plain, opened(view(at->key()), view(at->value())));
-      if (!visit(view(at->key()), plain)) return {};
+    return scan_on(*at, from, visit);
+  }
+
+  base::Result<> scan_on(rocksdb::Iterator& at, std::string_view from, const Visit& visit) const {
+    for (at.Seek(slice(from)); at.Valid(); at.Next()) {
+      TRY(const std::string plain, opened(view(at.key()), view(at.value())));
+      if (!visit(view(at.key()), plain)) return {};
     }
-    if (!at->status().ok()) return std::unexpected(error_of(at->status(), "read the state"));
+    if (!at.status().ok()) return std::unexpected(error_of(at.status(), "read the state"));
     return {};
   }
 

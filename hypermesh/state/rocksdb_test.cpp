@@ -1,5 +1,6 @@
 // The machine on RocksDB: the common suite, and what a crash may leave.
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <stdlib.h>
 #include <sys/wait.h>
@@ -183,6 +184,31 @@ TEST(RocksDbStorage, ADamagedOrForeignValueIsRefused) {
   EXPECT_EQ((*storage)->get("a").error().code, base::Errc::DataLoss);
   EXPECT_EQ((*storage)->scan("", "", [](auto, auto) { return true; }).error().code,
             base::Errc::DataLoss);
+}
+
+TEST(RocksDbStorage, ASnapshotIsScannedAgainWithOtherBounds) {
+  OwnFolderStorage storage;
+  Storage::Batch batch;
+  for (int i = 0; i < 500; ++i) batch.put(fmt::format("k{:03}", i), std::string(200, 'v'));
+  ASSERT_TRUE(storage.write(batch));
+  ASSERT_TRUE(storage.flush());
+  const auto snapshot = storage.snapshot();
+  base::SeededRng rng(4);
+  for (int i = 0; i < 300; ++i) {
+    const auto from = rng.below(500), end = rng.below(501);
+    std::uint64_t next = from;
+    std::uint64_t nested = 0;
+    ASSERT_TRUE(snapshot->scan(fmt::format("k{:03}", from), fmt::format("k{:03}", end),
+                               [&](std::string_view key, std::string_view) {
+                                 EXPECT_EQ(key, fmt::format("k{:03}", next++));
+                                 if (nested++ == 0) {
+                                   EXPECT_TRUE(snapshot->scan("k100", "k101",
+                                                              [](auto, auto) { return true; }));
+                                 }
+                                 return true;
+                               }));
+    EXPECT_EQ(next, std::max(from, end));
+  }
 }
 
 TEST(RocksDbStorage, ASnapshotIsOfItsMoment) {

@@ -11,6 +11,8 @@ namespace {
 
 // Deletions of one revision when leases end; a lease of more keys ends in several.
 constexpr std::size_t kExpiryKeysMax = 4096;
+// What is no longer needed goes with every so many slots.
+constexpr Slot kTidySlots = 16;
 
 }  // namespace
 
@@ -327,7 +329,9 @@ base::Result<> SlotApply::finish() {
   meta.applied = slot_;
   meta.revision = head_.revision;
   machine_.stale_lists_ = 0;
-  TRY_DO(machine_.compact_history(batch_, added));
+  machine_.added_revisions_ += added;
+  const bool tidy = slot_ % kTidySlots == 0;
+  if (tidy) TRY_DO(machine_.compact_history(batch_));
   if (machine_.tree_.waiting() > machine_.options_.waiting_keys_max) TRY_DO(machine_.fold());
   if (machine_.tree_.changed_pages() > machine_.options_.changed_pages_max) {
     TRY_DO(machine_.store(batch_));
@@ -336,7 +340,7 @@ base::Result<> SlotApply::finish() {
     machine_.change_lists_.push_back(slot_);
   }
   machine_.put_stale(batch_);
-  TRY_DO(machine_.prune_stale(batch_));
+  if (tidy) TRY_DO(machine_.prune_stale(batch_));
   batch_.put(std::string(kLocalMetaKey), encode_meta(meta));
   TRY_DO(machine_.storage_.write(batch_));
   machine_.head_ = head_;

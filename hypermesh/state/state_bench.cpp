@@ -16,6 +16,7 @@
 #include "state/rocksdb_storage.hpp"
 #include "state/transfer_fetcher.hpp"
 #include "state/transfer_source.hpp"
+#include "state/view.hpp"
 
 namespace {
 
@@ -90,6 +91,27 @@ bool measure_floor(Storage& storage, std::uint64_t keys, std::uint64_t slots,
   return storage.write(clean).has_value();
 }
 
+// Gets of random keys, some from each view.
+bool measure_reads(const Storage& storage, std::uint64_t keys) {
+  base::SeededRng rng(3);
+  for (const std::uint64_t from_view : {1u, 64u}) {
+    constexpr std::uint64_t kReads = 100'000;
+    const double begin = cpu_seconds(RUSAGE_THREAD);
+    for (std::uint64_t i = 0; i < kReads; i += from_view) {
+      const auto view = View::of(storage);
+      if (!view) return false;
+      for (std::uint64_t k = 0; k < from_view; ++k) {
+        const auto value =
+            view->get(fmt::format("/bench/{:016x}", rng.below(keys) * 0x9e3779b97f4a7c15));
+        if (!value || !*value) return false;
+      }
+    }
+    fmt::print("{} gets from each view: {:.2f} CPU us a get\n", from_view,
+               (cpu_seconds(RUSAGE_THREAD) - begin) / kReads * 1e6);
+  }
+  return true;
+}
+
 int run(const std::filesystem::path& folder, std::uint64_t keys, std::uint64_t slots,
         std::uint64_t per_slot) {
   hypermesh::at_rest::FixedKeyCipher cipher;
@@ -152,7 +174,7 @@ int run(const std::filesystem::path& folder, std::uint64_t keys, std::uint64_t s
   for (int round = 0; round < 3; ++round) {
     if (!life("random puts", slots, false)) return 1;
   }
-  return 0;
+  return measure_reads(storage, keys) ? 0 : 1;
 }
 
 int transfer(std::uint64_t keys, std::uint64_t value_bytes) {
