@@ -18,38 +18,42 @@ void World::check_own_votes(Node& node, const Message& message) {
       fail(fmt::format("{} contradicts itself: {} in view {}, slot {}", node.index,
                        to_text(statement.phase), statement.view, statement.slot));
     }
+    const Node::InEpoch view{statement.epoch, statement.view};
     if (statement.phase == Phase::ViewChange) {
-      node.wanted = std::max(node.wanted, statement.view);
-    } else if (statement.phase != Phase::Checkpoint && statement.view < node.wanted && first) {
+      node.wanted = std::max(node.wanted, view);
+    } else if (statement.phase != Phase::Checkpoint && view < node.wanted && first) {
       // What it said before it wanted a later view may be said again.
       fail(fmt::format("{} votes in view {} after it wanted {}", node.index, statement.view,
-                       node.wanted));
+                       node.wanted.second));
     }
     if (statement.phase == Phase::Commit) {
-      node.highest_commit =
-          std::max(node.highest_commit, std::pair(statement.view, statement.slot));
+      node.highest_commit = std::max(node.highest_commit,
+                                     std::tuple(statement.epoch, statement.view, statement.slot));
     }
   };
   if (const auto* vote = std::get_if<Vote>(&message)) {
-    if (vote->replica == node.index) said(vote->statement);
+    if (vote->replica == node.replica->own()) said(vote->statement);
   } else if (const auto* proposal = std::get_if<Proposal>(&message)) {
     said({Phase::Propose, proposal->epoch, proposal->view, proposal->link->block.slot,
           proposal->link->digest});
   } else if (const auto* wish = std::get_if<ViewChange>(&message)) {
     const Claim& claim = wish->wish.claim;
-    if (std::pair(claim.view, claim.slot) < node.highest_commit)
+    if (std::tuple(wish->epoch, claim.view, claim.slot) < node.highest_commit)
       fail(fmt::format("{} claims less than it sent commits for", node.index));
     said(statement_of(wish->epoch, wish->view, claim));
   }
 }
 
-void World::on_evidence(const Node& node, const Evidence& evidence) {
-  const std::size_t accused = evidence.first.replica;
+// Nobody is accused who is honest. What proves a lie is ordered, so that all isolate the liar.
+void World::on_evidence(Node& node, const Evidence& evidence) {
+  const Epoch epoch = evidence.first.statement.epoch;
+  const auto& liar = epochs_.at(epoch).keys.at(evidence.first.replica);
+  const std::size_t accused = node_of_.at(liar);
   if (trace_) {
     note(fmt::format("{} proves that {} lies ({})", node.index, accused,
                      to_text(evidence.first.statement.phase)));
   }
-  if (nodes_[accused]->lie.empty())
+  if (nodes_[accused]->honest())
     fail(fmt::format("evidence against the honest replica {}", accused));
   proven_.insert(accused);
 }

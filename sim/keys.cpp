@@ -6,12 +6,8 @@ namespace sim {
 
 base::PublicKey Keys::add(std::string_view whose) {
   const auto seed = base::sha256(fmt::format("{} of seed {}", whose, seed_));
-  Secret secret{mixed(0, seed), std::nullopt};
-  auto key = base::sha256(seed);
-  if (real_) {
-    secret.real = base::SigningKey::from_seed(seed).value();
-    key = secret.real->public_key();
-  }
+  Secret secret{mixed(0, seed), base::SigningKey::from_seed(seed).value()};
+  const auto key = secret.real.public_key();
   secrets_.emplace(key, std::move(secret));
   return key;
 }
@@ -25,7 +21,7 @@ base::Signature Keys::ideal(Mark secret, base::BytesView bytes) {
 
 base::Signature Keys::sign(const base::PublicKey& key, base::BytesView bytes) const {
   const Secret& secret = secrets_.at(key);
-  return secret.real ? secret.real->sign(bytes) : ideal(secret.ideal, bytes);
+  return real_ ? secret.real.sign(bytes) : ideal(secret.ideal, bytes);
 }
 
 bool Keys::good(const hypermesh::consensus::pbft::Check::Item& item) const {

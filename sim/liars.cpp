@@ -8,8 +8,13 @@ namespace sim {
 using namespace hypermesh::consensus;
 
 Vote World::signed_vote(const Node& node, const Statement& statement) const {
-  return {statement, static_cast<ReplicaId>(node.index),
+  return {statement, node.replica->own().value_or(0),
           keys_.sign(node.key, signed_bytes(cluster_, statement))};
+}
+
+base::Digest World::digest_before(Slot slot) const {
+  const auto before = done_.find(slot - 1);
+  return before == done_.end() ? cluster_ : before->second.digest;
 }
 
 // `block` in the place of the one that it proposes.
@@ -23,6 +28,7 @@ Message World::propose_other(Node& node, const Proposal& proposal, Block block) 
 
 // Null: it gets what an honest replica would send.
 PacketPtr World::changed(Node& node, const Message& message, std::size_t to) {
+  if (!node.replica->own()) return nullptr;
   if (node.lie == "garbage") {
     if (node.lies.below(5) > 0) return nullptr;
     auto bytes = encode(message);
@@ -55,7 +61,8 @@ std::optional<Message> World::changed_message(Node& node, const Message& message
   }
   if (const auto* wish = std::get_if<ViewChange>(&message); wish != nullptr && lie == "hide") {
     ViewChange hidden{wish->epoch, wish->view, wish->wish, std::nullopt};
-    hidden.wish.claim = {0, genesis_.start, genesis_.start_digest};
+    const auto& configuration = node.executor->configuration();
+    hidden.wish.claim = {0, configuration.start, configuration.start_digest};
     hidden.wish.signature =
         signed_vote(node, statement_of(wish->epoch, wish->view, hidden.wish.claim)).signature;
     return hidden;
@@ -81,8 +88,7 @@ std::optional<Message> World::changed_proposal(Node& node, const Proposal& propo
   } else if (lie == "past" && other_half) {
     block.time = 1;
   } else if (lie == "fork" && other_half) {
-    const auto before = order_.find(block.slot - 2);
-    block.parent = before == order_.end() ? cluster_ : before->second;
+    block.parent = digest_before(block.slot - 1);
   } else {
     return std::nullopt;
   }
@@ -91,21 +97,17 @@ std::optional<Message> World::changed_proposal(Node& node, const Proposal& propo
 
 // Its own wish claims what was never prepared: another block where one is executed already.
 std::optional<Message> World::inflated(Node& node, const NewView& begun) {
-  const Slot slot = node.ledger.applied();
+  const Slot slot = node.applied();
   if (slot == 0) return std::nullopt;
   auto& base = node.invented_bases[begun.view];
   if (!base) {
-    const auto parent = order_.find(slot - 1);
-    base = make_link(cluster_, {slot,
-                                parent == order_.end() ? cluster_ : parent->second,
-                                wall(node),
-                                static_cast<ReplicaId>(node.index),
-                                {}});
+    base =
+        make_link(cluster_, {slot, digest_before(slot), wall(node.skew), *node.replica->own(), {}});
     node.other_blocks[{begun.view, slot}] = base->digest;
   }
   NewView made = begun;
   for (Wish& wish : made.wishes) {
-    if (wish.replica != node.index) continue;
+    if (wish.replica != node.replica->own()) continue;
     wish.claim = {begun.view - 1, base->block.slot, base->digest};
     wish.signature = signed_vote(node, statement_of(begun.epoch, begun.view, wish.claim)).signature;
   }
@@ -115,40 +117,42 @@ std::optional<Message> World::inflated(Node& node, const NewView& begun) {
 // What nobody said, with signatures that are not what they claim to be.
 std::vector<Message> World::inventions(Node& node, const Status& status) {
   std::vector<Message> made;
-  const std::size_t victim = (node.index + 1 + node.lies.below(nodes_.size() - 1)) % nodes_.size();
-  const std::size_t quorum = genesis_.voters.quorum();
+  const Voters& voters = node.replica->voters();
+  const auto own = node.replica->own();
+  if (!own || voters.size() < 2) return made;
   const auto bogus = [&] {
     base::Signature signature{};
     node.lies.fill(signature);
     return signature;
   };
+  const Epoch epoch = status.epoch;
   const Slot next = status.committed + 1;
-  const auto parent = order_.find(status.committed);
   if (node.lie == "frame") {
-    const auto id = static_cast<ReplicaId>(victim);
-    Vote one{{Phase::Prepare, 1, status.view, next, cluster_}, id, bogus()};
+    const auto victim =
+        static_cast<ReplicaId>((*own + 1 + node.lies.below(voters.size() - 1)) % voters.size());
+    Vote one{{Phase::Prepare, epoch, status.view, next, cluster_}, victim, bogus()};
     Vote two = one;
     two.statement.digest[0] ^= 1;
     made.emplace_back(Evidence{one, two});
     one.statement.digest[1] ^= 1;
-    one.replica = static_cast<ReplicaId>(node.index);
+    one.replica = *own;
     made.emplace_back(one);
   }
-  if (node.lie == "forge") {
-    const auto link = make_link(
-        cluster_, {next, parent == order_.end() ? cluster_ : parent->second, wall(node), 0, {}});
-    Committed committed{{{Phase::Commit, 1, status.view, next, link->digest}, {}}, {link}};
-    NewView wanted{1, status.view + 1, {}, std::nullopt};
-    NewView alone{1, status.view + 1, {}, std::nullopt};
-    while (genesis_.voters.primary(alone.view) != node.index) ++alone.view;
-    const Claim start{0, genesis_.start, genesis_.start_digest};
-    for (std::size_t i = 0; i < quorum; ++i) {
+  if (node.lie == "forge" && !voters.is_isolated(*own)) {
+    const auto link = make_link(cluster_, {next, digest_before(next), wall(node.skew), *own, {}});
+    Committed committed{{{Phase::Commit, epoch, status.view, next, link->digest}, {}}, {link}};
+    NewView wanted{epoch, status.view + 1, {}, std::nullopt};
+    NewView alone = wanted;
+    while (voters.primary(alone.view) != *own) ++alone.view;
+    const auto& configuration = node.executor->configuration();
+    const Claim start{0, configuration.start, configuration.start_digest};
+    for (std::size_t i = 0; i < voters.quorum(); ++i) {
       const auto id = static_cast<ReplicaId>(i);
       committed.certificate.signatures.emplace_back(id, bogus());
       wanted.wishes.push_back({id, start, bogus()});
       alone.wishes.push_back(
-          {static_cast<ReplicaId>(node.index), start,
-           keys_.sign(node.key, signed_bytes(cluster_, statement_of(1, alone.view, start)))});
+          {*own, start,
+           keys_.sign(node.key, signed_bytes(cluster_, statement_of(epoch, alone.view, start)))});
     }
     made.emplace_back(committed);
     made.emplace_back(wanted);

@@ -1,10 +1,16 @@
 #pragma once
 
 #include <algorithm>
-#include <deque>
+#include <array>
 #include <unordered_map>
 
+#include "consensus/execution/executor.hpp"
+#include "consensus/log/segment_log.hpp"
+#include "consensus/log/testing/memory_disk.hpp"
+#include "sim/ideal_cipher.hpp"
 #include "sim/world.hpp"
+#include "state/memory_storage.hpp"
+#include "state/transfer_fetcher.hpp"
 
 namespace sim {
 
@@ -26,6 +32,15 @@ class World::NodeSigner final : public pbft::Signer {
   const base::PublicKey key_;
 };
 
+/// A node fetches a checkpoint's state from the others.
+struct Fetching {
+  hypermesh::consensus::StableCheckpoint checkpoint;
+  std::unique_ptr<hypermesh::state::Fetcher> fetcher;
+  std::map<std::size_t, unsigned> sources;  ///< Failures in a row, by node.
+  std::uint64_t number = 0;
+  std::map<std::uint64_t, std::size_t> asked;  ///< Who has which request.
+};
+
 struct World::Node {
   Node(std::size_t i, const Keys& keys, const base::PublicKey& public_key, std::uint64_t seed)
       : index(i),
@@ -33,17 +48,23 @@ struct World::Node {
         signer(keys, public_key),
         work(mixed(seed, 4 * i)),
         network(mixed(seed, 4 * i + 1)),
-        disk(mixed(seed, 4 * i + 2)),
-        lies(mixed(seed, 4 * i + 3)) {}
+        disk_rng(mixed(seed, 4 * i + 2)),
+        lies(mixed(seed, 4 * i + 3)),
+        disk(mixed(seed, 3000 + i)) {}
 
   const std::size_t index;
   const base::PublicKey key;
   NodeSigner signer;
   // Of its own, so that a fault that is left out changes little elsewhere.
-  base::SeededRng work, network, disk, lies;
+  base::SeededRng work, network, disk_rng, lies;
   std::string lie;        ///< Empty: honest.
   std::int64_t skew = 0;  ///< Of its clock, microseconds.
-  std::uint64_t bit() const { return std::uint64_t{1} << index; }
+  Nodes bit() const { return Nodes{1} << index; }
+  bool honest() const { return lie.empty(); }
+
+  bool gone = false;     ///< It never comes back: its disk is lost, or it is no member any more.
+  bool damaged = false;  ///< Promises may be lost with its log: it follows, and votes no more.
+  std::optional<hypermesh::consensus::EpochBegun> joins;  ///< What it is told to begin with.
 
   std::unique_ptr<pbft::Replica> replica;  ///< Null while it is down.
   std::uint64_t incarnation = 0;
@@ -53,20 +74,35 @@ struct World::Node {
   std::vector<pbft::Send> held;                  ///< Until their records are durable.
   std::uint64_t sends = 0;
   std::vector<std::pair<std::uint64_t, Duration>> crashes_at_send;
-  Ledger ledger;
-  MonotonicTime apply_at{};
-  std::uint64_t block_time = 0;  ///< Of the last block it executed.
+
+  // Who is who, of its epoch and configuration.
+  std::array<std::optional<pbft::PeerId>, kNodesMax> peers;
+  std::vector<std::size_t> voters;  ///< Indices of nodes, by replica id.
 
   // What is wrong with its links and its disk, in thousandths.
   std::uint64_t loss = 0, duplication = 0, slow_links = 0, slow_disk = 0;
 
-  // Its disk.
-  std::deque<std::pair<Lsn, base::Bytes>> log;
+  // Its log.
+  hypermesh::consensus::testing::MemoryDisk disk;
+  IdealCipher cipher;
+  std::unique_ptr<hypermesh::consensus::Log> log;
+  std::optional<hypermesh::consensus::LogBatch> writing;
   Lsn durable = 0;
-  bool syncing = false;
   std::optional<pbft::Release> release;
-  Ledger flushed;
-  base::Digest flushed_digest{};
+  Slot release_stable = 0;
+
+  // Its state.
+  hypermesh::state::MemoryStorage storage;
+  std::unique_ptr<hypermesh::consensus::Executor> executor;
+  MonotonicTime apply_at{};
+  std::uint64_t block_time = 0;  ///< Of the last block it executed.
+  bool flush_due = false;
+  Slot on_disk = 0;
+  std::optional<hypermesh::consensus::StableCheckpoint> stable;  ///< The last that it heard of.
+  std::optional<hypermesh::consensus::StableCheckpoint> needed;  ///< Whose state it fetches.
+  std::unique_ptr<Fetching> fetching;
+  std::vector<pbft::Apply> waiting;  ///< Blocks that came meanwhile.
+  Slot applied() const { return executor ? executor->applied() : 0; }
 
   struct Place {
     hypermesh::consensus::Epoch epoch = 0;
@@ -82,68 +118,13 @@ struct World::Node {
     }
   };
   std::unordered_map<Place, base::Digest, PlaceHash> said;
-  View wanted = 0;
-  std::pair<View, Slot> highest_commit{};
+  using InEpoch = std::pair<hypermesh::consensus::Epoch, View>;
+  InEpoch wanted{};
+  std::tuple<hypermesh::consensus::Epoch, View, Slot> highest_commit{};
   std::map<std::pair<View, Slot>, base::Digest> other_blocks;  ///< What a liar told some.
-  std::map<View, Slot> first_of_view;                          ///< That a liar proposed.
+  std::vector<PacketPtr> once_said;
+  std::map<View, Slot> first_of_view;  ///< That a liar proposed.
   std::map<View, hypermesh::consensus::LinkPtr> invented_bases;
-};
-
-struct World::Client {
-  struct Open {
-    PacketPtr packet;
-    MonotonicTime begun{};
-  };
-  struct Finished {
-    std::uint64_t place = 0;
-    MonotonicTime begun{}, ended{};
-  };
-  struct Execution {
-    Ledger::Done done;
-    std::size_t by = 0;  ///< How many replicas,
-    Nodes who = 0;       ///< and which.
-    MonotonicTime when{};
-  };
-
-  Client(std::size_t i, const base::PublicKey& public_key, std::uint64_t seed)
-      : key(public_key), index(i), rng(mixed(seed, 1000 + i)) {}
-
-  void executed(std::uint64_t sequence, const Ledger::Done& done, const Node& by,
-                MonotonicTime now) {
-    Execution& execution = executions[sequence];
-    if (execution.by > 0 &&
-        (execution.done.place != done.place || execution.done.result != done.result))
-      failure = "a bundle was executed twice, or with different results";
-    execution.done = done;
-    if ((execution.who & by.bit()) == 0) ++execution.by;
-    execution.who |= by.bit();
-    execution.when = now;
-    last_slot = std::max(last_slot, done.slot);
-  }
-  // Takes note of answers that f + 1 replicas agree on.
-  void settle(std::size_t witnesses) {
-    std::erase_if(open, [&](const auto& each) {
-      const auto found = executions.find(each.first);
-      if (found == executions.end() || found->second.by < witnesses) return false;
-      finished.push_back({found->second.done.place, each.second.begun, found->second.when});
-      return true;
-    });
-  }
-  bool known_to_all(const std::vector<std::unique_ptr<Node>>& nodes) const {
-    return std::ranges::all_of(nodes, [&](const auto& node) {
-      return !node->lie.empty() || node->ledger.applied() >= last_slot;
-    });
-  }
-
-  const base::PublicKey key;
-  const std::size_t index;
-  base::SeededRng rng;
-  std::uint64_t next = 1;
-  Slot last_slot = 0;  ///< That executed something of it.
-  std::map<std::uint64_t, Open> open;
-  std::map<std::uint64_t, Execution> executions;
-  std::vector<Finished> finished;
-  std::string failure;
 };
 
 }  // namespace sim

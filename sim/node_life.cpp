@@ -1,58 +1,62 @@
 #include <fmt/format.h>
 
+#include "consensus/execution/resume.hpp"
 #include "sim/node.hpp"
 
-// A replica and what drives it: its log, its timers, its state; from one start to the next crash.
+// A replica and what drives it, as ReplicaNode does; from one start to the next crash.
 
 namespace sim {
 
 using namespace hypermesh::consensus;
 using namespace std::chrono_literals;
 
+namespace {
+
+constexpr Duration kStartAgain = 300ms;  // Of a node whose disk refused.
+
+}  // namespace
+
 void World::start(Node& node) {
+  if (node.gone) return;
   std::vector<pbft::Persist> records;
-  for (const auto& [lsn, bytes] : node.log) {
-    auto record = decode_record(cluster_, bytes);
-    if (!record) return fail("a record cannot be read: " + record.error().describe());
-    records.push_back({lsn, *std::move(record)});
-  }
+  if (!open_disk(node, records)) return;
   pbft::Options options;
   options.cluster = cluster_;
   options.checkpoint_interval = plan_.checkpoint_interval;
-  auto restored = pbft::recover(genesis_, records);
-  restored.last_lsn = std::max(restored.last_lsn, node.durable);
-  node.ledger = node.flushed;
-  if (mutant(Mutant::WindowsOutsideState)) node.ledger.forget_windows();
+  auto resumed = resume(genesis_, *node.executor, records, node.log->opened().last);
+  node.durable = resumed.restored.last_lsn;
   node.block_time = 0;
+  const auto own = node.damaged ? std::nullopt : std::optional(node.key);
   node.replica = std::make_unique<pbft::Replica>(
-      options, node.signer, node.key, std::move(restored),
-      pbft::Position{node.flushed.applied(), node.flushed_digest, {}, {}}, timeline_.now());
+      options, node.signer, own, std::move(resumed.restored), resumed.position, timeline_.now());
+  update_members(node);
   mark_ = mixed(mark_, node.index);
   if (trace_) {
-    note(fmt::format("{} starts at slot {}, view {}", node.index, node.flushed.applied(),
-                     node.replica->view()));
+    note(fmt::format("{} starts at slot {}, epoch {}, view {}{}", node.index, node.applied(),
+                     node.replica->voters().epoch, node.replica->view(),
+                     node.damaged ? ", and votes no more" : ""));
   }
   step(node, pbft::Tick{});
 }
 
 // What was under way for the node is no more.
-void World::new_life(Node& node) {
+void World::stop(Node& node) {
+  node.replica.reset();
+  node.fetching.reset();
+  node.needed.reset();
+  node.waiting.clear();
   ++node.incarnation;
   ++node.execution;
   node.armed = node.wake_at = MonotonicTime::max();
-}
-
-// What was not synced is lost, or some of it.
-void World::crash(Node& node) {
-  if (trace_) note(fmt::format("{} crashes", node.index));
-  node.replica.reset();
-  new_life(node);
   node.held.clear();
   node.release.reset();
-  node.syncing = false;
-  const Lsn last = node.log.empty() ? node.durable : node.log.back().first;
-  if (last > node.durable) node.durable += node.disk.below(last - node.durable + 1);
-  while (!node.log.empty() && node.log.back().first > node.durable) node.log.pop_back();
+  node.executor.reset();
+}
+
+void World::crash(Node& node) {
+  if (trace_) note(fmt::format("{} crashes", node.index));
+  stop(node);
+  lose_power(node);
 }
 
 void World::crash_for(Node& node, Duration down) {
@@ -63,10 +67,22 @@ void World::crash_for(Node& node, Duration down) {
   });
 }
 
+// Its disk refuses. It begins anew when that may be well again.
+void World::broken(Node& node, const base::Error& error) {
+  if (trace_) note(fmt::format("{} stops: {}", node.index, error.describe()));
+  stop(node);
+  lose_power(node);
+  timeline_.after(kStartAgain, [this, &node] {
+    if (!node.replica) start(node);
+  });
+}
+
 void World::step(Node& node, const pbft::Input& input) {
   if (!node.replica || !failure_.empty()) return;
   pbft::Outputs outputs;
-  node.replica->step(input, timeline_.now(), wall(node), outputs);
+  const Epoch epoch = node.replica->voters().epoch;
+  node.replica->step(input, timeline_.now(), wall(node.skew), outputs);
+  if (node.replica->voters().epoch != epoch) update_members(node);
   carry_out(node, std::move(outputs));
 }
 
@@ -74,8 +90,12 @@ void World::carry_out(Node& node, pbft::Outputs outputs) {
   const auto life = node.incarnation;
   for (auto& output : outputs.list) {
     if (auto* persist = std::get_if<pbft::Persist>(&output)) {
-      node.log.emplace_back(persist->lsn, encode(persist->record));
-      sync(node);
+      const auto lsn = node.log->append(static_cast<std::uint8_t>(persist->record.index()),
+                                        encode(persist->record));
+      if (!lsn) return broken(node, lsn.error());
+      if (*lsn != persist->lsn) return fail("the log and the engine count differently");
+      const auto* stable = std::get_if<StableCheckpoint>(&persist->record);
+      if (stable != nullptr && !stable->certificate.signatures.empty()) node.stable = *stable;
     } else if (auto* send = std::get_if<pbft::Send>(&output)) {
       node.held.push_back(std::move(*send));
     } else if (auto* check = std::get_if<pbft::Check>(&output)) {
@@ -91,20 +111,22 @@ void World::carry_out(Node& node, pbft::Outputs outputs) {
         if (node.execution == execution) this->apply(node, apply);
       });
     } else if (auto* need = std::get_if<pbft::NeedState>(&output)) {
-      const auto checkpoint = std::make_shared<const StableCheckpoint>(std::move(need->checkpoint));
-      timeline_.after(micros(500 + node.work.below(20'000)), [this, &node, life, checkpoint] {
-        if (node.incarnation == life) fetch_state(node, *checkpoint);
-      });
+      const bool fetching = node.needed.has_value();
+      node.needed = std::move(need->checkpoint);
+      if (!fetching) begin_fetch(node);
     } else if (std::get_if<pbft::StateDamaged>(&output) != nullptr) {
-      if (node.lie.empty()) fail(fmt::format("the state of {} differs", node.index));
+      if (node.honest()) fail(fmt::format("the state of {} differs", node.index));
     } else if (auto* release = std::get_if<pbft::Release>(&output)) {
       node.release = *release;
+      node.release_stable = node.replica->stable();
     } else if (auto* evidence = std::get_if<Evidence>(&output)) {
       on_evidence(node, *evidence);
     }
   }
+  sync(node);
   flush_sends(node);
-  wake(node, std::max(outputs.wake_at, timeline_.now() + 1us));
+  release_what_may_go(node);
+  if (node.incarnation == life) wake(node, std::max(outputs.wake_at, timeline_.now() + 1us));
 }
 
 // The replica is woken at `at`. There is one event for each node; if it comes early, it is made
@@ -121,27 +143,6 @@ void World::wake(Node& node, MonotonicTime at) {
   });
 }
 
-void World::sync(Node& node) {
-  if (node.syncing) return;
-  node.syncing = true;
-  auto wait = plan_.sync_min + node.disk.below(plan_.sync_max - plan_.sync_min + 1);
-  if (node.slow_disk > 0 && node.disk.below(1000) < node.slow_disk)
-    wait += 200'000 + node.disk.below(1'500'000);
-  const Lsn upto = node.log.back().first;
-  timeline_.after(micros(wait), [this, &node, life = node.incarnation, upto] {
-    if (node.incarnation != life) return;
-    node.syncing = false;
-    node.durable = std::max(node.durable, upto);
-    if (node.release && node.release->after <= node.durable) {
-      while (!node.log.empty() && node.log.front().first < node.release->lsn) node.log.pop_front();
-      node.release.reset();
-    }
-    flush_sends(node);
-    if (!node.log.empty() && node.log.back().first > node.durable) sync(node);
-    step(node, pbft::Persisted{node.durable});
-  });
-}
-
 void World::flush_sends(Node& node) {
   std::vector<pbft::Send> ready;
   std::erase_if(node.held, [&](pbft::Send& send) {
@@ -150,7 +151,7 @@ void World::flush_sends(Node& node) {
     return true;
   });
   for (const auto& send : ready) {
-    if (node.lie.empty()) check_own_votes(node, *send.message);
+    if (node.honest()) check_own_votes(node, *send.message);
     transmit(node, send);
     ++node.sends;
     for (const auto& [place, down] : node.crashes_at_send) {
@@ -162,50 +163,23 @@ void World::flush_sends(Node& node) {
   }
 }
 
-void World::apply(Node& node, const pbft::Apply& apply) {
-  const Link& link = *apply.link;
-  const Slot slot = link.block.slot;
-  if (slot != node.ledger.applied() + 1) {
-    return fail(
-        fmt::format("{} executes slot {} after {}", node.index, slot, node.ledger.applied()));
-  }
-  const auto [known, first] = order_.emplace(slot, link.digest);
-  if (known->second != link.digest)
-    return fail(fmt::format("{} executes another block in slot {}", node.index, slot));
-  if (link.block.time < node.block_time)
-    return fail(fmt::format("time goes back in slot {}", slot));
-  node.block_time = link.block.time;
-  mark_ = mixed(mixed(mark_, slot), node.index);
-  if (first && trace_) note(fmt::format("slot {} has {} bundles", slot, link.block.bundles.size()));
-  for (const auto& [name, done] : node.ledger.apply(link.block)) {
-    for (auto& client : clients_) {
-      if (client->key == name.first) client->executed(name.second, done, node, timeline_.now());
+// Whom it knows, in its epoch and configuration. Who is no member itself speaks to everybody.
+void World::update_members(Node& node) {
+  const Configuration& configuration = node.executor->configuration();
+  const Voters& voters = node.replica->voters();
+  epochs_.emplace(voters.epoch, voters);
+  node.peers.fill(std::nullopt);
+  const bool stranger = configuration.find(node.key) == nullptr;
+  for (const auto& other : nodes_) {
+    if (other->index == node.index) continue;
+    if (const auto id = voters.find(other->key)) {
+      node.peers[other->index] = *id;
+    } else if (stranger || configuration.find(other->key) != nullptr) {
+      node.peers[other->index] = pbft::kFirstFollower + static_cast<pbft::PeerId>(other->index);
     }
   }
-  pbft::Applied applied{slot, {}, {}};
-  if (apply.checkpoint) {
-    applied.root = node.ledger.root();
-    const auto [root, made] = roots_.emplace(slot, *applied.root);
-    if (root->second != *applied.root)
-      return fail(fmt::format("{} has another state after slot {}", node.index, slot));
-    if (made) checkpoints_.emplace(slot, node.ledger);
-    node.flushed = node.ledger;
-    node.flushed_digest = link.digest;
-  }
-  step(node, applied);
-}
-
-void World::fetch_state(Node& node, const StableCheckpoint& checkpoint) {
-  const Slot slot = checkpoint.certificate.statement.slot;
-  const auto found = checkpoints_.find(slot);
-  if (found == checkpoints_.end() || found->second.root() != checkpoint.root)
-    return fail(fmt::format("a quorum signed a state after slot {} that nobody has", slot));
-  if (slot <= node.ledger.applied()) return;
-  if (trace_) note(fmt::format("{} fetches the state after slot {}", node.index, slot));
-  node.ledger = node.flushed = found->second;
-  node.flushed_digest = checkpoint.block;
-  ++node.execution;  // What was to be executed is no longer.
-  step(node, pbft::Installed{checkpoint, {}});
+  node.voters.clear();
+  for (const auto& key : voters.keys) node.voters.push_back(node_of_.at(key));
 }
 
 }  // namespace sim

@@ -9,8 +9,9 @@ namespace sim {
 namespace {
 
 constexpr std::string_view kLies[] = {
-    "silent", "equivocate", "vote twice", "delay", "garbage", "wrong root", "hide",   "mute to one",
-    "frame",  "forge",      "fork",       "past",  "waver",   "rebase",     "inflate"};
+    "silent", "equivocate",  "vote twice", "delay",  "garbage", "wrong root",
+    "hide",   "mute to one", "frame",      "forge",  "fork",    "past",
+    "waver",  "rebase",      "inflate",    "replay", "censor",  "false state"};
 constexpr unsigned kSendsMax = 3000;  // Among which a crash is drawn, of one node.
 
 struct Drawer {

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "sim/history.hpp"
 #include "sim/minimise.hpp"
 #include "sim/run_apart.hpp"
 
@@ -43,6 +44,35 @@ TEST(Seeds, GiveTheSameHistoryAgain) {
   }
 }
 
+Call call(Call::Kind kind, int begun, int ended, std::uint64_t revision) {
+  const auto at = [](int ms) { return base::MonotonicTime() + std::chrono::milliseconds(ms); };
+  return {kind, at(begun), at(ended), revision};
+}
+
+TEST(History, AnOrderIsFoundWhereThereIsOne) {
+  using enum Call::Kind;
+  EXPECT_EQ(check_linearizable({}), "");
+  EXPECT_EQ(check_linearizable({call(Put, 0, 10, 3), call(Read, 1, 2, 0), call(Read, 3, 4, 3),
+                                call(Put, 5, 20, 4), call(Read, 11, 12, 3), call(Read, 13, 14, 4),
+                                call(Delete, 21, 22, 5), call(Read, 23, 24, 0)}),
+            "");
+  Call refused = call(Refused, 0, 30, 0);
+  refused.expected = 3;
+  EXPECT_EQ(check_linearizable({call(Put, 0, 10, 3), refused, call(Put, 11, 12, 4)}), "");
+}
+
+TEST(History, NoneIsFoundWhereAnAnswerIsOld) {
+  using enum Call::Kind;
+  EXPECT_NE(check_linearizable({call(Put, 0, 10, 3), call(Read, 11, 12, 0)}), "");
+  EXPECT_NE(check_linearizable({call(Read, 1, 2, 3), call(Put, 5, 20, 3)}), "");
+  // Two reads see a write that is under way, the later of them no more.
+  EXPECT_NE(check_linearizable({call(Put, 0, 10, 3), call(Read, 1, 2, 3), call(Read, 3, 4, 0)}),
+            "");
+  Call conditional = call(Put, 11, 12, 5);
+  conditional.conditional = true;
+  EXPECT_NE(check_linearizable({call(Put, 0, 10, 3), conditional}), "");
+}
+
 TEST(Minimise, LeavesOnlyWhatTheFailureNeeds) {
   Plan plan = draw_plan(3);
   plan.liars = {"silent", "fork"};
@@ -72,7 +102,7 @@ TEST(Minimise, ShrinksTheLifeInWhichABugWasFound) {
     const Plan plan = draw_plan(seed);
     const auto failure = trial(plan);
     if (failure.empty() || plan.faults.size() < 4) continue;
-    const Minimal minimal = minimise(plan, failure, trial, 60);
+    const Minimal minimal = minimise(plan, failure, trial, 30);
     EXPECT_LT(minimal.plan.faults.size(), plan.faults.size());
     EXPECT_EQ(kind_of(trial(minimal.plan)), kind_of(failure));
     return;

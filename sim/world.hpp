@@ -1,8 +1,8 @@
 #pragma once
 
 // A whole cluster of replicas in one thread, from one plan: their network, disks, clocks, clients,
-// crashes and liars, and the checks that hold them to what consensus promises. The replicas, their
-// messages' and records' formats are those of production.
+// crashes and liars, and the checks that hold them to what consensus promises. Replicas, state
+// machine, log, formats of messages and records are those of production.
 
 #include <base/random.hpp>
 #include <memory>
@@ -10,16 +10,20 @@
 #include <string>
 #include <vector>
 
+#include "consensus/execution/executor.hpp"
+#include "consensus/pbft/replica.hpp"
 #include "sim/keys.hpp"
-#include "sim/ledger.hpp"
 #include "sim/plan.hpp"
 #include "sim/timeline.hpp"
 
 namespace sim {
 
 namespace pbft = hypermesh::consensus::pbft;
+namespace state = hypermesh::state;
 using hypermesh::consensus::Slot;
 using hypermesh::consensus::View;
+
+inline constexpr std::size_t kNodesMax = 64;
 
 /// A message on its way, encoded and decoded once for all who get it.
 struct Packet {
@@ -48,23 +52,47 @@ class World {
   // --- world.cpp ---
   void fail(std::string what);
   void note(const std::string& what);
-  std::uint64_t wall(const Node& node) const;
+  std::uint64_t wall(std::int64_t skew = 0) const;
+  bool quiet();
   std::string check_ends();
 
   // --- node_life.cpp ---
   void start(Node& node);
+  void stop(Node& node);
   void crash(Node& node);
   void crash_for(Node& node, Duration down);
-  void new_life(Node& node);
+  void broken(Node& node, const base::Error& error);
   void step(Node& node, const pbft::Input& input);
   void carry_out(Node& node, pbft::Outputs outputs);
   void wake(Node& node, MonotonicTime at);
   void flush_sends(Node& node);
+  void update_members(Node& node);
+
+  // --- node_disk.cpp ---
+  bool open_disk(Node& node, std::vector<pbft::Persist>& records);
+  void lose_power(Node& node);
   void sync(Node& node);
+  void on_synced(Node& node);
+  void release_what_may_go(Node& node);
+
+  // --- node_state.cpp ---
   void apply(Node& node, const pbft::Apply& apply);
-  void fetch_state(Node& node, const hypermesh::consensus::StableCheckpoint& checkpoint);
+  void flush_state(Node& node);
+  void on_executed(Node& node, const hypermesh::consensus::Link& link,
+                   const hypermesh::consensus::Executed& executed);
+
+  // --- transfer.cpp ---
+  void begin_fetch(Node& node);
+  void ask_more(Node& node);
+  void on_transfer_answer(Node& node, std::size_t from, std::uint64_t id,
+                          const std::optional<base::Bytes>& answer);
+  std::optional<base::Bytes> answer_transfer(Node& source, base::BytesView request);
+  void end_fetch(Node& node);
+  void fetch_again(Node& node);
+
+  // --- checks.cpp ---
   void check_own_votes(Node& node, const hypermesh::consensus::Message& message);
-  void on_evidence(const Node& node, const hypermesh::consensus::Evidence& evidence);
+  void on_evidence(Node& node, const hypermesh::consensus::Evidence& evidence);
 
   // --- network.cpp ---
   PacketPtr pack(base::BytesView bytes) const;
@@ -72,6 +100,7 @@ class World {
   void transmit(Node& from, const pbft::Send& send);
   void transmit(Node& from, std::size_t to, PacketPtr packet);
   void deliver(std::size_t from, std::size_t to, const Packet& packet);
+  std::vector<Duration> journeys(Node& from);
 
   // --- liars.cpp ---
   PacketPtr changed(Node& node, const hypermesh::consensus::Message& message, std::size_t to);
@@ -88,12 +117,15 @@ class World {
       Node& node, const hypermesh::consensus::Proposal& proposal, bool other_half);
   std::optional<hypermesh::consensus::Message> inflated(Node& node,
                                                         const hypermesh::consensus::NewView& begun);
+  base::Digest digest_before(Slot slot) const;
 
   // --- clients.cpp ---
-  void make_bundle(Client& client);
-  void submit(Client& client, std::uint64_t sequence);
+  void act(Client& client);
+  void submit(Client& client, const PacketPtr& packet);
   void resubmit(Client& client);
-  bool all_answered();
+  void settle(Node& node);
+  void on_answer(Client& client, std::uint64_t sequence, const Node& node);
+  std::string check_clients() const;
 
   // --- faults.cpp ---
   void schedule_faults();
@@ -107,17 +139,26 @@ class World {
   Keys keys_;
   std::string failure_;
   Mark mark_ = 0;
+  hypermesh::consensus::Genesis genesis_;
   hypermesh::consensus::ClusterId cluster_{};
-  hypermesh::consensus::EpochBegun genesis_;
   std::vector<std::unique_ptr<Node>> nodes_;
+  std::map<base::PublicKey, std::size_t> node_of_;
   std::vector<std::unique_ptr<Client>> clients_;
   std::vector<std::vector<unsigned>> cuts_;  // How many there are, from whom to whom.
   bool healed_ = false;
 
-  std::map<Slot, base::Digest> order_;  // What honest replicas executed.
-  std::map<Slot, base::Digest> roots_;
-  std::map<Slot, Ledger> checkpoints_;  // To be fetched.
-  std::set<std::size_t> proven_;        // Liars.
+  // What was executed in a slot, by whoever came first.
+  struct Done {
+    base::Digest digest{};
+    std::optional<base::Digest> root;  ///< Of a checkpoint.
+    Mark results = 0;
+  };
+  std::map<Slot, Done> done_;
+  std::set<std::pair<base::PublicKey, std::uint64_t>> executed_;  // Bundles.
+  std::map<hypermesh::consensus::Epoch, hypermesh::consensus::Voters> epochs_;
+  std::set<std::size_t> proven_;  // Liars.
+  std::uint64_t transfers_ = 0;
+  std::map<std::pair<std::string, std::uint64_t>, std::string> written_;  // By key and revision.
 };
 
 }  // namespace sim

@@ -230,7 +230,8 @@ Result<BundleResult> Executor::execute(state::SlotApply& slot, const Link& link,
   }
   const std::string key = result_key(bundle.client, bundle.sequence);
   TRY(const auto stored, slot.system(key));
-  if (stored && !mutant(Mutant::ExecutedTwice)) {
+  const bool forgotten = mutant(Mutant::WindowsOutsideState) && !remembered_.contains(key);
+  if (stored && !forgotten && !mutant(Mutant::ExecutedTwice)) {
     TRY(auto earlier, decode_remembered(*stored));
     if (earlier.sequence == bundle.sequence && earlier.bundle == link.bundle_digests[index]) {
       result.outcomes = std::move(earlier.outcomes);
@@ -248,6 +249,7 @@ Result<BundleResult> Executor::execute(state::SlotApply& slot, const Link& link,
       return result;
     }
   }
+  if (mutant(Mutant::WindowsOutsideState)) remembered_.insert(key);
   // A copy: the bundle may change the configuration.
   const Member member = *client;
   for (const auto& operation : bundle.operations) {

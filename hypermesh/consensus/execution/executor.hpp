@@ -5,6 +5,7 @@
 // that fetches the state goes on like one that executed all of it.
 
 #include <memory>
+#include <set>
 
 #include "consensus/block.hpp"
 #include "consensus/execution/command.hpp"
@@ -79,6 +80,7 @@ class Executor {
   std::uint64_t operations_ = 0;  // Ordered so far.
   Configuration configuration_;
   std::vector<KnownCheckpoint> checkpoints_;  // That copies may be of: the last two.
+  std::set<std::string> remembered_;          // Of Mutant::WindowsOutsideState alone.
 };
 
 /// What became of a client's bundle, if it was executed and is still in the client's window. Views

@@ -1,0 +1,17 @@
+#pragma once
+
+#include "consensus/execution/executor.hpp"
+#include "consensus/pbft/replica.hpp"
+
+namespace hypermesh::consensus {
+
+/// What a replica begins with when its log and its state are on disk.
+struct Resumed {
+  pbft::Restored restored;
+  pbft::Position position;
+};
+/// `records`: those of the log, in order; `last`: the highest that it ever held.
+Resumed resume(const Genesis& genesis, const Executor& state,
+               const std::vector<pbft::Persist>& records, pbft::Lsn last);
+
+}  // namespace hypermesh::consensus

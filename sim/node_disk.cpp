@@ -1,0 +1,113 @@
+#include <fmt/format.h>
+
+#include "sim/node.hpp"
+
+// A node's log and state on a disk that fails.
+
+namespace sim {
+
+using namespace hypermesh::consensus;
+using Unsynced = testing::MemoryDisk::Unsynced;
+
+namespace {
+
+LogOptions log_options() {
+  LogOptions options;
+  options.payload_bytes_max = 128 << 10;
+  options.segment_bytes = 256 << 10;
+  return options;
+}
+
+}  // namespace
+
+// False: the disk refuses, and it is tried again.
+bool World::open_disk(Node& node, std::vector<pbft::Persist>& records) {
+  auto log = open_segment_log(node.disk.start(), node.cipher, log_options());
+  if (!log) {
+    broken(node, log.error());
+    return false;
+  }
+  node.log = *std::move(log);
+  node.writing.reset();
+  base::Result<> readable;
+  const auto gaps = node.log->read(node.log->opened().first, [&](const LogRecord& record) {
+    auto decoded = decode_record(cluster_, record.payload);
+    if (!decoded) {
+      readable = std::unexpected(std::move(decoded).error());
+    } else {
+      records.push_back({record.lsn, *std::move(decoded)});
+    }
+  });
+  if (!readable) fail("a record cannot be read: " + readable.error().describe());
+  if (!gaps) {
+    broken(node, gaps.error());
+    return false;
+  }
+  const bool damaged =
+      std::ranges::any_of(*gaps, [](const LogGap& gap) { return gap.acknowledged; });
+  if (node.damaged && !damaged) fail(fmt::format("{} forgot that its log is damaged", node.index));
+  node.damaged = damaged;
+  (void)node.storage.reopen();
+  state::MachineOptions options;
+  options.history_revisions_max = 2000;
+  // Others at each: roots do not depend on them.
+  options.waiting_keys_max = 1 + 40 * node.index;
+  options.changed_pages_max = 8 + 20 * node.index;
+  auto executor = Executor::open(genesis_, node.storage, options);
+  if (!executor) {
+    broken(node, executor.error());
+    return false;
+  }
+  node.executor = *std::move(executor);
+  node.on_disk = node.applied();
+  node.flush_due = false;
+  return true;
+}
+
+// What was not synced is lost, or some of it; also of a write that has begun.
+void World::lose_power(Node& node) {
+  if (!node.log) return;
+  const auto fate = static_cast<Unsynced>(node.disk_rng.below(4));
+  if (node.writing && node.disk_rng.below(2) == 0) {
+    node.disk.cut_power_in(node.disk_rng.below(3), fate);
+    (void)node.log->write(*std::move(node.writing));
+  }
+  node.writing.reset();
+  node.log.reset();
+  node.disk.cut_power(fate);
+  node.storage.lose_unflushed();
+}
+
+void World::sync(Node& node) {
+  if (!node.log || node.writing || node.log->appended() == node.durable) return;
+  node.writing = node.log->take();
+  auto wait = plan_.sync_min + node.disk_rng.below(plan_.sync_max - plan_.sync_min + 1);
+  if (node.slow_disk > 0 && node.disk_rng.below(1000) < node.slow_disk)
+    wait += 200'000 + node.disk_rng.below(1'500'000);
+  timeline_.after(micros(wait), [this, &node, life = node.incarnation] {
+    if (node.incarnation == life) on_synced(node);
+  });
+}
+
+void World::on_synced(Node& node) {
+  const auto durable = node.log->write(*std::exchange(node.writing, std::nullopt));
+  if (!durable) return broken(node, durable.error());
+  node.durable = *durable;
+  flush_sends(node);
+  release_what_may_go(node);
+  sync(node);
+  step(node, pbft::Persisted{node.durable});
+}
+
+// Records that the state on disk does not need any more to be caught up. A damaged log stays as it
+// is, since the damage says that the node may not vote.
+void World::release_what_may_go(Node& node) {
+  if (!node.release || node.damaged || node.on_disk < node.release_stable ||
+      node.durable < node.release->after)
+    return;
+  const auto dropped = node.log->drop_before(node.release->lsn);
+  node.release.reset();
+  if (!dropped) broken(node, dropped.error());
+}
+
+}  // namespace sim
