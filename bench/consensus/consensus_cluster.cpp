@@ -1,6 +1,6 @@
 // consensus_cluster --cluster FOLDER --replicas N: makes a cluster in FOLDER and runs its replicas,
-// a process each, until it is ended; they end with it. Prints "ready" when a write was acknowledged,
-// and a replica's number and process for each before.
+// a process each, until it is ended; they end with it. Prints "ready" when a write was
+// acknowledged, and a replica's number and process for each before.
 
 #include <arpa/inet.h>
 #include <fmt/format.h>
@@ -48,8 +48,7 @@ void make_cluster(const std::filesystem::path& folder, std::size_t replicas) {
   }
   genesis.members.push_back({identity(folder / "client"), Role::Client, ""});
   const auto bytes = encode(genesis);
-  must(base::write_private_file(folder / "genesis", base::as_text(bytes)),
-       "write the genesis");
+  must(base::write_private_file(folder / "genesis", base::as_text(bytes)), "write the genesis");
 }
 
 pid_t start(const char* self, const std::string& folder, std::size_t index) {

@@ -34,8 +34,8 @@ class Clients {
     const auto configuration = first_configuration(genesis);
     for (const auto& key : genesis.voters) {
       const auto endpoint = must(parse_endpoint(configuration.find(key)->endpoint), "endpoint");
-      nodes_.push_back(std::make_unique<RequestClient>(
-          executor, peers.to(stoq::NodeId::of(key), endpoint)));
+      nodes_.push_back(
+          std::make_unique<RequestClient>(executor, peers.to(stoq::NodeId::of(key), endpoint)));
     }
   }
 
@@ -66,16 +66,16 @@ class Clients {
       put.writes.push_back({key, std::string(base::as_text(operation.value))});
       what = OrderRequest{encode_on_state(state::encode(state::Operation{0, std::move(put)}))};
     }
-    nodes_[client % nodes_.size()]->ask(
-        std::move(what), kLimit, [this, client, operation](RequestClient::Answer answer) {
-          const auto good = check(operation, answer);
-          if (good) {
-            load_.done(client, operation, clock_.now());
-          } else {
-            load_.failed(client, good.error().describe());
-          }
-          give_work(client);
-        });
+    nodes_[client % nodes_.size()]->ask(std::move(what), kLimit,
+                                        [this, client, operation](RequestClient::Answer answer) {
+                                          const auto good = check(operation, answer);
+                                          if (good) {
+                                            load_.done(client, operation, clock_.now());
+                                          } else {
+                                            load_.failed(client, good.error().describe());
+                                          }
+                                          give_work(client);
+                                        });
   }
 
   static base::Result<> check(const Operation& operation, const RequestClient::Answer& answer) {
@@ -117,8 +117,9 @@ base::Task<> run(const LoadOptions& options, std::filesystem::path folder, Repor
 }  // namespace
 
 int main(int argc, char** argv) {
-  CLI::App app("A closed-loop load on a cluster of consensus_cluster. Prints operations, seconds, "
-               "operations/s, p50, p99, maximum, longest gap (microseconds) and failures.");
+  CLI::App app(
+      "A closed-loop load on a cluster of consensus_cluster. Prints operations, seconds, "
+      "operations/s, p50, p99, maximum, longest gap (microseconds) and failures.");
   LoadOptions options;
   add_load_options(app, options);
   std::string folder;

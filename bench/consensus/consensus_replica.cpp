@@ -1,5 +1,5 @@
-// consensus_replica --cluster FOLDER --index I [--level info]: one replica of the cluster in FOLDER,
-// with its log and state there, until it is ended. Prints "ready" when it answers clients.
+// consensus_replica --cluster FOLDER --index I [--level info]: one replica of the cluster in
+// FOLDER, with its log and state there, until it is ended. Prints "ready" when it answers clients.
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -52,16 +52,15 @@ base::Task<> serve(std::filesystem::path folder, std::size_t index, base::Log li
   stoq::rpc::Server server({executor, &clock, nullptr, lines});
   stoq::rpc::Peers peers({executor, &transport.transport(), &clock, &rng, nullptr, &server},
                          {.backoff_min = 20ms, .backoff_max = 500ms});
-  const auto node =
-      must(ReplicaNode::open({executor, &pool, &peers, &server, &clock, &identity.key, genesis,
-                              storage.get(), std::move(log), lines},
-                             {}),
-           "open the replica");
+  const auto node = must(ReplicaNode::open({executor, &pool, &peers, &server, &clock, &identity.key,
+                                            genesis, storage.get(), std::move(log), lines},
+                                           {}),
+                         "open the replica");
   RequestService service(*node, server);
   node->start();
-  server.serve(must(transport.transport().listen(endpoint, {.alpn = {"stoq/1", "stoq-bulk/1"}}),
-                    "listen"),
-               [&peers](const auto& connection) { peers.adopt(connection); });
+  server.serve(
+      must(transport.transport().listen(endpoint, {.alpn = {"stoq/1", "stoq-bulk/1"}}), "listen"),
+      [&peers](const auto& connection) { peers.adopt(connection); });
   fmt::print("ready\n");
   std::fflush(stdout);
 
@@ -86,7 +85,8 @@ int main(int argc, char** argv) {
   base::LogSink sink(STDERR_FILENO, base::LogSink::Format::Human);
   must(sink.set_levels(level), "--level");
   boost::asio::io_context context(1);
-  boost::asio::co_spawn(context, serve(folder, index, base::Log(sink, fmt::format("replica{}", index))),
+  boost::asio::co_spawn(context,
+                        serve(folder, index, base::Log(sink, fmt::format("replica{}", index))),
                         [&context](const std::exception_ptr& thrown) {
                           if (thrown) std::rethrow_exception(thrown);
                           context.stop();

@@ -34,17 +34,23 @@ MonotonicTime Gateway::waits_since() const {
   return since;
 }
 
-base::Duration Gateway::wait() const {
-  return std::clamp(usual_ / 4, options_.wait_min, options_.wait_max);
+// When to send what waits. Callers that wait for answers ask again when they have them, so about as
+// much as the last bundle had is on its way when it is executed.
+MonotonicTime Gateway::due(MonotonicTime now) const {
+  if (!anything_waits() || under_way_.size() >= options_.bundles_max) return MonotonicTime::max();
+  const std::size_t waiting = waiting_.size() + barriers_.size();
+  if (waiting >= options_.operations_at_once || waiting_bytes_ >= options_.bytes_max) return now;
+  if (!under_way_.empty())
+    return waits_since() + std::clamp(usual_, options_.wait_min, options_.wait_max);
+  if (waiting >= last_) return now;
+  return waits_since() + std::min(usual_ / 8, options_.wait_max);
 }
 
 std::vector<BundlePtr> Gateway::poll(MonotonicTime now) {
   expire(now);
   std::vector<BundlePtr> send;
-  while (anything_waits() && under_way_.size() < options_.bundles_max) {
-    const bool full =
-        waiting_.size() >= options_.operations_max || waiting_bytes_ >= options_.bytes_max;
-    if (!under_way_.empty() && !full && now < waits_since() + wait()) break;
+  while (due(now) <= now) {
+    last_ = waiting_.size() + barriers_.size();
     send.push_back(make_bundle(now));
   }
   for (auto& [sequence, bundle] : under_way_) {
@@ -125,8 +131,7 @@ MonotonicTime Gateway::wake_at() const {
   };
   if (!waiting_.empty()) at = waiting_.front().deadline;
   deadlines(barriers_);
-  if (anything_waits() && under_way_.size() < options_.bundles_max)
-    at = std::min(at, waits_since() + wait());
+  at = std::min(at, due(MonotonicTime::min()));
   for (const auto& [sequence, bundle] : under_way_) {
     at = std::min(at, bundle.resent + options_.resend);
     deadlines(bundle.operations);

@@ -10,17 +10,18 @@
 namespace hypermesh::consensus {
 
 struct GatewayOptions {
-  base::Duration wait_min = std::chrono::milliseconds(1);  ///< While bundles are under way.
-  base::Duration wait_max = std::chrono::milliseconds(50);
-  std::size_t operations_max = 1000;   ///< Of one bundle.
-  std::size_t bytes_max = 256 * 1024;  ///< Likewise; a larger operation goes alone.
-  std::size_t bundles_max = 16;        ///< Under way at once; below kClientWindow.
+  /// Of what waits while bundles are under way: as long as one takes to be executed, within these.
+  base::Duration wait_min = std::chrono::milliseconds(1);
+  base::Duration wait_max = std::chrono::milliseconds(20);
+  std::size_t operations_at_once = 100;  ///< So many that wait are sent at once.
+  std::size_t operations_max = 1000;     ///< Of one bundle.
+  std::size_t bytes_max = 256 * 1024;    ///< Likewise; a larger operation goes alone.
+  std::size_t bundles_max = 16;          ///< Under way at once; below kClientWindow.
   std::size_t waiting_bytes_max = 64 << 20;
   base::Duration resend = std::chrono::milliseconds(500);  ///< Of what is not executed yet.
 };
 
-/// Makes one client's bundles of many operations: at once when none is under way, else when enough
-/// wait or a quarter of what a bundle takes has passed. Plain: time goes in, bundles come out.
+/// Makes one client's bundles of many operations. Plain: time goes in, bundles come out.
 class Gateway {
  public:
   /// Called once. Errors: those of an Outcome; TimedOut (not executed in time: outcome unknown),
@@ -63,7 +64,7 @@ class Gateway {
     base::MonotonicTime sent{}, resent{};
   };
 
-  base::Duration wait() const;
+  base::MonotonicTime due(base::MonotonicTime now) const;
   bool anything_waits() const { return !waiting_.empty() || !barriers_.empty(); }
   base::MonotonicTime waits_since() const;
   BundlePtr make_bundle(base::MonotonicTime now);
@@ -78,6 +79,7 @@ class Gateway {
   std::vector<Operation> barriers_;  // For the next bundle.
   std::map<std::uint64_t, UnderWay> under_way_;
   base::Duration usual_{};  // That a bundle takes, smoothed.
+  std::size_t last_ = 0;    // Operations and barriers of the last bundle.
 };
 
 }  // namespace hypermesh::consensus

@@ -12,9 +12,12 @@ LogWriter::LogWriter(const base::Executor& executor, base::BlockingPool& pool, L
   scope_.spawn(run());
 }
 
-base::Result<Lsn> LogWriter::append(std::uint8_t type, base::BytesView payload) {
+base::Result<Lsn> LogWriter::append(std::uint8_t type, base::BytesView payload, bool lazy) {
   TRY(const Lsn lsn, log_.append(type, payload));
-  wanted_.notify();
+  if (!lazy) {
+    due_ = true;
+    wanted_.notify();
+  }
   return lsn;
 }
 
@@ -32,11 +35,15 @@ base::Task<> LogWriter::stop() {
 
 base::Task<> LogWriter::run() {
   for (;;) {
+    if (!due_ && drop_ == 0 && !stopping_) {
+      co_await wanted_.wait();
+      continue;
+    }
+    due_ = false;
     auto batch = log_.take();
     const Lsn drop = std::exchange(drop_, 0);
     if (batch.empty() && drop == 0) {
       if (stopping_) co_return;
-      co_await wanted_.wait();
       continue;
     }
     const bool any = !batch.empty();

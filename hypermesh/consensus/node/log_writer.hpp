@@ -17,8 +17,9 @@ class LogWriter {
   LogWriter(const base::Executor& executor, base::BlockingPool& pool, Log& log,
             OnDurable on_durable);
 
+  /// `lazy`: nobody waits for it, and it goes to disk with the next that somebody waits for.
   /// Errors: those of Log::append.
-  base::Result<Lsn> append(std::uint8_t type, base::BytesView payload);
+  base::Result<Lsn> append(std::uint8_t type, base::BytesView payload, bool lazy);
   /// Lets go of records below `lsn` after all that is appended now is durable, and after what was
   /// asked for before.
   void drop_before(Lsn lsn);
@@ -33,7 +34,7 @@ class LogWriter {
   base::TaskScope scope_;
   base::Event wanted_;
   Lsn drop_ = 0;
-  bool stopping_ = false;
+  bool due_ = false, stopping_ = false;
 };
 
 }  // namespace hypermesh::consensus

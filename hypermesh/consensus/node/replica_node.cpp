@@ -23,6 +23,7 @@ using base::Task;
 
 namespace {
 
+constexpr std::size_t kCheckedAtOnce = 4;
 constexpr base::Duration kFetchRetry = std::chrono::milliseconds(300);
 constexpr base::Duration kRelayedLook = std::chrono::milliseconds(100);
 
@@ -93,7 +94,7 @@ struct ReplicaNode::State {
   void carry_out(pbft::Outputs outputs);
   void carry_out(pbft::Send&& send);
   void carry_out(pbft::Persist&& persist);
-  void carry_out(pbft::Check&& check) { checker->check(std::move(check)); }
+  void carry_out(pbft::Check&& check);
   void carry_out(pbft::Apply&& apply) { applier->apply(std::move(apply.link)); }
   void carry_out(pbft::NeedState&& need);
   void carry_out(pbft::StateDamaged&& damaged);
@@ -109,6 +110,7 @@ struct ReplicaNode::State {
   void on_batch(const BlockApplier::Batch& batch);
   void update_members();
   void poll_gateway();
+  void poll_gateway_soon();
   void set_timer(base::MonotonicTime at);
   void on_timer();
   void submit(base::Bytes command, base::Duration limit, Gateway::Done done);
@@ -141,7 +143,7 @@ struct ReplicaNode::State {
   base::TaskScope scope;
   boost::asio::steady_timer timer;
   base::MonotonicTime engine_wake{}, timer_at = base::MonotonicTime::max();
-  bool running = false;
+  bool running = false, poll_due = false;
 
   std::deque<pbft::Send> held;  // Until their records are durable; by `after`.
   Lsn durable = 0;
@@ -379,9 +381,18 @@ void ReplicaNode::State::transmit(const pbft::Send& send) {
   }
 }
 
+// A few signatures cost less than handing them to another thread.
+void ReplicaNode::State::carry_out(pbft::Check&& check) {
+  if (check.items.size() > kCheckedAtOnce) return checker->check(std::move(check));
+  boost::asio::post(parts.executor, [this, checked = check_signatures(check)] { step(checked); });
+}
+
 void ReplicaNode::State::carry_out(pbft::Persist&& persist) {
-  const auto lsn =
-      log_writer->append(static_cast<std::uint8_t>(persist.record.index()), encode(persist.record));
+  // A Commit certificate promises nothing: it can be had from others, or be made again.
+  const auto* const certified = std::get_if<Certified>(&persist.record);
+  const bool lazy = certified != nullptr && certified->certificate.statement.phase == Phase::Commit;
+  const auto lsn = log_writer->append(static_cast<std::uint8_t>(persist.record.index()),
+                                      encode(persist.record), lazy);
   if (!lsn) return fail(base::wrap(lsn.error(), "the consensus log"));
   BASE_ASSERT(*lsn == persist.lsn, "the log and the engine count alike");
 }
@@ -513,7 +524,16 @@ void ReplicaNode::State::update_members() {
 void ReplicaNode::State::submit(base::Bytes command, base::Duration limit, Gateway::Done done) {
   const auto now = parts.clock->now();
   gateway.submit(std::move(command), now, now + limit, std::move(done));
-  poll_gateway();
+  poll_gateway_soon();
+}
+
+// What arrives together goes into one bundle.
+void ReplicaNode::State::poll_gateway_soon() {
+  if (std::exchange(poll_due, true)) return;
+  boost::asio::post(parts.executor, [this] {
+    poll_due = false;
+    poll_gateway();
+  });
 }
 
 void ReplicaNode::State::poll_gateway() {
@@ -625,7 +645,7 @@ void ReplicaNode::read(Consistency consistency, base::Duration limit, Read read)
                       if (!done) return read(std::unexpected(std::move(done).error()))();
                       s.add_read(std::move(read));
                     });
-  s.poll_gateway();
+  s.poll_gateway_soon();
 }
 
 void ReplicaNode::State::add_read(Read read) {

@@ -58,12 +58,12 @@ Task<> RequestClient::run() {
   for (;;) {
     while (waiting_.empty()) co_await ready_.wait();
     auto stream = co_await caller_->open(kRequests);
-    const Result<> ended =
-        stream ? co_await both_ways(read_replies(*stream), write_requests(*stream))
-               : Result<>(std::unexpected(stream.error()));
+    const Result<> ended = stream
+                               ? co_await both_ways(read_replies(*stream), write_requests(*stream))
+                               : Result<>(std::unexpected(stream.error()));
     const auto why = base::make_error(
-        Errc::Unavailable, "the stream to the node ended" +
-                               (ended ? std::string() : ": " + ended.error().describe()));
+        Errc::Unavailable,
+        "the stream to the node ended" + (ended ? std::string() : ": " + ended.error().describe()));
     waiting_.clear();
     for (const auto& [id, done] : std::exchange(open_, {})) done(std::unexpected(why));
     co_await base::sleep_for(kRetry);

@@ -118,8 +118,8 @@ void RequestService::answer(const SessionPtr& session, Request request) {
 
 void RequestService::get(const SessionPtr& session, std::uint64_t id, base::Duration limit,
                          GetRequest request) {
-  const auto consistency = request.local ? ReplicaNode::Consistency::Local
-                                         : ReplicaNode::Consistency::Linearizable;
+  const auto consistency =
+      request.local ? ReplicaNode::Consistency::Local : ReplicaNode::Consistency::Linearizable;
   node_.read(consistency, limit,
              [this, session, id, key = std::move(request.key)](Result<const state::View*> view) {
                const auto read = [&]() -> decltype(Reply::what) {
@@ -136,8 +136,8 @@ void RequestService::get(const SessionPtr& session, std::uint64_t id, base::Dura
 
 void RequestService::range(const SessionPtr& session, std::uint64_t id, base::Duration limit,
                            RangeRequest request) {
-  const auto consistency = request.local ? ReplicaNode::Consistency::Local
-                                         : ReplicaNode::Consistency::Linearizable;
+  const auto consistency =
+      request.local ? ReplicaNode::Consistency::Local : ReplicaNode::Consistency::Linearizable;
   node_.read(consistency, limit,
              [this, session, id, query = request.query](Result<const state::View*> view) {
                const auto read = [&]() -> decltype(Reply::what) {
@@ -168,12 +168,11 @@ Task<> RequestService::get_at(SessionPtr session, std::uint64_t id, base::Monoto
                                                    "{}",
                                                    request.at, node_.status().revision)));
   }
-  auto reply = co_await node_.read(
-      ReplicaNode::Consistency::Local, kLook,
-      [&request](const state::View& view) -> decltype(Reply::what) {
-        TRY(auto entry, view.get(request.key, request.at));
-        return GetReply{std::move(entry), request.at, 0};
-      });
+  auto reply = co_await node_.read(ReplicaNode::Consistency::Local, kLook,
+                                   [&request](const state::View& view) -> decltype(Reply::what) {
+                                     TRY(auto entry, view.get(request.key, request.at));
+                                     return GetReply{std::move(entry), request.at, 0};
+                                   });
   if (reply) std::get<GetReply>(*reply).time = node_.status().time;
   session->reply(id, std::move(reply));
 }
@@ -183,16 +182,15 @@ Task<> RequestService::changes(SessionPtr session, std::uint64_t id, base::Monot
   state::Revision after = request.after;
   for (;;) {
     const bool over = !co_await reaches(after + 1, deadline);
-    auto page = co_await node_.read(
-        ReplicaNode::Consistency::Local, kLook,
-        [&request, after](const state::View& view) -> Result<state::EventPage> {
-          return view.events(request.prefix, after);
-        });
+    auto page =
+        co_await node_.read(ReplicaNode::Consistency::Local, kLook,
+                            [&request, after](const state::View& view) -> Result<state::EventPage> {
+                              return view.events(request.prefix, after);
+                            });
     if (!page) co_return session->reply(id, std::unexpected(std::move(page).error()));
     if (session->ended) co_return;
     after = page->up_to;
-    if (over || !page->events.empty())
-      co_return session->reply(id, ChangesReply{*std::move(page)});
+    if (over || !page->events.empty()) co_return session->reply(id, ChangesReply{*std::move(page)});
   }
 }
 

@@ -20,8 +20,7 @@ class RequestService {
                                    stoq::rpc::Writer<Frame>& replies);
   static base::Task<base::Result<>> write_replies(SessionPtr session,
                                                   stoq::rpc::Writer<Frame>& replies);
-  base::Task<base::Result<>> read_requests(SessionPtr session,
-                                           stoq::rpc::Reader<Frame>& requests);
+  base::Task<base::Result<>> read_requests(SessionPtr session, stoq::rpc::Reader<Frame>& requests);
   void answer(const SessionPtr& session, Request request);
   void get(const SessionPtr& session, std::uint64_t id, base::Duration limit, GetRequest request);
   void range(const SessionPtr& session, std::uint64_t id, base::Duration limit,

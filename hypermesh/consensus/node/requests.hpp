@@ -77,7 +77,8 @@ struct StatusReply {
 
 struct Reply {
   std::uint64_t id = 0;
-  base::Result<std::variant<OrderReply, BundleReply, GetReply, RangeReply, ChangesReply, StatusReply>>
+  base::Result<
+      std::variant<OrderReply, BundleReply, GetReply, RangeReply, ChangesReply, StatusReply>>
       what;
 };
 

@@ -2,6 +2,13 @@
 
 namespace hypermesh::consensus {
 
+pbft::Checked check_signatures(const pbft::Check& check) {
+  pbft::Checked checked{check.ticket, {}};
+  for (const auto& item : check.items)
+    checked.good.push_back(base::verify(item.key, item.bytes, item.signature));
+  return checked;
+}
+
 SignatureChecker::SignatureChecker(const base::Executor& executor, base::BlockingPool& pool,
                                    OnChecked on_checked)
     : pool_(pool), on_checked_(std::move(on_checked)), scope_(executor), wanted_(executor) {
@@ -27,11 +34,7 @@ base::Task<> SignatureChecker::run() {
     }
     const auto all = co_await pool_.run([checks = std::exchange(waiting_, {})] {
       std::vector<pbft::Checked> done;
-      for (const auto& check : checks) {
-        pbft::Checked& checked = done.emplace_back(pbft::Checked{check.ticket, {}});
-        for (const auto& item : check.items)
-          checked.good.push_back(base::verify(item.key, item.bytes, item.signature));
-      }
+      for (const auto& check : checks) done.push_back(check_signatures(check));
       return done;
     });
     for (const auto& checked : all) on_checked_(checked);

@@ -8,6 +8,8 @@
 
 namespace hypermesh::consensus {
 
+pbft::Checked check_signatures(const pbft::Check& check);
+
 /// Checks signatures on worker threads, all that wait together. All calls are made on one executor.
 class SignatureChecker {
  public:

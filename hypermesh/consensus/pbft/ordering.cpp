@@ -39,17 +39,27 @@ void Replica::propose_more() {
     const Slot slot = accepted_ + 1;
     if (!may_propose(slot)) return;
     if (!next_) {
-      const std::size_t operations = pool_.free_operations();
-      if (operations == 0) return;
-      if (accepted_ > committed_ && operations < options_.batch_operations_max &&
-          pool_.free_bytes() < options_.batch_bytes_max &&
-          now_ < pool_.free_since() + options_.batch_wait)
-        return;
+      if (pool_.free_operations() == 0 || now_ < batch_due()) return;
+      last_operations_ = pool_.free_operations();
     }
     propose(make_link(options_.cluster,
                       {slot, accepted_digest_, std::max(wall_, accepted_time_), *own_,
                        pool_.next(options_.batch_operations_max, options_.batch_bytes_max)}));
   }
+}
+
+// When to propose what waits. Clients that wait for answers ask again when they have them, so about
+// as many operations as the last block had are on their way when it is committed.
+MonotonicTime Replica::batch_due() const {
+  const std::size_t operations = pool_.free_operations();
+  if (operations >= options_.batch_operations || pool_.free_bytes() >= options_.batch_bytes_max)
+    return now_;
+  if (accepted_ > committed_) {
+    return pool_.free_since() +
+           std::clamp(commit_time_, options_.batch_wait, options_.batch_wait_max);
+  }
+  if (operations >= last_operations_) return now_;
+  return pool_.free_since() + std::min(commit_time_ / 4, options_.batch_wait_max);
 }
 
 void Replica::propose(LinkPtr link) {
@@ -59,6 +69,7 @@ void Replica::propose(LinkPtr link) {
   entry.proposal = link;
   entry.primary_signature = vote.signature;
   entry.state = Entry::State::Good;
+  entry.proposed = now_;
   send(std::nullopt, Proposal{epoch_.voters.epoch, view_, vote.signature, std::move(link)});
   accept(entry);
 }
@@ -245,6 +256,8 @@ void Replica::count(Slot slot, Phase phase) {
   if (const auto agreed = votes.agreed(quorum)) {
     if (phase == Phase::Commit) {
       entry.committed = true;
+      if (entry.proposed != MonotonicTime())
+        commit_time_ += (now_ - entry.proposed - commit_time_) / 8;
       (void)commit_through(votes.certificate(*agreed, quorum));
       return propose_more();
     }

@@ -249,8 +249,7 @@ MonotonicTime Replica::next_wake() const {
     if (accepted_ > committed_) at = std::min(at, progress_ + options_.request_timeout);
     if (pool_.size() > 0) at = std::min(at, pool_.waiting_since() + options_.request_timeout);
     if (is_primary() && pool_.free_operations() > 0)
-      at = std::min(at,
-                    std::max(pool_.free_since() + options_.batch_wait, now_ + options_.batch_wait));
+      at = std::min(at, std::max(batch_due(), now_ + options_.batch_wait));
   }
   if (own_ && changing_) {
     at = std::min(at, told_wish_ + 4 * options_.heartbeat);

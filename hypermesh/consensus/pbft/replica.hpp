@@ -32,9 +32,13 @@ struct Options {
   ClusterId cluster{};
   Slot window = 64;  ///< Slots under way at once.
   Slot checkpoint_interval = 1000;
-  std::size_t batch_operations_max = 100;
-  std::size_t batch_bytes_max = 256 * 1024;
-  Duration batch_wait = std::chrono::milliseconds(1);  ///< Of a batch that is not full.
+  std::size_t batch_operations = 100;        ///< So many that wait are proposed at once.
+  std::size_t batch_operations_max = 1000;   ///< Of one block; a larger bundle goes alone.
+  std::size_t batch_bytes_max = 256 * 1024;  ///< Likewise.
+  /// Fewer wait while blocks are under way, for as long as one takes to be committed, within these;
+  /// and when none is, for at most a quarter of that, as long as fewer wait than the last one had.
+  Duration batch_wait = std::chrono::milliseconds(1);
+  Duration batch_wait_max = std::chrono::milliseconds(20);
   Duration heartbeat = std::chrono::milliseconds(50);
   /// A primary that is silent for so long is given up; doubles with each view that fails.
   Duration suspicion_min = std::chrono::milliseconds(300);
@@ -186,6 +190,7 @@ class Replica {
     VoteSet prepares, commits;
     std::optional<Certificate> prepared;
     bool committed = false;
+    MonotonicTime proposed{};  // By us.
   };
   struct Peer {
     Status status;
@@ -218,6 +223,7 @@ class Replica {
   void handle(PeerId from, const Proposal& message);
   void handle(PeerId from, const Vote& message);
   void propose_more();
+  MonotonicTime batch_due() const;
   void propose(LinkPtr link);
   void check_proposal(Slot slot);
   void accept_ready();
@@ -325,6 +331,8 @@ class Replica {
   std::optional<StableCheckpoint> epoch_checkpoint_;  // The one that this epoch began with.
   Slot needed_ = 0;                                   // Whose state was asked for.
 
+  Duration commit_time_{};           // From our proposal to its commit, smoothed.
+  std::size_t last_operations_ = 0;  // Of our last block.
   BundlePool pool_;
   std::map<PeerId, Peer> peers_;
   std::set<ReplicaId> accused_;
