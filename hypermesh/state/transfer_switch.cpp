@@ -131,7 +131,7 @@ base::Result<> Switch::drop_history() {
                              if (more) prefix = key;
                              return !more;
                            }));
-      TRY_DO(std::move(parsed));
+      if (!parsed) return parsed;
       TRY_DO(write());
     }
     return {};
