@@ -138,11 +138,13 @@ TEST(RocksDbCrash, LeavesTheStateOfSomeSlot) {
       ::_exit(127);
     }
     ::close(tell[1]);
-    std::uint64_t slots_left = 1 + random.below(120);
+    const std::uint64_t kill_at = 1 + random.below(120);
+    std::uint64_t told_slots = 0;
     Slot seen = 0;
     while (::read(tell[0], &seen, sizeof seen) == sizeof seen) {
       if ((seen & kFlushed) != 0) flushed = seen & ~kFlushed;
-      if (slots_left > 0 && --slots_left == 0) ::kill(child, SIGKILL);
+      ++told_slots;
+      if (told_slots == kill_at) ::kill(child, SIGKILL);
     }
     ::close(tell[0]);
     int status = 0;
