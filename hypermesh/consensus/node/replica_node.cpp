@@ -688,6 +688,21 @@ Task<> ReplicaNode::applied_after(Slot seen, base::Duration limit) {
   }
 }
 
+Task<Result<Copy>> ReplicaNode::copy() {
+  CO_TRY(auto copy, co_await read(Consistency::Local, base::Duration::zero(),
+                                  [](const state::View& view) -> Result<Copy> {
+                                    if (!view.checkpoints().empty()) {
+                                      const auto& last = view.checkpoints().back();
+                                      return Copy{{}, last.slot, last.tree.root, {}};
+                                    }
+                                    return base::fail(Errc::FailedPrecondition,
+                                                      "there is no checkpoint here yet");
+                                  }));
+  copy.node = own_key();
+  copy.signature = state_->parts.key->sign(signed_bytes(state_->cluster, copy));
+  co_return copy;
+}
+
 void ReplicaNode::spawn(Task<> task) {
   state_->scope.spawn(std::move(task));
 }

@@ -90,6 +90,9 @@ class ReplicaNode {
 
   /// Resumes when a slot was applied after `seen`, or after `limit`.
   base::Task<> applied_after(Slot seen, base::Duration limit);
+  /// This node's word that it holds the newest checkpoint, with which it can become a voter.
+  /// Errors: FailedPrecondition (there is none yet), those of the storage.
+  base::Task<base::Result<Copy>> copy();
   /// Runs until it ends, or until stop().
   void spawn(base::Task<> task);
   /// Whether this is a member's identity, of whatever role.

@@ -23,12 +23,11 @@ class ReplicatedWatch final : public nexus::Watch {
     for (;;) {
       const auto seen = node_.status().applied;
       // A copy for the worker: this watch may go while it reads.
-      auto page = co_await node_.read(
-          ReplicaNode::Consistency::Local, kLook,
-          [prefix = prefix_, after = position_,
-           revisions = revisions_](const state::View& view) -> Result<state::EventPage> {
-            return view.events(prefix, after, revisions);
-          });
+      auto page = co_await node_.read(ReplicaNode::Consistency::Local, kLook,
+                                      [prefix = prefix_, after = position_, revisions = revisions_](
+                                          const state::View& view) -> Result<state::EventPage> {
+                                        return view.events(prefix, after, revisions);
+                                      });
       if (!page) co_return std::unexpected(std::move(page).error());
       const bool more = page->up_to < node_.status().revision;
       position_ = page->up_to;
@@ -90,11 +89,10 @@ Task<Result<nexus::Revision>> ReplicatedStateStore::commit(std::vector<nexus::Wr
 Task<Result<std::unique_ptr<nexus::Watch>>> ReplicatedStateStore::watch(std::string prefix,
                                                                         nexus::Revision after) {
   // What is asked for must be there, and what comes after it retained.
-  auto there = co_await node_.read(
-      ReplicaNode::Consistency::Linearizable, limits_.time,
-      [&](const state::View& view) -> Result<state::EventPage> {
-        return view.events(prefix, after, 0);
-      });
+  auto there = co_await node_.read(ReplicaNode::Consistency::Linearizable, limits_.time,
+                                   [&](const state::View& view) -> Result<state::EventPage> {
+                                     return view.events(prefix, after, 0);
+                                   });
   if (!there) co_return std::unexpected(std::move(there).error());
   co_return std::make_unique<ReplicatedWatch>(node_, std::move(prefix), after,
                                               limits_.watch_revisions);

@@ -6,8 +6,8 @@
 
 namespace hypermesh::consensus {
 
-/// The cluster's state as Nexus sees it, through this node's replica. Every call is ordered or waits
-/// for what was; watches follow what is executed here. Leases end in ordered time.
+/// The cluster's state as Nexus sees it, through this node's replica. Every call is ordered or
+/// waits for what was; watches follow what is executed here. Leases end in ordered time.
 class ReplicatedStateStore final : public nexus::StateStore {
  public:
   struct Limits {

@@ -40,6 +40,10 @@ void Replica::help(PeerId to) {
   const auto offer = [&](const std::optional<StableCheckpoint>& checkpoint) {
     if (checkpoint) send(to, *checkpoint);
   };
+  // It has all of its epoch, and waits for the signatures under that one's end.
+  if (epoch_checkpoint_ && epoch_checkpoint_->certificate.statement.epoch == status.epoch &&
+      status.committed >= epoch_.start)
+    return offer(epoch_checkpoint_);
   if (status.committed >= committed_) {
     if (status.stable < stable() && in_epoch(status.epoch)) offer(stable_);
     return;

@@ -352,9 +352,21 @@ bool Replica::commit_through(const Certificate& certificate) {
   if (blocked_commit_ && blocked_commit_->statement.slot <= committed_) blocked_commit_.reset();
   while (!entries_.empty() && entries_.begin()->first + options_.window < committed_)
     entries_.erase(entries_.begin());
+  push_to_followers();
   apply_more();
   accept_ready();
   return true;
+}
+
+// Each follower has one voter that sends it what is committed; if that one does not, its statuses
+// find others.
+void Replica::push_to_followers() {
+  for (auto& [peer, known] : peers_) {
+    if (peer < kFirstFollower || !own_ || peer % voters().size() != *own_) continue;
+    if (!in_epoch(known.status.epoch) || known.status.committed >= committed_) continue;
+    help(peer);
+    known.status.committed = committed_;
+  }
 }
 
 void Replica::apply_more() {

@@ -236,6 +236,7 @@ class Replica {
   void on_contradiction(const Vote& first, const Vote& second);
   bool may_propose(Slot slot);
   bool commit_through(const Certificate& certificate);
+  void push_to_followers();
   void take_bundles(const Link& link);
   void keep_body(const LinkPtr& link);
   void move_tip(Slot slot, const base::Digest& digest);

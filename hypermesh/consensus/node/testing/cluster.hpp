@@ -145,6 +145,25 @@ class ClusterTest : public ::testing::Test {
   }
 };
 
+/// Orders a command in the operator's name, through `replica`.
+inline Task<Result<BundleResult>> order_as_operator(TestReplica& replica, std::uint64_t sequence,
+                                                    base::Bytes command) {
+  const auto key = TestReplica::key_of("operator");
+  auto bundle = std::make_shared<Bundle>();
+  bundle->client = key.public_key();
+  bundle->sequence = sequence;
+  bundle->operations.push_back(std::move(command));
+  bundle->signature = key.sign(signed_bytes(cluster_of(replica.genesis), *bundle));
+  base::Event done(replica.executor);
+  std::optional<Result<BundleResult>> result;
+  replica.node->relay(bundle, 20s, [&](Result<BundleResult> came) {
+    result = std::move(came);
+    done.notify();
+  });
+  while (!result) co_await done.wait();
+  co_return *std::move(result);
+}
+
 inline base::Bytes put(std::string key, std::string value) {
   const state::Operation operation{0,
                                    state::Transaction{{}, {{std::move(key), std::move(value), 0}}}};
