@@ -37,6 +37,8 @@ class Cluster {
 
   hypermesh::consensus::EpochBegun genesis;
   pbft::Options options;
+  /// Blocks do not tell when they were made, so that what differs only in that is the same.
+  bool walls_stand_still = false;
 
  private:
   Keys keys_;

@@ -8,6 +8,7 @@
 #include <fstream>
 #include <sstream>
 
+#include "sim/explore.hpp"
 #include "sim/minimise.hpp"
 #include "sim/run_apart.hpp"
 #include "sim/twins.hpp"
@@ -124,6 +125,25 @@ int run_one_twins(unsigned rounds, std::uint64_t number) {
   return good ? 0 : 1;
 }
 
+int run_exploration(const std::vector<sim::Bounds>& all) {
+  bool good = true;
+  for (const auto& bounds : all) {
+    const Stopwatch watch;
+    const auto found = sim::explore(bounds);
+    fmt::print(
+        "replica {} lies, {} slots, {} crashes: {}; {} states by {} moves in {:.1f} s, {} "
+        "states of single replicas, {} soups\n",
+        bounds.liar, bounds.slots, bounds.crashes,
+        !found.failure.empty() ? found.failure
+        : found.complete       ? "all states are good"
+                               : "NOT ALL STATES WERE SEEN, the seen ones are good",
+        found.states, found.moves, watch.seconds(), found.replica_states, found.soups);
+    for (const auto& step : found.path) fmt::print("  {}\n", step);
+    good = good && found.failure.empty() && found.complete;
+  }
+  return good ? 0 : 1;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -145,11 +165,28 @@ int main(int argc, char** argv) {
   twins->add_option("--count", twins_count, "How many places of the order to go through");
   twins->add_option("--first", twins_first, "The first of them");
   auto* const only = twins->add_option("--only", number, "Run the scenario with this number");
+
+  auto* const explore = app.add_subcommand("explore", "All that can happen to four replicas");
+  std::vector<hypermesh::consensus::ReplicaId> liars{0, 1, 2};
+  sim::Bounds bounds;
+  explore->add_option("--liar", liars, "Who lies: 0 and 1 are the primaries of the two views");
+  explore->add_option("--slots", bounds.slots, "1 or 2")->check(CLI::Range(1, 2));
+  explore->add_option("--crashes", bounds.crashes, "How many there may be")
+      ->check(CLI::Range(0, 3));
+  explore->add_option("--states-max", bounds.states_max, "Give up when there are more");
   CLI11_PARSE(app, argc, argv);
 
   if (twins->parsed()) {
     return only->count() > 0 ? run_one_twins(rounds, number)
                              : run_twins(rounds, twins_first, twins_count);
+  }
+  if (explore->parsed()) {
+    std::vector<sim::Bounds> all;
+    for (const auto liar : liars) {
+      all.push_back(bounds);
+      all.back().liar = liar;
+    }
+    return run_exploration(all);
   }
   if (less->count() > 0) return minimise(seed);
   if (given->count() > 0) return show_file(file);

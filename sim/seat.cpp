@@ -21,7 +21,7 @@ Seat::Seat(const Seat& other)
       needed(other.needed),
       damaged(other.damaged),
       wake_at(other.wake_at),
-      ignores_checkpoints(other.ignores_checkpoints),
+      wrong_roots(other.wrong_roots),
       cluster_(other.cluster_),
       clock_ahead_(other.clock_ahead_),
       replica_(other.replica_ ? std::make_unique<pbft::Replica>(*other.replica_) : nullptr),
@@ -59,8 +59,8 @@ void Seat::crash(pbft::Lsn more) {
 void Seat::step(const pbft::Input& input, MonotonicTime now, std::vector<pbft::Send>& sent) {
   if (!up()) return;
   constexpr std::uint64_t kBegin = 1'700'000'000'000'000'000;
-  const auto wall =
-      kBegin + static_cast<std::uint64_t>((now.time_since_epoch() + clock_ahead_).count());
+  const auto age = cluster_->walls_stand_still ? base::Duration() : now.time_since_epoch();
+  const auto wall = kBegin + static_cast<std::uint64_t>((age + clock_ahead_).count());
   std::vector<pbft::Input> inputs{input};
   for (std::size_t i = 0; i < inputs.size(); ++i) {
     pbft::Outputs outputs;
@@ -117,7 +117,7 @@ pbft::Applied Seat::apply(const pbft::Apply& apply) {
   pbft::Applied applied{slot, {}, {}};
   if (apply.checkpoint) {
     applied.root = state_.root;
-    if (ignores_checkpoints) applied.root->front() ^= 1;
+    if (wrong_roots) applied.root->front() ^= 1;
     flushed_ = state_;
   }
   return applied;
@@ -136,6 +136,18 @@ void Seat::resume_disk(MonotonicTime now, std::vector<pbft::Send>& sent) {
   disk_works_ = true;
   durable_ = written();
   step(pbft::Persisted{durable_}, now, sent);
+}
+
+base::Digest Seat::fingerprint(bool crashes) const {
+  base::ByteWriter out;
+  if (up()) out.raw(replica_->fingerprint(false));
+  out.u64(executed.size());
+  for (const auto& [slot, digest] : executed) out.raw(digest);
+  out.u64(state_.slot);
+  out.raw(state_.root);
+  out.u64(flushed_.slot);
+  if (crashes) out.raw(pbft::fingerprint(pbft::recover(cluster_->genesis, log_)));
+  return base::sha256(out.view());
 }
 
 void Seat::release(std::vector<pbft::Send>& sent) {

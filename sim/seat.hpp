@@ -32,6 +32,8 @@ class Seat {
   /// The state that it was told to fetch.
   void install(MonotonicTime now, std::vector<pbft::Send>& sent);
 
+  /// Of all that decides what it does from now on but its timers; after a crash too if `crashes`.
+  base::Digest fingerprint(bool crashes) const;
   pbft::Lsn durable() const { return durable_; }
   pbft::Lsn written() const { return log_.empty() ? durable_ : log_.back().lsn; }
   /// A hash over all executed blocks stands for the state.
@@ -46,7 +48,7 @@ class Seat {
   std::optional<hypermesh::consensus::StableCheckpoint> needed;
   bool damaged = false;  ///< Was told that its state differs from a quorum's.
   MonotonicTime wake_at{};
-  bool ignores_checkpoints = false;  ///< The root of its next checkpoints will be another.
+  bool wrong_roots = false;  ///< The root of its next checkpoints will be another.
 
  private:
   struct State {

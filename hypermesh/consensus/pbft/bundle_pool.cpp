@@ -4,6 +4,23 @@
 
 namespace hypermesh::consensus::pbft {
 
+BundlePool::BundlePool(const BundlePool& other)
+    : limits_(other.limits_),
+      waiting_(other.waiting_),
+      per_client_(other.per_client_),
+      ordered_(other.ordered_),
+      ordered_order_(other.ordered_order_),
+      next_place_(other.next_place_),
+      bytes_(other.bytes_),
+      free_bytes_(other.free_bytes_),
+      free_operations_(other.free_operations_) {
+  // Places refer to what is in this map.
+  for (auto at = waiting_.begin(); at != waiting_.end(); ++at) {
+    all_.emplace(at->second.place, at);
+    if (!at->second.taken) free_.emplace(at->second.place, at);
+  }
+}
+
 bool BundlePool::may_add(const base::PublicKey& client, std::size_t bytes) const {
   const auto known = per_client_.find(client);
   return bytes_ + bytes <= limits_.bytes_max &&
@@ -93,6 +110,18 @@ base::MonotonicTime BundlePool::waiting_since() const {
 
 void BundlePool::restart_waiting(base::MonotonicTime now) {
   for (auto& [digest, waiting] : waiting_) waiting.since = now;
+}
+
+void BundlePool::describe(base::ByteWriter& out, base::MonotonicTime now) const {
+  for (const auto& [place, found] : all_) {
+    const auto& [digest, waiting] = *found;
+    out.raw(digest);
+    out.u8(waiting.taken ? 1 : 0);
+    if (now != base::MonotonicTime::max())
+      out.u64(static_cast<std::uint64_t>((now - waiting.since).count()));
+  }
+  out.u64(ordered_order_.size());
+  for (const auto& digest : ordered_order_) out.raw(digest);
 }
 
 }  // namespace hypermesh::consensus::pbft

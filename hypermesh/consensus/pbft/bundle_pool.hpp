@@ -18,6 +18,7 @@ class BundlePool {
     std::size_t remembered_max = 65'536;  ///< Bundles that were ordered and are not taken again.
   };
   explicit BundlePool(const Limits& limits) : limits_(limits) {}
+  BundlePool(const BundlePool& other);
 
   enum class Added : std::uint8_t { Yes, Known, Full };
   Added add(BundlePtr bundle, const base::Digest& digest, base::MonotonicTime now);
@@ -45,6 +46,8 @@ class BundlePool {
   void restart_waiting(base::MonotonicTime now);
   std::size_t size() const { return waiting_.size(); }
   std::size_t bytes() const { return bytes_; }
+  /// Writes all that decides what it answers; ages instead of times, none for a `now` of max().
+  void describe(base::ByteWriter& out, base::MonotonicTime now) const;
 
  private:
   struct Waiting {

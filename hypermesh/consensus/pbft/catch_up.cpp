@@ -30,7 +30,9 @@ void Replica::handle(PeerId from, const Status& message) {
   const bool far = message.committed + options_.window / 2 < committed_;
   if (message.epoch < epoch_.voters.epoch || far || stands_still) help(from);
   if (!in_epoch(message.epoch)) return;
-  if (message.view < view_ && !changing_ && proof_) send(from, *proof_);
+  // Also who wants this view and has missed that it began.
+  const bool behind = message.view < view_ || (message.view == view_ && message.changing);
+  if (behind && !changing_ && proof_) send(from, *proof_);
   if (stands_still && message.view == view_ && !changing_ && !message.changing) resend(from);
 }
 

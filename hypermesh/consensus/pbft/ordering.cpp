@@ -200,7 +200,15 @@ void Replica::move_tip(Slot slot, const base::Digest& digest) {
 
 // Of a block that is under way.
 void Replica::take_bundles(const Link& link) {
-  for (const auto& digest : link.bundle_digests) pool_.set_taken(digest, true);
+  // One that a restart forgot, or that was proposed again, may wait here though it is ordered.
+  const bool ordered = link.block.slot <= committed_;
+  for (const auto& digest : link.bundle_digests) {
+    if (ordered) {
+      pool_.remove(digest);
+    } else {
+      pool_.set_taken(digest, true);
+    }
+  }
 }
 
 // --- votes ---

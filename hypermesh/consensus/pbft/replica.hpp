@@ -146,6 +146,8 @@ struct Restored {
 };
 /// From the records in their order.
 Restored recover(const EpochBegun& genesis, const std::vector<Persist>& records);
+/// Equal for what leads to the same replica.
+base::Digest fingerprint(const Restored& restored);
 
 /// Where the state machine is when a replica begins.
 struct Position {
@@ -181,6 +183,10 @@ class Replica {
   Slot stable() const { return stable_ ? stable_->certificate.statement.slot : 0; }
   std::size_t bodies() const { return bodies_.size(); }
   const BundlePool& pool() const { return pool_; }
+  /// Replicas with the same one do the same from now on: fingerprint.cpp says what it covers.
+  /// Without `timers` they may differ in when they do something by themselves, and whom they ask
+  /// for blocks. Not while a Check waits for its answer.
+  base::Digest fingerprint(bool timers) const;
 
  private:
   struct Entry {
@@ -288,7 +294,6 @@ class Replica {
 
   View view_ = 0;
   bool changing_ = false;
-  bool gave_up_primacy_ = false;
   Claim claim_;  // Of our wish for view_, while changing.
   Claim base_;
   bool base_there_ = false;  // The base and what leads to it are here.

@@ -26,6 +26,7 @@ class VoteSet {
   /// Of `quorum` good votes for `digest`.
   Certificate certificate(const base::Digest& digest, std::size_t quorum) const;
   std::size_t size() const { return held_.size(); }
+  const std::vector<Held>& held() const { return held_; }  ///< Ascending by replica.
 
  private:
   std::vector<Held> held_;  // Ascending by replica.

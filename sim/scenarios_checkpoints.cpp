@@ -1,0 +1,130 @@
+#include "sim/scenario_table.hpp"
+
+// Who is behind, and how he comes back.
+
+namespace sim {
+
+using namespace hypermesh::consensus;
+
+namespace {
+
+// Everything that is known of view 1 is said while 3 is behind; with the state it enters the view.
+std::string who_fetched_state_enters_the_view() {
+  Table table(4);
+  Lab& lab = table.lab();
+  lab.separate({0, 0, 0, 1});
+  table.order(9);
+  lab.give_up({0, 1, 2});
+  lab.pass(200ms);
+  table.order(4);
+  lab.heal();
+  lab.pass(600ms);
+  const bool needs = lab[3].needed.has_value();
+  if (needs) lab.install(3);
+  lab.pass(1s);
+  table.order(4);
+  return table.judge(needs && lab.replica(3).view() == 1 && !lab.replica(3).changing() &&
+                         lab.replica(3).applied() == lab.replica(0).applied() &&
+                         lab.replica(0).applied() == 17,
+                     "after fetching state a replica does not enter the view of the others");
+}
+
+std::string a_checkpoint_does_not_move_execution_back() {
+  Table table(2);
+  Lab& lab = table.lab();
+  // Checkpoint votes arrive late: slot 2 becomes stable when 4 is executed.
+  lab.lost = [](std::size_t, std::size_t to, const Message& message) {
+    const auto* vote = std::get_if<Vote>(&message);
+    return to == 3 && vote != nullptr && vote->statement.phase == Phase::Checkpoint &&
+           vote->statement.slot > 2;
+  };
+  table.order(4);
+  lab.lost = nullptr;
+  lab.pass(1s);
+  table.order(4);
+  return table.judge(
+      table.executed({0, 1, 2, 3}, 8) && !lab[3].needed && lab.replica(3).stable() == 8,
+      "an old checkpoint moves execution back");
+}
+
+// 65 slots and more are committed by others while 3 hears nothing but commits.
+std::string what_is_beyond_the_window_is_not_lost() {
+  Table table;
+  Lab& lab = table.lab();
+  lab.lost = [](std::size_t, std::size_t to, const Message& message) {
+    return to == 3 &&
+           (std::holds_alternative<Proposal>(message) ||
+            std::holds_alternative<Committed>(message) || std::holds_alternative<Fetched>(message));
+  };
+  table.order(150);
+  const bool behind = lab.replica(3).applied() == 0;
+  lab.lost = nullptr;
+  lab.pass(2s);
+  return table.judge(behind && table.executed({0, 1, 2, 3}, 150),
+                     "what others committed beyond the window never arrives");
+}
+
+// Steps, not only an end: nobody floods who returns.
+std::string who_returns_catches_up() {
+  Table table;
+  Lab& lab = table.lab();
+  lab.separate({0, 0, 0, 1});
+  table.order(300);
+  lab.heal();
+  const auto before = lab.steps();
+  lab.pass(2s);
+  return table.judge(table.executed({0, 1, 2, 3}, 300) && lab.steps() - before < 2000,
+                     "who returns is flooded, or does not catch up");
+}
+
+std::string a_damaged_state_is_noticed() {
+  Table table(4);
+  Lab& lab = table.lab();
+  lab[3].wrong_roots = true;
+  table.order(4);
+  lab.pass(1s);
+  return table.judge(lab[3].damaged && !lab[2].damaged && lab.replica(2).stable() == 4,
+                     "a state that differs from a quorum's is not noticed");
+}
+
+std::string one_vote_makes_no_checkpoint() {
+  Table table(2);
+  Lab& lab = table.lab();
+  lab.lost = [](std::size_t, std::size_t, const Message& message) {
+    const auto* vote = std::get_if<Vote>(&message);
+    return vote != nullptr && vote->statement.phase == Phase::Checkpoint;
+  };
+  table.order(2);
+  return table.judge(table.executed({0, 1, 2, 3}, 2) && lab.replica(0).stable() == 0,
+                     "a checkpoint is stable that no quorum signed");
+}
+
+std::string a_laggard_is_helped_with_the_last_blocks() {
+  Table table;
+  Lab& lab = table.lab();
+  lab.separate({0, 0, 0, 1});
+  table.order(2);
+  lab.heal();
+  lab.pass(2s);
+  return table.judge(table.executed({0, 1, 2, 3}, 2), "nobody tells a laggard of the last blocks");
+}
+
+}  // namespace
+
+std::vector<Scenario> checkpoint_scenarios() {
+  return {
+      {"WhoFetchedStateEntersTheView", "concord-bft #1177, hyperledger fabric #1120",
+       who_fetched_state_enters_the_view},
+      {"ACheckpointDoesNotMoveExecutionBack", "hyperledger fabric #1174",
+       a_checkpoint_does_not_move_execution_back},
+      {"WhatIsBeyondTheWindowIsNotLost", "hyperledger fabric #1857",
+       what_is_beyond_the_window_is_not_lost},
+      {"WhoReturnsCatchesUp", "bft-smart #27", who_returns_catches_up},
+      {"ADamagedStateIsNoticed", "bft-smart #73", a_damaged_state_is_noticed},
+      {"OneVoteMakesNoCheckpoint", "claims of others", one_vote_makes_no_checkpoint},
+      {"ALaggardIsHelpedWithTheLastBlocks", "tendermint #3199",
+       a_laggard_is_helped_with_the_last_blocks},
+  };
+}
+
+}  // namespace sim

@@ -1,0 +1,144 @@
+#include "sim/scenario_table.hpp"
+
+// What a crash must not make a replica forget.
+
+namespace sim {
+
+using namespace hypermesh::consensus;
+
+namespace {
+
+void restart_all(Lab& lab) {
+  for (std::size_t seat = 0; seat < lab.size(); ++seat) lab.crash(seat);
+  for (std::size_t seat = 0; seat < lab.size(); ++seat) lab.start(seat);
+}
+
+// It voted for one block of slot 1, and is shown another by a primary that lies.
+std::string own_votes_outlive_a_crash() {
+  Table table;
+  Lab& lab = table.lab();
+  lab.separate({0, 1, 2, 3});
+  const auto one = table.block(1, table.cluster.id(), 1),
+             other = table.block(1, table.cluster.id(), 2);
+  lab.tell(2, 0, table.cluster.proposal(0, one));
+  const bool voted = lab.replica(2).accepted() == 1;
+  lab.crash(2);
+  lab.start(2);
+  lab.tell(2, 0, table.cluster.proposal(0, other));
+  return table.judge(voted, "a good proposal is not accepted", {1, 2, 3});
+}
+
+// All are prepared and none has committed when all restart: what they say afterwards is enough.
+std::string a_proposal_is_made_again() {
+  Table table;
+  Lab& lab = table.lab();
+  lab.lost = [](std::size_t, std::size_t, const Message& message) {
+    const auto* vote = std::get_if<Vote>(&message);
+    return vote != nullptr && vote->statement.phase == Phase::Commit;
+  };
+  table.order(1);
+  lab.lost = nullptr;
+  restart_all(lab);
+  lab.pass(5s);
+  return table.judge(table.executed({0, 1, 2, 3}, 1),
+                     "a block that all prepared before a restart is stuck");
+}
+
+std::string a_primary_that_restarts_proposes_nothing_else() {
+  Table table;
+  Lab& lab = table.lab();
+  lab.submit(table.cluster.bundle(1));
+  lab.pass(50ms);
+  // What it proposes now reaches nobody and is not on its disk.
+  lab.separate({1, 0, 0, 0});
+  lab[0].stop_disk();
+  lab.tell(0, pbft::kFirstFollower, Submit{table.cluster.bundle(2)});
+  lab.crash(0);
+  lab.start(0);
+  lab.tell(0, pbft::kFirstFollower, Submit{table.cluster.bundle(3)});
+  lab.pass(50ms);
+  return table.judge(true, {});
+}
+
+std::string a_vote_waits_for_the_disk() {
+  Table table;
+  Lab& lab = table.lab();
+  std::size_t heard = 0;
+  lab.lost = [&](std::size_t from, std::size_t, const Message& message) {
+    heard += from == 3 && std::holds_alternative<Vote>(message) ? 1 : 0;
+    return false;
+  };
+  lab[3].stop_disk();
+  table.order(1);
+  const bool silent = heard == 0 && table.executed({0, 1, 2}, 1);
+  std::vector<pbft::Send> sent;
+  lab[3].resume_disk(lab.now(), sent);
+  return table.judge(silent && !sent.empty(), "a vote leaves before it is on disk");
+}
+
+std::string checkpoint_votes_outlive_a_crash() {
+  Table table(2);
+  Lab& lab = table.lab();
+  lab.lost = [](std::size_t, std::size_t, const Message& message) {
+    const auto* vote = std::get_if<Vote>(&message);
+    return vote != nullptr && vote->statement.phase == Phase::Checkpoint;
+  };
+  table.order(4);
+  const bool closed = lab.replica(0).stable() == 0;
+  lab.lost = nullptr;
+  restart_all(lab);
+  lab.pass(5s);
+  table.order(3);
+  lab.pass(5s);
+  return table.judge(closed && lab.replica(1).stable() >= 4 && table.executed({0, 1, 2, 3}, 7),
+                     "checkpoints that were signed before a restart are never stable");
+}
+
+// The last block before a restart is the base of the next view; its bundles wait for nobody.
+std::string what_is_ordered_does_not_wait() {
+  Table table(2);
+  Lab& lab = table.lab();
+  table.order(4);
+  restart_all(lab);
+  lab.pass(2s);
+  const View view = lab.replica(1).view();
+  lab.pass(20s);
+  return table.judge(view == 1 && lab.replica(1).view() == 1 && table.executed({0, 1, 2, 3}, 4),
+                     "a view is given up, or a block made, for what is ordered already");
+}
+
+std::string old_records_wait_for_what_replaces_them() {
+  Table table(2);
+  Lab& lab = table.lab();
+  table.order(3);
+  // Checkpoint 4 is stable while the primary's disk stands still; then its power is cut.
+  lab[0].stop_disk();
+  table.order(2);
+  lab.pass(20ms);
+  lab.separate({1, 0, 0, 0});
+  lab.crash(0);
+  lab.start(0);
+  lab.tell(0, pbft::kFirstFollower, Submit{table.cluster.bundle(100)});
+  lab.pass(50ms);
+  return table.judge(true, {});
+}
+
+}  // namespace
+
+std::vector<Scenario> restart_scenarios() {
+  return {
+      {"OwnVotesOutliveACrash", "nebula #3415, camunda #1068", own_votes_outlive_a_crash},
+      {"AProposalIsMadeAgainAfterARestart", "malachite #850", a_proposal_is_made_again},
+      {"APrimaryThatRestartsProposesNothingElse", "seed 18 of the simulator",
+       a_primary_that_restarts_proposes_nothing_else},
+      {"AVoteWaitsForTheDisk", "nebula #3415, camunda #1068", a_vote_waits_for_the_disk},
+      {"CheckpointVotesOutliveACrash", "a window that closed for good in the simulator",
+       checkpoint_votes_outlive_a_crash},
+      {"WhatIsOrderedDoesNotWait", "a view that ended for nothing in the script before",
+       what_is_ordered_does_not_wait},
+      {"OldRecordsWaitForWhatReplacesThem", "seed 264 of the simulator",
+       old_records_wait_for_what_replaces_them},
+  };
+}
+
+}  // namespace sim
