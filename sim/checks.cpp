@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include "consensus/execution/command.hpp"
+#include "sim/client.hpp"
 #include "sim/node.hpp"
 
 // What must hold of what replicas say, while they say it.
@@ -55,7 +57,12 @@ void World::on_evidence(Node& node, const Evidence& evidence) {
   }
   if (nodes_[accused]->honest())
     fail(fmt::format("evidence against the honest replica {}", accused));
-  proven_.insert(accused);
+  if (!proven_.insert(accused).second || !plan_.isolates) return;
+  Evidence proof = evidence;
+  for (Vote* const vote : {&proof.first, &proof.second})
+    vote->signature = keys_.sign_real(liar, signed_bytes(cluster_, vote->statement));
+  send_bundle(*clients_.back(), encode(OnCluster<Evidence>{0, proof}),
+              OpenBundle{.begun = timeline_.now()});
 }
 
 }  // namespace sim

@@ -6,17 +6,20 @@
 
 namespace sim {
 
+/// A bundle that a client waits for.
+struct OpenBundle {
+  hypermesh::state::Operation operation;
+  bool reads = false;  ///< The key, behind a barrier.
+  std::string key;
+  PacketPtr packet;
+  MonotonicTime begun{};
+  std::optional<hypermesh::state::Outcome> outcome;  ///< When it was executed first,
+  Slot slot = 0;                                     ///< where,
+  Nodes by = 0;                                      ///< and who has executed it.
+};
+
 struct World::Client {
-  struct Open {
-    hypermesh::state::Operation operation;
-    bool reads = false;  ///< The key, behind a barrier.
-    std::string key;
-    PacketPtr packet;
-    MonotonicTime begun{};
-    std::optional<hypermesh::state::Outcome> outcome;  ///< When it was executed first,
-    Slot slot = 0;                                     ///< where,
-    Nodes by = 0;                                      ///< and who has executed it.
-  };
+  using Open = OpenBundle;
 
   Client(std::size_t i, const base::PublicKey& public_key, std::uint64_t seed)
       : key(public_key), index(i), rng(mixed(seed, 1000 + i)) {}

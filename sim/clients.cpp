@@ -25,6 +25,7 @@ void World::act(Client& client) {
   if (healed_) return;
   timeline_.after(micros(1 + client.rng.below(plan_.pause_max)), [this, &client] { act(client); });
   if (client.open.size() >= kOutstandingMax) return;
+  if (!client.open.empty() && client.next >= client.open.begin()->first + kClientWindow) return;
   auto& rng = client.rng;
   const std::string key = fmt::format("k/{}", rng.below(kKeys));
   const std::string value = fmt::format("{}.{}", client.index, client.next);
@@ -57,10 +58,15 @@ void World::act(Client& client) {
     open.operation.action = hypermesh::state::RevokeLease{std::exchange(client.lease, 0)};
   }
   if (rng.below(10) == 0) open.operation.deadline = wall() + rng.below(40'000'000);
+  auto command = encode_on_state(encode(open.operation));
+  send_bundle(client, std::move(command), std::move(open));
+}
+
+void World::send_bundle(Client& client, base::Bytes command, OpenBundle open) {
   auto bundle = std::make_shared<Bundle>();
   bundle->client = client.key;
   bundle->sequence = client.next++;
-  bundle->operations.push_back(encode_on_state(encode(open.operation)));
+  bundle->operations.push_back(std::move(command));
   bundle->signature = keys_.sign(client.key, signed_bytes(cluster_, *bundle));
   const auto sequence = bundle->sequence;
   open.packet = pack(Message(Submit{std::move(bundle)}));

@@ -29,6 +29,12 @@ void World::begin_fault(const Fault& fault) {
   for (const auto& node : nodes_) {
     if ((fault.nodes & node->bit()) == 0) continue;
     if (fault.kind == FaultKind::Crash) crash_for(*node, fault.length);
+    if (fault.kind == FaultKind::DiskFull) set_full(*node, fault.amount);
+    if (fault.kind == FaultKind::BitRot) rot(*node, fault);
+    if (fault.kind == FaultKind::Lost) {
+      if (node->replica) crash(*node);
+      node->gone = true;
+    }
     if (fault.kind == FaultKind::Loss) node->loss += fault.amount;
     if (fault.kind == FaultKind::Duplication) node->duplication += fault.amount;
     if (fault.kind == FaultKind::SlowLinks) node->slow_links += fault.amount;
@@ -43,10 +49,13 @@ void World::begin_fault(const Fault& fault) {
 }
 
 void World::end_fault(const Fault& fault) {
-  if (fault.kind == FaultKind::Crash) return;  // It has started again by itself.
+  const bool once = fault.kind == FaultKind::Crash || fault.kind == FaultKind::BitRot ||
+                    fault.kind == FaultKind::Lost;
+  if (once) return;
   if (trace_) note(fmt::format("{} of nodes {:b} ends", to_text(fault.kind), fault.nodes));
   for (const auto& node : nodes_) {
     if ((fault.nodes & node->bit()) == 0) continue;
+    if (fault.kind == FaultKind::DiskFull) set_full(*node, std::nullopt);
     if (fault.kind == FaultKind::Loss) node->loss -= fault.amount;
     if (fault.kind == FaultKind::Duplication) node->duplication -= fault.amount;
     if (fault.kind == FaultKind::SlowLinks) node->slow_links -= fault.amount;
@@ -60,6 +69,21 @@ void World::end_fault(const Fault& fault) {
   }
 }
 
+void World::set_full(Node& node, std::optional<std::uint64_t> bytes_left) {
+  node.disk.set_space(bytes_left);
+  node.storage.set_full(bytes_left.has_value());
+}
+
+// The node finds the damage when it reads its log.
+void World::rot(Node& node, const Fault& fault) {
+  if (!node.replica || node.durable == 0) return;
+  const Lsn first = std::max<Lsn>(node.log->opened().first, 1);
+  if (node.durable >= first) {
+    (void)node.disk.flip_record(first + fault.amount % (node.durable - first + 1), fault.amount);
+  }
+  crash_for(node, fault.length);
+}
+
 void World::heal() {
   if (trace_) note("all faults end");
   healed_ = true;
@@ -67,6 +91,7 @@ void World::heal() {
   for (const auto& node : nodes_) {
     node->loss = node->duplication = node->slow_links = node->slow_disk = 0;
     node->crashes_at_send.clear();
+    set_full(*node, std::nullopt);
     if (!node->replica) start(*node);
   }
 }

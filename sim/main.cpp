@@ -46,8 +46,15 @@ int show_file(const std::string& path) {
   return 2;
 }
 
-int minimise(std::uint64_t seed) {
-  const Plan plan = sim::draw_plan(seed);
+int show_seed(std::uint64_t seed, bool isolates) {
+  Plan plan = sim::draw_plan(seed);
+  plan.isolates = isolates;
+  return show(plan);
+}
+
+int minimise(std::uint64_t seed, bool isolates) {
+  Plan plan = sim::draw_plan(seed);
+  plan.isolates = isolates;
   const Ended ended = sim::run_apart(plan);
   if (ended.failure.empty()) {
     fmt::print("seed {} is good: there is nothing to look for\n", seed);
@@ -65,8 +72,9 @@ struct Totals {
   base::Duration simulated{};
 };
 
-void run_seed(std::uint64_t seed, bool twice, Totals& totals) {
-  const Plan plan = sim::draw_plan(seed);
+void run_seed(std::uint64_t seed, bool twice, bool isolates, Totals& totals) {
+  Plan plan = sim::draw_plan(seed);
+  plan.isolates = isolates;
   Ended ended = sim::run_apart(plan);
   totals.simulated += ended.elapsed;
   totals.steps += ended.steps;
@@ -79,10 +87,10 @@ void run_seed(std::uint64_t seed, bool twice, Totals& totals) {
   std::fflush(stdout);
 }
 
-int run_seeds(std::uint64_t first, std::uint64_t count, bool twice) {
+int run_seeds(std::uint64_t first, std::uint64_t count, bool twice, bool isolates) {
   const Stopwatch watch;
   Totals totals;
-  for (std::uint64_t at = first; at < first + count; ++at) run_seed(at, twice, totals);
+  for (std::uint64_t at = first; at < first + count; ++at) run_seed(at, twice, isolates, totals);
   const double seconds = std::chrono::duration<double>(totals.simulated).count();
   const double real = watch.seconds();
   fmt::print("{} seeds, {} failed; {:.0f} simulated seconds in {:.1f}, {:.0f} to one; {} events\n",
@@ -154,6 +162,8 @@ int main(int argc, char** argv) {
   bool twice = false;
   std::string file;
   app.add_flag("--twice", twice, "Run each again, and compare what happened");
+  bool isolates = false;
+  app.add_flag("--isolate", isolates, "Liars that are proven are isolated, each in an epoch more");
   auto* const less = app.add_option("--minimise", seed, "Leave out what its failure does not need");
   auto* const given = app.add_option("--plan", file, "Run what a file says, with a trace");
   auto* const one = app.add_option("--seed", seed, "Run this one, with a trace of its events");
@@ -188,7 +198,7 @@ int main(int argc, char** argv) {
     }
     return run_exploration(all);
   }
-  if (less->count() > 0) return minimise(seed);
+  if (less->count() > 0) return minimise(seed, isolates);
   if (given->count() > 0) return show_file(file);
-  return one->count() > 0 ? show(sim::draw_plan(seed)) : run_seeds(first, count, twice);
+  return one->count() > 0 ? show_seed(seed, isolates) : run_seeds(first, count, twice, isolates);
 }

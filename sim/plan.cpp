@@ -95,6 +95,19 @@ struct Drawer {
                                micros(10'000, 6'000'000), 1 + rng.below(all() - 1), 0});
       }
     }
+    if (maybe(15)) {
+      for (std::uint64_t left = 1 + rng.below(3); left > 0; --left) {
+        plan.faults.push_back({FaultKind::DiskFull, when(), micros(10'000, 4'000'000),
+                               Nodes{1} << rng.below(plan.replicas), rng.below(100'000)});
+      }
+    }
+    // Nodes that vote no more are among the f that may fail.
+    for (std::size_t left = (plan.replicas - 1) / 3 - liars; left > 0 && maybe(25); --left) {
+      plan.faults.push_back({maybe(70) ? FaultKind::BitRot : FaultKind::Lost, when(),
+                             micros(1000, 3'000'000), Nodes{1} << (plan.replicas - left),
+                             rng.below(1'000'000)});
+    }
+    plan.real_signatures = maybe(1);
     std::ranges::stable_sort(plan.faults, {}, &Fault::at);
     plan.clients = between(1, 5);
     plan.pause_max = maybe(20) ? between(5'000, 25'000) : between(20'000, 620'000);

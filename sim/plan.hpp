@@ -24,6 +24,9 @@ enum class FaultKind : std::uint8_t {
   Duplication,  ///< come twice,
   SlowLinks,    ///< come up to 50 ms late.
   SlowDisk,     ///< `amount` of a thousand syncs take up to 1.7 s.
+  DiskFull,     ///< After `amount` more bytes.
+  BitRot,       ///< A bit of a durable record, chosen by `amount`, and then a crash.
+  Lost,         ///< The node never comes back.
   Count,
 };
 std::string_view to_text(FaultKind kind);
@@ -45,6 +48,7 @@ struct Plan {
   unsigned clients = 3, pause_max = 200'000;  ///< Between a client's bundles, microseconds.
   hypermesh::consensus::Slot checkpoint_interval = 50;
   bool real_signatures = false;
+  bool isolates = false;  ///< Proofs of lies are ordered: another epoch begins for each liar.
   Duration faults_until = std::chrono::seconds(20);  ///< Then all heals.
   std::vector<std::string> liars;  ///< What each of the first replicas does; empty: it is honest.
   std::vector<Fault> faults;

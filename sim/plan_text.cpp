@@ -84,6 +84,8 @@ Result<> set(Plan& plan, std::string_view line, std::string_view name, std::uint
     plan.checkpoint_interval = std::max<std::uint64_t>(value, 1);
   } else if (name == "real_signatures") {
     plan.real_signatures = value != 0;
+  } else if (name == "isolates") {
+    plan.isolates = value != 0;
   } else if (name == "faults_until") {
     plan.faults_until = std::chrono::microseconds(value);
   } else {
@@ -95,8 +97,9 @@ Result<> set(Plan& plan, std::string_view line, std::string_view name, std::uint
 }  // namespace
 
 std::string_view to_text(FaultKind kind) {
-  constexpr std::string_view kNames[] = {"crash", "crash_at_send", "cut",        "cut_one_way",
-                                         "loss",  "duplication",   "slow_links", "slow_disk"};
+  constexpr std::string_view kNames[] = {"crash",     "crash_at_send", "cut",        "cut_one_way",
+                                         "loss",      "duplication",   "slow_links", "slow_disk",
+                                         "disk_full", "bit_rot",       "lost"};
   static_assert(std::size(kNames) == static_cast<std::size_t>(FaultKind::Count));
   return kNames[static_cast<std::size_t>(kind)];
 }
@@ -117,6 +120,7 @@ std::string to_text(const Plan& plan) {
   line("pause_max", plan.pause_max);
   line("checkpoint_interval", plan.checkpoint_interval);
   line("real_signatures", plan.real_signatures ? 1 : 0);
+  line("isolates", plan.isolates ? 1 : 0);
   line("faults_until", micros(plan.faults_until));
   for (std::size_t i = 0; i < plan.liars.size(); ++i) {
     if (!plan.liars[i].empty()) text += fmt::format("liar {} {}\n", i, plan.liars[i]);

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "consensus/execution/resume.hpp"
 #include "sim/client.hpp"
 #include "sim/node.hpp"
 #include "state/transfer_source.hpp"
@@ -142,7 +143,7 @@ void World::end_fetch(Node& node) {
   settle(node);
   // A newer one may be needed meanwhile.
   if (node.needed->certificate.statement.slot == slot) node.needed.reset();
-  step(node, pbft::Installed{checkpoint, node.executor->configuration().next});
+  step(node, pbft::Installed{checkpoint, next_epoch(*node.executor, node.replica->voters().epoch)});
   if (node.needed && !node.fetching && node.replica) begin_fetch(node);
 }
 

@@ -36,7 +36,8 @@ World::World(Plan plan, bool trace)
     node_of_.emplace(key, i);
     nodes_.push_back(std::move(node));
   }
-  for (std::size_t i = 0; i < plan_.clients; ++i) {
+  // The last only tells of lies that were proven.
+  for (std::size_t i = 0; i <= plan_.clients; ++i) {
     const auto key = keys_.add(fmt::format("client {}", i));
     genesis_.members.push_back({key, Role::Client, ""});
     clients_.push_back(std::make_unique<Client>(i, key, plan_.seed));
@@ -67,7 +68,7 @@ std::string World::run() {
   schedule_faults();
   for (const auto& node : nodes_) start(*node);
   for (const auto& client : clients_) {
-    act(*client);
+    if (client->index < plan_.clients) act(*client);
     resubmit(*client);
   }
   const MonotonicTime end = MonotonicTime() + plan_.faults_until + kPatience;
@@ -105,6 +106,11 @@ std::string World::check_ends() {
         return fmt::format("{} has no checkpoint after slot {}; {} are executed", node->index,
                            node->replica->stable(), last);
     }
+  }
+  for (const auto& node : nodes_) {
+    if (!node->honest() || node->gone) continue;
+    auto wrong = check_proofs(*node);
+    if (!wrong.empty()) return wrong;
   }
   return check_clients();
 }

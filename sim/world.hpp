@@ -31,6 +31,7 @@ struct Packet {
   Mark mark = 0;  ///< Of its bytes.
 };
 using PacketPtr = std::shared_ptr<const Packet>;
+struct OpenBundle;
 
 class World {
  public:
@@ -93,6 +94,10 @@ class World {
   // --- checks.cpp ---
   void check_own_votes(Node& node, const hypermesh::consensus::Message& message);
   void on_evidence(Node& node, const hypermesh::consensus::Evidence& evidence);
+  std::string check_proofs(const Node& node) const;
+  std::string check_certificate(const hypermesh::consensus::StableCheckpoint& checkpoint) const;
+  std::string check_watch(const state::View& view, const state::Head& from,
+                          const state::Head& to) const;
 
   // --- network.cpp ---
   PacketPtr pack(base::BytesView bytes) const;
@@ -121,6 +126,7 @@ class World {
 
   // --- clients.cpp ---
   void act(Client& client);
+  void send_bundle(Client& client, base::Bytes command, OpenBundle open);
   void submit(Client& client, const PacketPtr& packet);
   void resubmit(Client& client);
   void settle(Node& node);
@@ -131,6 +137,8 @@ class World {
   void schedule_faults();
   void begin_fault(const Fault& fault);
   void end_fault(const Fault& fault);
+  void set_full(Node& node, std::optional<std::uint64_t> bytes_left);
+  void rot(Node& node, const Fault& fault);
   void heal();
 
   Timeline timeline_;

@@ -2,6 +2,14 @@
 
 namespace hypermesh::consensus {
 
+std::optional<NextEpoch> next_epoch(const Executor& state, Epoch epoch) {
+  const Configuration& configuration = state.configuration();
+  if (configuration.voters.epoch == epoch) return configuration.next;
+  if (configuration.voters.epoch == epoch + 1 && configuration.start == state.applied())
+    return NextEpoch{configuration.voters, configuration.start};
+  return std::nullopt;
+}
+
 Resumed resume(const Genesis& genesis, const Executor& state,
                const std::vector<pbft::Persist>& records, pbft::Lsn last) {
   const Configuration& configuration = state.configuration();
@@ -10,9 +18,7 @@ Resumed resume(const Genesis& genesis, const Executor& state,
   auto& restored = resumed.restored;
   restored.last_lsn = std::max(restored.last_lsn, last);
   const Epoch epoch = restored.epoch.voters.epoch;
-  // The state of an epoch's last slot knows of the next one, which begins with the checkpoint.
-  const bool between =
-      epoch + 1 == configuration.voters.epoch && state.applied() == configuration.start;
+  const bool between = epoch < configuration.voters.epoch && next_epoch(state, epoch);
   if (epoch < configuration.voters.epoch && !between) {
     // The state survived a crash that the record of its epoch did not: then nothing was said in it.
     const pbft::Lsn kept = restored.last_lsn;
@@ -22,11 +28,7 @@ Resumed resume(const Genesis& genesis, const Executor& state,
     restored.base = {0, configuration.start, configuration.start_digest};
   }
   resumed.position = {state.applied(), state.applied_digest(), state.checkpoint_root(), {}};
-  if (between) {
-    resumed.position.next = NextEpoch{configuration.voters, configuration.start};
-  } else if (configuration.voters.epoch == restored.epoch.voters.epoch) {
-    resumed.position.next = configuration.next;
-  }
+  resumed.position.next = next_epoch(state, restored.epoch.voters.epoch);
   return resumed;
 }
 

@@ -70,7 +70,9 @@ void Replica::propose(LinkPtr link) {
   entry.primary_signature = vote.signature;
   entry.state = Entry::State::Good;
   entry.proposed = now_;
-  send(std::nullopt, Proposal{epoch_.voters.epoch, view_, vote.signature, std::move(link)});
+  // A crash must not let it begin the view again with another base. Later slots are reserved.
+  const Lsn after = slot == base_.slot ? begun_lsn_ : 0;
+  send(std::nullopt, Proposal{epoch_.voters.epoch, view_, vote.signature, std::move(link)}, after);
   accept(entry);
 }
 

@@ -307,7 +307,7 @@ class Replica {
   // is durable.
   Slot reserved_ = 0, reserved_ready_ = 0;
   Lsn reserved_lsn_ = 0;
-  Lsn wish_lsn_ = 0;
+  Lsn wish_lsn_ = 0, begun_lsn_ = 0;
   std::optional<Certificate> prepared_;             // The highest.
   std::map<PeerId, std::deque<MessagePtr>> early_;  // For a view that has not begun here.
 

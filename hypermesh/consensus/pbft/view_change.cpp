@@ -173,7 +173,7 @@ void Replica::begin_view(View view, const Claim& base, std::optional<NewView> pr
   base_ = base;
   if (mutant(Mutant::BaseNotCarriedOn)) base_ = {0, committed_, committed_digest_};
   proof_ = std::move(proof);
-  persist(ViewBegun{epoch_.voters.epoch, view_, base_, proof_});
+  begun_lsn_ = persist(ViewBegun{epoch_.voters.epoch, view_, base_, proof_});
   entries_.clear();
   promised_.clear();
   reserved_ = reserved_ready_ = 0;
