@@ -5,8 +5,8 @@ namespace {
 
 using Membership = ClusterTest;
 
-base::Bytes voters_of(std::vector<std::unique_ptr<TestReplica>>& replicas, Epoch epoch, std::vector<std::size_t> ids,
-                      std::vector<Copy> copies) {
+base::Bytes voters_of(std::vector<std::unique_ptr<TestReplica>>& replicas, Epoch epoch,
+                      std::vector<std::size_t> ids, std::vector<Copy> copies) {
   ChangeVoters change{epoch, {}, std::move(copies)};
   for (const std::size_t i : ids) change.voters.push_back(replicas[i]->key.public_key());
   return encode(OnCluster<ChangeVoters>{0, std::move(change)});
@@ -28,8 +28,8 @@ TEST_F(Membership, AFollowerOrdersAndReadsAndTakesAVotersPlace) {
     }
     const auto copy = co_await follower.node->copy();
     EXPECT_TRUE(copy) << copy.error().describe();
-    const auto changed = co_await order_as_operator(
-        *replicas[0], 1, voters_of(replicas, 1, {0, 1, 2, 4}, {*copy}));
+    const auto changed =
+        co_await order_as_operator(*replicas[0], 1, voters_of(replicas, 1, {0, 1, 2, 4}, {*copy}));
     EXPECT_TRUE(changed);
     EXPECT_FALSE(changed->outcomes.at(0).refused) << changed->outcomes.at(0).message;
     for (auto& replica : replicas) co_await reach_epoch(*replica, 2);
@@ -49,8 +49,8 @@ TEST_F(Membership, AVoterThatSleptThroughAChangeFindsItsPlace) {
       EXPECT_TRUE(co_await replicas[4]->node->order(put("a", std::to_string(i)), 20s));
     const auto copy = co_await replicas[4]->node->copy();
     co_await replicas[1]->close();
-    const auto changed = co_await order_as_operator(
-        *replicas[0], 1, voters_of(replicas, 1, {0, 1, 2, 4}, {*copy}));
+    const auto changed =
+        co_await order_as_operator(*replicas[0], 1, voters_of(replicas, 1, {0, 1, 2, 4}, {*copy}));
     EXPECT_FALSE(changed->outcomes.at(0).refused) << changed->outcomes.at(0).message;
     co_await reach_epoch(*replicas[0], 2);
     for (int i = 0; i < 70; ++i)

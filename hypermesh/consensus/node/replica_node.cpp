@@ -7,6 +7,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include "consensus/execution/resume.hpp"
 #include "consensus/log/log.hpp"
 #include "consensus/node/block_applier.hpp"
 #include "consensus/node/log_writer.hpp"
@@ -189,34 +190,18 @@ ReplicaNode::State::State(Parts made, const ReplicaOptions& how, std::unique_ptr
 
 void ReplicaNode::State::begin(const Kept& kept) {
   const Genesis& genesis = parts.genesis;
-  EpochBegun first{first_configuration(genesis).voters, 0, cluster};
-  auto restored = pbft::recover(first, kept.records);
-  restored.last_lsn = std::max(restored.last_lsn, parts.log->opened().last);
-  durable = restored.last_lsn;
-  if (restored.epoch.voters.epoch < configuration.voters.epoch) {
-    // The state survived a crash that the record of its epoch did not: then nothing was said in it.
-    const Lsn last = restored.last_lsn;
-    restored = {};
-    restored.last_lsn = last;
-    restored.epoch = {configuration.voters, configuration.start, configuration.start_digest};
-    restored.base = {0, configuration.start, configuration.start_digest};
-  }
+  auto resumed = resume(genesis, *blocks, kept.records, parts.log->opened().last);
+  durable = resumed.restored.last_lsn;
   damaged = kept.damaged;
   if (damaged) {
     parts.lines.error(
         "promises of this replica may be lost with its log; it follows, but does not vote any more",
         {{"do", "remove its state and let it join with a new key"}});
   }
-  pbft::Position position{
-      blocks->applied(), blocks->applied_digest(), blocks->checkpoint_root(), {}};
-  if (configuration.next && configuration.voters.epoch == restored.epoch.voters.epoch)
-    position.next = configuration.next;
-  // The state of an epoch's last slot knows of the next one, which begins with the checkpoint.
-  if (configuration.voters.epoch == restored.epoch.voters.epoch + 1)
-    position.next = NextEpoch{configuration.voters, configuration.start};
   const auto own = damaged ? std::nullopt : std::optional(parts.key->public_key());
   engine = std::make_unique<pbft::Replica>(engine_options(genesis, options.engine), signer, own,
-                                           std::move(restored), position, parts.clock->now());
+                                           std::move(resumed.restored), resumed.position,
+                                           parts.clock->now());
 }
 
 ReplicaNode::ReplicaNode(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -405,7 +390,8 @@ void ReplicaNode::State::carry_out(pbft::Release&& what) {
 
 // Records that the state on disk does not need any more to be caught up.
 void ReplicaNode::State::release_what_may_go() {
-  if (!release || on_disk < release_stable || durable < release->after) return;
+  // A damaged log stays, so that every start finds the damage and does not vote.
+  if (damaged || !release || on_disk < release_stable || durable < release->after) return;
   log_writer->drop_before(release->lsn);
   release.reset();
 }
@@ -435,7 +421,7 @@ Task<> ReplicaNode::State::fetch_state() {
       if (needed->certificate.statement.slot == slot) needed.reset();
       co_await on_fetched(checkpoint);
       applier->go_on(true);
-      step(pbft::Installed{checkpoint, configuration.next});
+      step(pbft::Installed{checkpoint, next_epoch(*blocks, engine->voters().epoch)});
       continue;
     }
     applier->go_on(false);
