@@ -118,6 +118,7 @@ struct ReplicaNode::State {
   void send_bundle(const BundlePtr& bundle);
   void answer_relayed(const BundleResult& result);
   void expire_relayed();
+  void answer_all(const base::Error& error);
   Result<std::uint64_t> with_quorum(Result<std::uint64_t> result) const;
   std::size_t voters_reached() const;
   void add_read(Read read);
@@ -243,7 +244,7 @@ Task<> ReplicaNode::stop() {
   State& s = *state_;
   s.running = false;
   s.timer.cancel();
-  s.gateway.end(base::make_error(Errc::Unavailable, "this replica stops"));
+  s.answer_all(base::make_error(Errc::Unavailable, "this replica stops"));
   s.progressed.notify();
   s.scope.cancel();
   if (s.fetch) co_await s.fetch->stop();
@@ -332,7 +333,7 @@ void ReplicaNode::State::fail(base::Error error) {
   parts.lines.error("this replica stops", {{"why", error}});
   running = false;
   failure = std::move(error);
-  gateway.end(base::make_error(Errc::Unavailable, "this replica stopped: " + failure->message));
+  answer_all(base::make_error(Errc::Unavailable, "this replica stopped: " + failure->message));
   failed.notify();
 }
 
@@ -425,6 +426,11 @@ Task<> ReplicaNode::State::fetch_state() {
       continue;
     }
     applier->go_on(false);
+    if (engine->applied() >= slot) {
+      // Blocks were quicker.
+      if (needed->certificate.statement.slot <= engine->applied()) needed.reset();
+      continue;
+    }
     parts.lines.warning("the state could not be fetched; trying again", {{"why", fetched.error()}});
     co_await base::sleep_for(kFetchRetry);
   }
@@ -471,12 +477,16 @@ void ReplicaNode::State::carry_out(pbft::StateDamaged&& damaged_state) {
 }
 
 void ReplicaNode::State::carry_out(Evidence&& evidence) {
-  const auto& liar = engine->voters().keys[evidence.first.replica];
-  parts.lines.error("a replica is proven to lie",
-                    {{"node", stoq::NodeId::of(liar).text()},
-                     {"phase", to_text(evidence.first.statement.phase)},
-                     {"view", evidence.first.statement.view},
-                     {"slot", evidence.first.statement.slot}});
+  // An epoch that has begun meanwhile has other numbers.
+  const bool known = evidence.first.statement.epoch == engine->voters().epoch;
+  parts.lines.error(
+      "a replica is proven to lie",
+      {{"node", known ? stoq::NodeId::of(engine->voters().keys[evidence.first.replica]).text()
+                      : "of the epoch before"},
+       {"replica", evidence.first.replica},
+       {"phase", to_text(evidence.first.statement.phase)},
+       {"view", evidence.first.statement.view},
+       {"slot", evidence.first.statement.slot}});
   submit(encode(OnCluster<Evidence>{0, evidence}), std::chrono::hours(1), [](const auto&) {});
 }
 
@@ -544,6 +554,12 @@ void ReplicaNode::State::answer_relayed(const BundleResult& result) {
     first = relayed.erase(first);
     done(result);
   }
+}
+
+void ReplicaNode::State::answer_all(const base::Error& error) {
+  gateway.end(error);
+  for (const auto& [bundle, waiting] : std::exchange(relayed, {}))
+    waiting.done(std::unexpected(error));
 }
 
 void ReplicaNode::State::expire_relayed() {

@@ -14,15 +14,17 @@ namespace {
 
 constexpr std::size_t kFrameReplyBytes = 256 * 1024;  // Gathered for one frame.
 constexpr std::size_t kUnreadBytesMax = 64 << 20;     // Replies that a client does not take.
+constexpr std::size_t kOpenMax = 10'000;              // Requests of one stream under way.
 constexpr base::Duration kLook = std::chrono::milliseconds(200);
 
 }  // namespace
 
 // What a stream's answers go through; they may come when it is gone.
 struct RequestService::Session {
-  explicit Session(const base::Executor& executor) : ready(executor) {}
+  explicit Session(const base::Executor& executor) : ready(executor), room(executor) {}
 
   void reply(std::uint64_t id, decltype(Reply::what) what) {
+    if (open-- == kOpenMax) room.notify();
     if (ended) return;
     base::ByteWriter out;
     write(out, Reply{id, std::move(what)});
@@ -32,9 +34,10 @@ struct RequestService::Session {
     ready.notify();
   }
 
-  base::Event ready;
+  base::Event ready;  ///< There is something to write.
+  base::Event room;   ///< Another request may be read.
   std::deque<base::Bytes> replies;
-  std::size_t bytes = 0;
+  std::size_t bytes = 0, open = 0;
   bool ended = false;
 };
 
@@ -85,6 +88,8 @@ Task<Result<>> RequestService::read_requests(SessionPtr session,
     while (in.remaining() > 0) {
       CO_TRY(const auto bytes, in.sized(kRequestBytesMax));
       CO_TRY(auto request, decode_request(bytes));
+      while (session->open >= kOpenMax) co_await session->room.wait();
+      ++session->open;
       answer(session, std::move(request));
     }
   }

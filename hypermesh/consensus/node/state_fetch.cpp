@@ -29,10 +29,10 @@ Task<> StateFetch::stop() {
   co_await scope_.join();
 }
 
-Task<> StateFetch::ask(stoq::NodeId source, stoq::Endpoint endpoint, std::uint64_t id,
-                       Frame request) {
+Task<> StateFetch::ask(stoq::NodeId source, stoq::Endpoint endpoint, std::uint64_t run,
+                       std::uint64_t id, Frame request) {
   auto reply = co_await peers_.call(source, endpoint, kFetchState, request);
-  answers_.push_back({id, source, std::move(reply)});
+  answers_.push_back({run, id, source, std::move(reply)});
   answered_.notify();
 }
 
@@ -44,8 +44,8 @@ std::map<stoq::NodeId, StateFetch::Source>::iterator StateFetch::choose() {
 
 Task<Result<state::TransferProgress>> StateFetch::run(state::TransferTarget target,
                                                       Sources sources) {
+  ++run_;
   sources_.clear();
-  answers_.clear();
   for (const auto& [id, endpoint] : sources) sources_.emplace(id, Source{endpoint, 0, 0});
   auto started = co_await pool_.run([this, target] {
     return Fetcher::start(storage_, target,
@@ -64,14 +64,14 @@ Task<Result<state::TransferProgress>> StateFetch::run(state::TransferTarget targ
       }
       ++source->second.asked;
       under_way.insert(request.id);
-      scope_.spawn(
-          ask(source->first, source->second.endpoint, request.id, Frame{std::move(request.bytes)}));
+      scope_.spawn(ask(source->first, source->second.endpoint, run_, request.id,
+                       Frame{std::move(request.bytes)}));
     }
     if (under_way.empty()) co_return std::unexpected(last);
     while (answers_.empty()) co_await answered_.wait();
     const auto answer = std::make_shared<Answer>(std::move(answers_.front()));
     answers_.pop_front();
-    if (under_way.erase(answer->id) == 0) continue;  // Of an earlier run.
+    if (answer->run != run_ || under_way.erase(answer->id) == 0) continue;
     const auto found = sources_.find(answer->from);
     if (found != sources_.end()) --found->second.asked;
     const auto took = co_await pool_.run([fetcher, answer]() -> Result<> {

@@ -33,7 +33,7 @@ class StateFetch {
 
  private:
   struct Answer {
-    std::uint64_t id = 0;
+    std::uint64_t run = 0, id = 0;
     stoq::NodeId from;
     base::Result<Frame> frame;
   };
@@ -43,7 +43,8 @@ class StateFetch {
     unsigned failures = 0;  // In a row.
   };
 
-  base::Task<> ask(stoq::NodeId source, stoq::Endpoint endpoint, std::uint64_t id, Frame request);
+  base::Task<> ask(stoq::NodeId source, stoq::Endpoint endpoint, std::uint64_t run,
+                   std::uint64_t id, Frame request);
   std::map<stoq::NodeId, Source>::iterator choose();
 
   base::BlockingPool& pool_;
@@ -54,6 +55,7 @@ class StateFetch {
   base::Event answered_;
   std::map<stoq::NodeId, Source> sources_;
   std::deque<Answer> answers_;
+  std::uint64_t run_ = 0;  // Answers of earlier ones may still come.
 };
 
 }  // namespace hypermesh::consensus
