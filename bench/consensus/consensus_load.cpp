@@ -10,8 +10,9 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 
-#include "../transport/process.hpp"
+#include "../transport/quic_node.hpp"
 #include "consensus/execution/command.hpp"
+#include "consensus/node/replica_node.hpp"
 #include "consensus/node/request_client.hpp"
 #include "load_options.hpp"
 #include "replica_folder.hpp"
@@ -33,7 +34,7 @@ class Clients {
       : options_(options), load_(options, clock_.now()), over_(executor) {
     const auto configuration = first_configuration(genesis);
     for (const auto& key : genesis.voters) {
-      const auto endpoint = must(parse_endpoint(configuration.find(key)->endpoint), "endpoint");
+      const auto endpoint = must(endpoint_of(*configuration.find(key)), "endpoint");
       nodes_.push_back(
           std::make_unique<RequestClient>(executor, peers.to(stoq::NodeId::of(key), endpoint)));
     }
@@ -101,9 +102,9 @@ base::Task<> run(const LoadOptions& options, std::filesystem::path folder, Repor
   const auto executor = co_await boost::asio::this_coro::executor;
   base::SystemRng rng;
   base::SystemClock clock;
-  LoopbackTransport transport(
-      executor, must(stoq::open_identity((folder / "client").string(), rng), "open the identity"));
-  stoq::rpc::Peers peers({executor, &transport.transport(), &clock, &rng},
+  QuicNode quic(must(stoq::open_identity((folder / "client").string(), rng), "open the identity"));
+  stoq::Transport& transport = quic.start(executor, {.limits = no_limits()});
+  stoq::rpc::Peers peers({executor, &transport, &clock, &rng},
                          {.backoff_min = 20ms, .backoff_max = 200ms});
   {
     Clients clients(options, peers, must(read_genesis(folder), "read the genesis"), executor);

@@ -9,7 +9,7 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 
-#include "../transport/process.hpp"
+#include "../transport/quic_node.hpp"
 #include "at_rest/key_ring.hpp"
 #include "consensus/log/disk_files.hpp"
 #include "consensus/log/segment_log.hpp"
@@ -29,12 +29,13 @@ base::Task<> serve(std::filesystem::path folder, std::size_t index, base::Log li
   base::SystemRng rng;
   base::SystemClock clock;
   const auto genesis = must(bench::read_genesis(folder), "read the genesis");
-  bench::LoopbackTransport transport(
-      executor, must(stoq::open_identity((own / "identity").string(), rng), "open the identity"));
-  const auto& identity = transport.identity();
+  bench::QuicNode quic(
+      must(stoq::open_identity((own / "identity").string(), rng), "open the identity"));
+  stoq::Transport& transport = quic.start(executor, {.limits = bench::no_limits()});
+  const auto& identity = quic.identity();
   const auto configuration = first_configuration(genesis);
-  const auto endpoint = must(
-      bench::parse_endpoint(configuration.find(identity.key.public_key())->endpoint), "endpoint");
+  const auto endpoint =
+      must(endpoint_of(*configuration.find(identity.key.public_key())), "endpoint");
 
   const hypermesh::at_rest::KeyFile master{own / "ring.key"};
   auto ring = std::filesystem::exists(own / "ring")
@@ -50,7 +51,7 @@ base::Task<> serve(std::filesystem::path folder, std::size_t index, base::Log li
 
   base::BlockingPool pool(3);
   stoq::rpc::Server server({executor, &clock, nullptr, lines});
-  stoq::rpc::Peers peers({executor, &transport.transport(), &clock, &rng, nullptr, &server},
+  stoq::rpc::Peers peers({executor, &transport, &clock, &rng, nullptr, &server},
                          {.backoff_min = 20ms, .backoff_max = 500ms});
   const auto node = must(ReplicaNode::open({executor, &pool, &peers, &server, &clock, &identity.key,
                                             genesis, storage.get(), std::move(log), lines},
@@ -58,9 +59,8 @@ base::Task<> serve(std::filesystem::path folder, std::size_t index, base::Log li
                          "open the replica");
   RequestService service(*node, server);
   node->start();
-  server.serve(
-      must(transport.transport().listen(endpoint, {.alpn = {"stoq/1", "stoq-bulk/1"}}), "listen"),
-      [&peers](const auto& connection) { peers.adopt(connection); });
+  server.serve(must(transport.listen(endpoint, {.alpn = {"stoq/1", "stoq-bulk/1"}}), "listen"),
+               [&peers](const auto& connection) { peers.adopt(connection); });
   fmt::print("ready\n");
   std::fflush(stdout);
 

@@ -7,14 +7,10 @@
 //   FOLDER/<i>/        of replica i, from 0: identity, ring, ring.key, state/, log/
 
 #include <base/file.hpp>
-#include <base/random.hpp>
-#include <base/time.hpp>
 #include <filesystem>
 
 #include "consensus/execution/configuration.hpp"
 #include "identity/identity_file.hpp"
-#include "identity/leaf_certificate.hpp"
-#include "transport/quic/quic_transport.hpp"
 
 namespace bench {
 
@@ -27,24 +23,5 @@ inline base::Result<hypermesh::consensus::Genesis> read_genesis(
   TRY(const auto bytes, base::read_file((folder / "genesis").string(), 1 << 20));
   return hypermesh::consensus::decode_genesis(base::as_bytes(bytes));
 }
-
-/// "[::1]:PORT", as the genesis has it.
-base::Result<stoq::Endpoint> parse_endpoint(const std::string& text);
-
-/// A node's transport, with the parts that it borrows.
-class LoopbackTransport {
- public:
-  LoopbackTransport(const base::Executor& executor, stoq::Identity identity);
-  stoq::QuicTransport& transport() { return *transport_; }
-  const stoq::Identity& identity() const { return identity_; }
-
- private:
-  base::SystemRng rng_;
-  base::SystemClock clock_;
-  stoq::Identity identity_;
-  stoq::LeafRotation leaves_;
-  stoq::IdentityVerifier verifier_;
-  std::unique_ptr<stoq::QuicTransport> transport_;
-};
 
 }  // namespace bench

@@ -12,10 +12,11 @@ namespace bench {
 /// A node on loopback with an identity of its own.
 class QuicNode {
  public:
-  QuicNode()
-      : identity_(stoq::Identity::generate(rng_)),
-        leaves_(identity_, rng_, std::chrono::hours(24)) {}
+  QuicNode() : QuicNode(generated()) {}
+  explicit QuicNode(stoq::Identity identity)
+      : identity_(std::move(identity)), leaves_(identity_, rng_, std::chrono::hours(24)) {}
 
+  const stoq::Identity& identity() const { return identity_; }
   const stoq::NodeId& id() const { return identity_.id; }
   /// Makes its certificate now, not at the first handshake.
   void prepare() { (void)must(leaves_.current(clock_.wall()), "make a certificate"); }
@@ -31,6 +32,11 @@ class QuicNode {
   }
 
  private:
+  static stoq::Identity generated() {
+    base::SystemRng rng;
+    return stoq::Identity::generate(rng);
+  }
+
   base::SystemRng rng_;
   base::SystemClock clock_;
   stoq::Identity identity_;

@@ -48,11 +48,6 @@ std::uint64_t wall_of(const base::Clock& clock) {
   return static_cast<std::uint64_t>(clock.wall().time_since_epoch().count());
 }
 
-Result<stoq::Endpoint> endpoint_of(const Member& member) {
-  TRY(const auto parsed, base::config::parse_endpoint(member.endpoint));
-  return stoq::Endpoint::of(parsed.address, parsed.port);
-}
-
 struct Kept {
   std::vector<pbft::Persist> records;
   bool damaged = false;  ///< A promise may be among what cannot be read.
@@ -86,6 +81,11 @@ Result<Kept> read_log(const ClusterId& cluster, const Log& log, const base::Log&
 }
 
 }  // namespace
+
+Result<stoq::Endpoint> endpoint_of(const Member& member) {
+  TRY(const auto parsed, base::config::parse_endpoint(member.endpoint));
+  return stoq::Endpoint::of(parsed.address, parsed.port);
+}
 
 struct ReplicaNode::State {
   State(Parts parts, const ReplicaOptions& options, std::unique_ptr<Executor> blocks);
@@ -601,19 +601,10 @@ void ReplicaNode::order(base::Bytes command, base::Duration limit, Gateway::Done
 }
 
 Task<Result<std::uint64_t>> ReplicaNode::order(base::Bytes command, base::Duration limit) {
-  struct Waiting {
-    explicit Waiting(const base::Executor& executor) : done(executor) {}
-    base::Event done;
-    std::optional<Result<std::uint64_t>> result;
-  };
-  // Shared: whoever waits may be cancelled.
-  const auto waiting = std::make_shared<Waiting>(state_->parts.executor);
-  order(std::move(command), limit, [waiting](Result<std::uint64_t> result) {
-    waiting->result = std::move(result);
-    waiting->done.notify();
-  });
-  while (!waiting->result) co_await waiting->done.wait();
-  co_return *std::move(waiting->result);
+  return awaited<Result<std::uint64_t>>(
+      state_->parts.executor, [this, command = std::move(command), limit](auto done) mutable {
+        order(std::move(command), limit, std::move(done));
+      });
 }
 
 // An answer that came too late says why, if we know.
@@ -739,6 +730,9 @@ const Genesis& ReplicaNode::genesis() const {
 }
 const base::PublicKey& ReplicaNode::own_key() const {
   return state_->parts.key->public_key();
+}
+const base::Executor& ReplicaNode::executor() const {
+  return state_->parts.executor;
 }
 const base::Clock& ReplicaNode::clock() const {
   return *state_->parts.clock;

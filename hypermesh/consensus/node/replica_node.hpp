@@ -4,7 +4,6 @@
 // nothing; carries out what pbft::Replica says.
 
 #include <base/async/blocking_pool.hpp>
-#include <base/async/event.hpp>
 #include <base/log.hpp>
 #include <base/random.hpp>
 #include <optional>
@@ -12,12 +11,16 @@
 #include <stoq/rpc_server.hpp>
 
 #include "consensus/execution/executor.hpp"
+#include "consensus/node/awaited.hpp"
 #include "consensus/node/gateway.hpp"
 #include "consensus/pbft/replica.hpp"
 
 namespace hypermesh::consensus {
 
 class Log;
+
+/// Where a node listens. Errors: InvalidArgument (its endpoint is none).
+base::Result<stoq::Endpoint> endpoint_of(const Member& member);
 
 struct ReplicaOptions {
   pbft::Options engine;  ///< Its cluster, window and interval are the genesis'.
@@ -102,6 +105,7 @@ class ReplicaNode {
   const Genesis& genesis() const;
   const base::PublicKey& own_key() const;
   const base::Clock& clock() const;
+  const base::Executor& executor() const;
 
   /// Called for every block that is executed here from now on, in order.
   using OnExecuted = std::function<void(const Link&, const Executed&)>;
@@ -121,24 +125,18 @@ template <class F>
 auto ReplicaNode::read(Consistency consistency, base::Duration limit, F read)
     -> base::Task<decltype(read(std::declval<const state::View&>()))> {
   using Answer = decltype(read(std::declval<const state::View&>()));
-  // Shared: whoever waits may be cancelled.
-  struct Waiting {
-    explicit Waiting(const base::Executor& executor) : done(executor) {}
-    base::Event done;
-    std::optional<Answer> answer;
-  };
-  const auto waiting = std::make_shared<Waiting>(co_await boost::asio::this_coro::executor);
-  this->read(consistency, limit,
-             Read([waiting, read = std::move(read)](base::Result<const state::View*> view) {
-               auto answer = view ? read(**view) : Answer(std::unexpected(view.error()));
-               return std::function<void()>(
-                   [waiting, answer = std::make_shared<Answer>(std::move(answer))] {
-                     waiting->answer = std::move(*answer);
-                     waiting->done.notify();
-                   });
-             }));
-  while (!waiting->answer) co_await waiting->done.wait();
-  co_return *std::move(waiting->answer);
+  return awaited<Answer>(
+      executor(), [this, consistency, limit, read = std::move(read)](auto done) mutable {
+        this->read(consistency, limit,
+                   Read([done = std::move(done),
+                         read = std::move(read)](base::Result<const state::View*> view) {
+                     auto answer = view ? read(**view) : Answer(std::unexpected(view.error()));
+                     return std::function<void()>(
+                         [done, answer = std::make_shared<Answer>(std::move(answer))] {
+                           done(std::move(*answer));
+                         });
+                   }));
+      });
 }
 
 }  // namespace hypermesh::consensus

@@ -1,5 +1,6 @@
 #include "consensus/node/request_client.hpp"
 
+#include "consensus/node/awaited.hpp"
 #include "consensus/node/both_ways.hpp"
 
 namespace hypermesh::consensus {
@@ -34,19 +35,10 @@ void RequestClient::ask(What what, base::Duration limit, Done done) {
 }
 
 Task<RequestClient::Answer> RequestClient::ask(What what, base::Duration limit) {
-  struct Waiting {
-    explicit Waiting(const base::Executor& executor) : done(executor) {}
-    base::Event done;
-    std::optional<Answer> answer;
-  };
-  // Shared: whoever waits may be cancelled.
-  const auto waiting = std::make_shared<Waiting>(scope_.executor());
-  ask(std::move(what), limit, [waiting](Answer answer) {
-    waiting->answer = std::move(answer);
-    waiting->done.notify();
-  });
-  while (!waiting->answer) co_await waiting->done.wait();
-  co_return *std::move(waiting->answer);
+  return awaited<Answer>(scope_.executor(),
+                         [this, what = std::move(what), limit](auto done) mutable {
+                           ask(std::move(what), limit, std::move(done));
+                         });
 }
 
 Task<> RequestClient::stop() {

@@ -110,10 +110,20 @@ void RequestService::answer(const SessionPtr& session, Request request) {
       session->reply(id, BundleReply{std::move(result->outcomes), result->refused});
     });
   } else if (auto* get = std::get_if<GetRequest>(&request.what)) {
-    if (get->at == 0) return this->get(session, id, limit, std::move(*get));
+    if (get->at == 0) {
+      return read(session, id, limit, get->local,
+                  [key = std::move(get->key)](const state::View& view) -> Result<GetReply> {
+                    TRY(auto entry, view.get(key));
+                    return GetReply{std::move(entry), view.revision(), 0};
+                  });
+    }
     node_.spawn(get_at(session, id, deadline, std::move(*get)));
   } else if (auto* range = std::get_if<RangeRequest>(&request.what)) {
-    this->range(session, id, limit, std::move(*range));
+    read(session, id, limit, range->local,
+         [query = std::move(range->query)](const state::View& view) -> Result<RangeReply> {
+           TRY(auto page, view.range(query));
+           return RangeReply{std::move(page), 0};
+         });
   } else if (auto* changes = std::get_if<ChangesRequest>(&request.what)) {
     node_.spawn(this->changes(session, id, deadline, std::move(*changes)));
   } else {
@@ -121,40 +131,22 @@ void RequestService::answer(const SessionPtr& session, Request request) {
   }
 }
 
-void RequestService::get(const SessionPtr& session, std::uint64_t id, base::Duration limit,
-                         GetRequest request) {
+// `find` gives a reply that has a time.
+template <class Find>
+void RequestService::read(const SessionPtr& session, std::uint64_t id, base::Duration limit,
+                          bool local, Find find) {
   const auto consistency =
-      request.local ? ReplicaNode::Consistency::Local : ReplicaNode::Consistency::Linearizable;
-  node_.read(consistency, limit,
-             [this, session, id, key = std::move(request.key)](Result<const state::View*> view) {
-               const auto read = [&]() -> decltype(Reply::what) {
-                 TRY(const auto* const there, std::move(view));
-                 TRY(auto entry, there->get(key));
-                 return GetReply{std::move(entry), there->revision(), 0};
-               };
-               return std::function<void()>([this, session, id, reply = read()]() mutable {
-                 if (reply) std::get<GetReply>(*reply).time = node_.status().time;
-                 session->reply(id, std::move(reply));
-               });
-             });
-}
-
-void RequestService::range(const SessionPtr& session, std::uint64_t id, base::Duration limit,
-                           RangeRequest request) {
-  const auto consistency =
-      request.local ? ReplicaNode::Consistency::Local : ReplicaNode::Consistency::Linearizable;
-  node_.read(consistency, limit,
-             [this, session, id, query = request.query](Result<const state::View*> view) {
-               const auto read = [&]() -> decltype(Reply::what) {
-                 TRY(const auto* const there, std::move(view));
-                 TRY(auto page, there->range(query));
-                 return RangeReply{std::move(page), 0};
-               };
-               return std::function<void()>([this, session, id, reply = read()]() mutable {
-                 if (reply) std::get<RangeReply>(*reply).time = node_.status().time;
-                 session->reply(id, std::move(reply));
-               });
-             });
+      local ? ReplicaNode::Consistency::Local : ReplicaNode::Consistency::Linearizable;
+  node_.read(
+      consistency, limit,
+      [this, session, id, find = std::move(find)](Result<const state::View*> view) {
+        auto found = view ? find(**view) : decltype(find(**view))(std::unexpected(view.error()));
+        return std::function<void()>([this, session, id, found = std::move(found)]() mutable {
+          if (!found) return session->reply(id, std::unexpected(std::move(found).error()));
+          found->time = node_.status().time;
+          session->reply(id, *std::move(found));
+        });
+      });
 }
 
 Task<bool> RequestService::reaches(state::Revision revision, base::MonotonicTime deadline) {

@@ -22,9 +22,9 @@ class RequestService {
                                                   stoq::rpc::Writer<Frame>& replies);
   base::Task<base::Result<>> read_requests(SessionPtr session, stoq::rpc::Reader<Frame>& requests);
   void answer(const SessionPtr& session, Request request);
-  void get(const SessionPtr& session, std::uint64_t id, base::Duration limit, GetRequest request);
-  void range(const SessionPtr& session, std::uint64_t id, base::Duration limit,
-             RangeRequest request);
+  template <class Find>
+  void read(const SessionPtr& session, std::uint64_t id, base::Duration limit, bool local,
+            Find find);
   base::Task<> changes(SessionPtr session, std::uint64_t id, base::MonotonicTime deadline,
                        ChangesRequest request);
   base::Task<> get_at(SessionPtr session, std::uint64_t id, base::MonotonicTime deadline,

@@ -154,14 +154,8 @@ inline Task<Result<BundleResult>> order_as_operator(TestReplica& replica, std::u
   bundle->sequence = sequence;
   bundle->operations.push_back(std::move(command));
   bundle->signature = key.sign(signed_bytes(cluster_of(replica.genesis), *bundle));
-  base::Event done(replica.executor);
-  std::optional<Result<BundleResult>> result;
-  replica.node->relay(bundle, 20s, [&](Result<BundleResult> came) {
-    result = std::move(came);
-    done.notify();
-  });
-  while (!result) co_await done.wait();
-  co_return *std::move(result);
+  co_return co_await awaited<Result<BundleResult>>(
+      replica.executor, [&](auto done) { replica.node->relay(bundle, 20s, std::move(done)); });
 }
 
 inline base::Bytes put(std::string key, std::string value) {
