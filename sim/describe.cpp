@@ -26,8 +26,9 @@ std::string describe(const Message& message) {
       return fmt::format("new view {} from view {} slot {}", m.view, m.base().view, m.base().slot);
     }
     std::string operator()(const Status& m) const {
-      return fmt::format("status view {}{} committed {} accepted {} stable {}", m.view,
-                         m.changing ? " (wanted)" : "", m.committed, m.accepted, m.stable);
+      return fmt::format("status epoch {} of {} view {}{} committed {} accepted {} stable {}",
+                         m.epoch, m.proven, m.view, m.changing ? " (wanted)" : "", m.committed,
+                         m.accepted, m.stable);
     }
     std::string operator()(const Committed& m) const {
       return fmt::format("{} committed blocks up to {}", m.links.size(),
@@ -47,6 +48,11 @@ std::string describe(const Message& message) {
     }
     std::string operator()(const Evidence& m) const {
       return fmt::format("evidence against {}", m.first.replica);
+    }
+    std::string operator()(const Epochs& m) const {
+      return fmt::format(
+          "ends of {} epochs{}", m.ends.size(),
+          m.newest ? fmt::format(", checkpoint {}", m.newest->certificate.statement.slot) : "");
     }
   };
   return std::visit(Describe(), message);

@@ -20,8 +20,7 @@ std::string World::check_certificate(const StableCheckpoint& checkpoint) const {
   const Certificate& certificate = checkpoint.certificate;
   const Voters& voters = epochs_.at(certificate.statement.epoch);
   const auto bytes = signed_bytes(cluster_, certificate.statement);
-  bool good = check_signers(voters, certificate).has_value() &&
-              certificate.statement.digest == checkpoint_digest(checkpoint.root, checkpoint.block);
+  bool good = check_statement(checkpoint) && check_signers(voters, certificate);
   for (const auto& [replica, signature] : certificate.signatures)
     good = good && keys_.good({voters.keys[replica], bytes, signature});
   if (good) return {};

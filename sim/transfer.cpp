@@ -143,7 +143,7 @@ void World::end_fetch(Node& node) {
   settle(node);
   // A newer one may be needed meanwhile.
   if (node.needed->certificate.statement.slot == slot) node.needed.reset();
-  step(node, pbft::Installed{checkpoint, next_epoch(*node.executor, node.replica->voters().epoch)});
+  step(node, pbft::Installed{checkpoint, node.executor->configuration().next});
   if (node.needed && !node.fetching && node.replica) begin_fetch(node);
 }
 

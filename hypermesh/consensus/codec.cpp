@@ -100,6 +100,7 @@ void write(ByteWriter& out, const Status& m) {
   out.u64(m.committed);
   out.u64(m.accepted);
   out.u64(m.stable);
+  out.u64(m.proven);
 }
 void write(ByteWriter& out, const Committed& m) {
   write(out, m.certificate);
@@ -119,6 +120,12 @@ void write(ByteWriter& out, const Submit& m) {
 void write(ByteWriter& out, const Evidence& m) {
   write(out, m.first);
   write(out, m.second);
+}
+void write(ByteWriter& out, const Epochs& m) {
+  out.u16(static_cast<std::uint16_t>(m.ends.size()));
+  for (const auto& end : m.ends) write(out, end);
+  out.u8(m.newest ? 1 : 0);
+  if (m.newest) write(out, *m.newest);
 }
 
 struct Decoder {
@@ -158,6 +165,7 @@ struct Decoder {
     TRY(m.committed, in.u64());
     TRY(m.accepted, in.u64());
     TRY(m.stable, in.u64());
+    TRY(m.proven, in.u64());
     return m;
   }
   Result<Message> operator()(std::type_identity<Committed>) {
@@ -194,6 +202,15 @@ struct Decoder {
     TRY_DO(read(in, m.second));
     return m;
   }
+  Result<Message> operator()(std::type_identity<Epochs>) {
+    Epochs m;
+    TRY(const auto count, read_count(in, kEndsPerMessageMax, "ends of epochs"));
+    m.ends.resize(count);
+    for (auto& end : m.ends) TRY_DO(read(in, end));
+    TRY(const bool newest, read_flag(in));
+    if (newest) TRY_DO(read(in, m.newest.emplace()));
+    return m;
+  }
 };
 
 }  // namespace
@@ -218,12 +235,22 @@ const Claim& NewView::base() const {
       ->claim;
 }
 
-base::Digest checkpoint_digest(const base::Digest& root, const base::Digest& block) {
+base::Digest checkpoint_digest(const StableCheckpoint& checkpoint) {
   base::ByteWriter out;
   out.raw(base::as_bytes("hypermesh checkpoint 1"));
-  out.raw(root);
-  out.raw(block);
+  out.raw(checkpoint.root);
+  out.raw(checkpoint.block);
+  if (checkpoint.next) out.raw(encode(*checkpoint.next));
   return base::sha256(out.view());
+}
+
+Result<> check_statement(const StableCheckpoint& checkpoint) {
+  const Statement& said = checkpoint.certificate.statement;
+  if (said.phase != Phase::Checkpoint || said.digest != checkpoint_digest(checkpoint))
+    return base::fail(Errc::NotVerified, "a checkpoint whose signatures are of something else");
+  if (!checkpoint.next || checkpoint.next->epoch == said.epoch + 1) return {};
+  return base::fail(Errc::NotVerified, fmt::format("a checkpoint of epoch {} that names epoch {}",
+                                                   said.epoch, checkpoint.next->epoch));
 }
 
 void write(ByteWriter& out, const Vote& vote) {
@@ -271,11 +298,18 @@ void write(ByteWriter& out, const StableCheckpoint& message) {
   write(out, message.certificate);
   out.raw(message.root);
   out.raw(message.block);
+  out.u8(message.next ? 1 : 0);
+  if (message.next) out.sized(encode(*message.next));
 }
 Result<> read(ByteReader& in, StableCheckpoint& message) {
   TRY(message.certificate, read_certificate(in));
   TRY_DO(read_array(in, message.root));
-  return read_array(in, message.block);
+  TRY_DO(read_array(in, message.block));
+  TRY(const bool ends, read_flag(in));
+  if (!ends) return {};
+  TRY(const auto voters, in.sized(kVotersBytesMax));
+  TRY(message.next, decode_voters(voters));
+  return {};
 }
 
 void write(ByteWriter& out, const Certificate& certificate) {

@@ -17,21 +17,26 @@ struct Samples {
     certificate = {{Phase::Prepare, 1, 2, 7, link->digest}, {{0, {}}, {2, {}}, {3, {}}}};
     const Wish wish{2, {2, 7, link->digest}, {}};
     const Vote vote{{Phase::Commit, 1, 2, 7, link->digest}, 3, {}};
+    Voters voters;
+    voters.keys.resize(4);
+    for (std::size_t i = 0; i < 4; ++i) voters.keys[i][0] = static_cast<std::uint8_t>(i);
+    const StableCheckpoint stable{certificate, base::sha256("root"), link->digest, std::nullopt};
+    const StableCheckpoint end{certificate, base::sha256("root"), link->digest, voters};
     messages = {Proposal{1, 2, {}, link},
                 vote,
                 ViewChange{1, 3, wish, certificate},
                 ViewChange{1, 3, wish, std::nullopt},
                 NewView{1, 3, {wish, wish}, certificate},
-                Status{1, 2, true, 5, 6, 4},
+                Status{1, 2, true, 5, 6, 4, 3},
                 Committed{certificate, {link, link}},
-                StableCheckpoint{certificate, base::sha256("root"), link->digest},
+                stable,
+                end,
                 Fetch{link->digest, 7, 3},
                 Fetched{{link}},
                 Submit{std::make_shared<const Bundle>(bundle)},
-                Evidence{vote, vote}};
-    Voters voters;
-    voters.keys.resize(4);
-    for (std::size_t i = 0; i < 4; ++i) voters.keys[i][0] = static_cast<std::uint8_t>(i);
+                Evidence{vote, vote},
+                Epochs{{end, end}, stable},
+                Epochs{{end}, std::nullopt}};
     records = {EpochBegun{voters, 3, link->digest},
                ViewWanted{1, 4, wish.claim},
                ViewBegun{1, 4, wish.claim, NewView{1, 4, {wish}, certificate}},
@@ -40,7 +45,9 @@ struct Samples {
                Body{link},
                Accepted{1, 4, 8, link->digest},
                Certified{certificate},
-               StableCheckpoint{certificate, base::sha256("root"), link->digest}};
+               stable,
+               EpochEnded{end},
+               Silenced{}};
   }
   ClusterId cluster = base::sha256("cluster");
   Bundle bundle;

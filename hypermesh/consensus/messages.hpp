@@ -59,6 +59,7 @@ struct Status {
   Slot committed = 0;
   Slot accepted = 0;  ///< Highest slot voted for in this view.
   Slot stable = 0;    ///< Last checkpoint that a quorum signed.
+  Epoch proven = 1;   ///< It can prove the voters of all epochs up to here.
 };
 
 /// Committed blocks, one after the other, and what proves the last of them.
@@ -70,11 +71,22 @@ struct Committed {
 /// A checkpoint that a quorum signed: behind it, state is fetched instead of blocks.
 struct StableCheckpoint {
   Certificate certificate;
-  base::Digest root{};   ///< Of the state after the slot.
-  base::Digest block{};  ///< In the slot.
+  base::Digest root{};         ///< Of the state after the slot.
+  base::Digest block{};        ///< In the slot.
+  std::optional<Voters> next;  ///< The slot is the last of its epoch: who votes in the next one.
 };
-/// What the Checkpoint statement's digest is of.
-base::Digest checkpoint_digest(const base::Digest& root, const base::Digest& block);
+/// What the Checkpoint statement's digest is of: the rest of `checkpoint`.
+base::Digest checkpoint_digest(const StableCheckpoint& checkpoint);
+/// Whether its statement is of what it says. Errors: NotVerified.
+base::Result<> check_statement(const StableCheckpoint& checkpoint);
+
+/// The last checkpoints of epochs, one after the other, so that each names the voters that signed
+/// the one behind it; and a newer one of the epoch behind those, whose state can be fetched.
+struct Epochs {
+  std::vector<StableCheckpoint> ends;
+  std::optional<StableCheckpoint> newest;
+};
+inline constexpr std::size_t kEndsPerMessageMax = 64;
 
 /// Asks for the block with this digest and those before it, down to a slot that the sender has.
 struct Fetch {
@@ -91,7 +103,7 @@ struct Submit {
 };
 
 using Message = std::variant<Proposal, Vote, ViewChange, NewView, Status, Committed,
-                             StableCheckpoint, Fetch, Fetched, Submit, Evidence>;
+                             StableCheckpoint, Fetch, Fetched, Submit, Evidence, Epochs>;
 using MessagePtr = std::shared_ptr<const Message>;
 
 inline constexpr std::size_t kMessageBytesMax = 24 << 20;

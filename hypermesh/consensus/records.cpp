@@ -49,6 +49,10 @@ void write(ByteWriter& out, const Accepted& r) {
 void write(ByteWriter& out, const Certified& r) {
   consensus::write(out, r.certificate);
 }
+void write(ByteWriter& out, const EpochEnded& r) {
+  consensus::write(out, r.end);
+}
+void write(ByteWriter&, const Silenced&) {}
 
 struct Decoder {
   const ClusterId& cluster;
@@ -56,7 +60,7 @@ struct Decoder {
 
   Result<Record> operator()(std::type_identity<EpochBegun>) {
     EpochBegun r;
-    TRY(const auto voters, in.sized(kVotersMax * 64));
+    TRY(const auto voters, in.sized(kVotersBytesMax));
     TRY(r.voters, decode_voters(voters));
     TRY(r.start, in.u64());
     TRY_DO(read_array(in, r.start_digest));
@@ -109,6 +113,12 @@ struct Decoder {
     TRY_DO(read(in, r));
     return r;
   }
+  Result<Record> operator()(std::type_identity<EpochEnded>) {
+    EpochEnded r;
+    TRY_DO(read(in, r.end));
+    return r;
+  }
+  Result<Record> operator()(std::type_identity<Silenced>) { return Silenced{}; }
 };
 
 }  // namespace

@@ -49,9 +49,16 @@ struct Certified {
   Certificate certificate;
 };
 
+/// The last checkpoint of an epoch, which proves the voters of the next. Kept for good.
+struct EpochEnded {
+  StableCheckpoint end;
+};
+/// What this replica promised under its key may be lost: it votes no more.
+struct Silenced {};
+
 // A StableCheckpoint without signatures is this replica's own.
 using Record = std::variant<EpochBegun, ViewWanted, ViewBegun, Reserved, Body, Accepted, Certified,
-                            StableCheckpoint>;
+                            StableCheckpoint, EpochEnded, Silenced>;
 
 base::Bytes encode(const Record& record);
 /// Errors: DataLoss, Unsupported (a newer version).

@@ -43,6 +43,7 @@ struct Voters {
   friend bool operator==(const Voters&, const Voters&) = default;
 };
 
+inline constexpr std::size_t kVotersBytesMax = 64 * kVotersMax;
 base::Bytes encode(const Voters& voters);
 /// Errors: DataLoss, InvalidArgument (no voters, too many, one key twice, an id out of range).
 base::Result<Voters> decode_voters(base::BytesView bytes);

@@ -2,6 +2,10 @@
 
 namespace hypermesh::consensus {
 
+namespace {
+
+// What a replica of `epoch` has to know of the next one. The state of an epoch's last slot has the
+// next voters already, and the replica begins with them when it has the checkpoint.
 std::optional<NextEpoch> next_epoch(const Executor& state, Epoch epoch) {
   const Configuration& configuration = state.configuration();
   if (configuration.voters.epoch == epoch) return configuration.next;
@@ -9,6 +13,8 @@ std::optional<NextEpoch> next_epoch(const Executor& state, Epoch epoch) {
     return NextEpoch{configuration.voters, configuration.start};
   return std::nullopt;
 }
+
+}  // namespace
 
 Resumed resume(const Genesis& genesis, const Executor& state,
                const std::vector<pbft::Persist>& records, pbft::Lsn last) {
@@ -21,9 +27,12 @@ Resumed resume(const Genesis& genesis, const Executor& state,
   const bool between = epoch < configuration.voters.epoch && next_epoch(state, epoch);
   if (epoch < configuration.voters.epoch && !between) {
     // The state survived a crash that the record of its epoch did not: then nothing was said in it.
-    const pbft::Lsn kept = restored.last_lsn;
-    restored = {};
-    restored.last_lsn = kept;
+    pbft::Restored kept;
+    kept.last_lsn = restored.last_lsn;
+    kept.genesis = std::move(restored.genesis);
+    kept.ended = std::move(restored.ended);
+    kept.silenced = restored.silenced;
+    restored = std::move(kept);
     restored.epoch = {configuration.voters, configuration.start, configuration.start_digest};
     restored.base = {0, configuration.start, configuration.start_digest};
   }

@@ -268,12 +268,12 @@ void ReplicaNode::State::step(const pbft::Input& input) {
   const Epoch epoch = engine->voters().epoch;
   engine->step(input, parts.clock->now(), wall_of(*parts.clock), outputs);
   engine_wake = outputs.wake_at;
-  carry_out(std::move(outputs));
   if (engine->voters().epoch != epoch) {
     parts.lines.info("an epoch has begun",
                      {{"epoch", engine->voters().epoch}, {"voters", engine->voters().size()}});
-    update_members();
+    update_members();  // What it says already is for those of the new epoch.
   }
+  carry_out(std::move(outputs));
   poll_gateway();
 }
 
@@ -422,7 +422,7 @@ Task<> ReplicaNode::State::fetch_state() {
       if (needed->certificate.statement.slot == slot) needed.reset();
       co_await on_fetched(checkpoint);
       applier->go_on(true);
-      step(pbft::Installed{checkpoint, next_epoch(*blocks, engine->voters().epoch)});
+      step(pbft::Installed{checkpoint, configuration.next});
       continue;
     }
     applier->go_on(false);

@@ -14,7 +14,8 @@ constexpr std::size_t kPushBytesMax = 1 << 20;
 }  // namespace
 
 void Replica::tell_status(std::optional<PeerId> to) {
-  send(to, Status{epoch_.voters.epoch, view_, changing_, committed_, accepted_, stable()});
+  send(to, Status{epoch_.voters.epoch, view_, changing_, committed_, accepted_, stable(),
+                  epochs_.proven()});
 }
 
 void Replica::handle(PeerId from, const Status& message) {
@@ -28,7 +29,8 @@ void Replica::handle(PeerId from, const Status& message) {
       from == voters().primary(view_))
     heard_primary_ = now_;
   const bool far = message.committed + options_.window / 2 < committed_;
-  if (message.epoch < epoch_.voters.epoch || far || stands_still) help(from);
+  const bool unproven = message.proven < epochs_.proven();
+  if (message.epoch < epoch_.voters.epoch || unproven || far || stands_still) help(from);
   if (!in_epoch(message.epoch)) return;
   // Also who wants this view and has missed that it began.
   const bool behind = message.view < view_ || (message.view == view_ && message.changing);
@@ -36,26 +38,31 @@ void Replica::handle(PeerId from, const Status& message) {
   if (stands_still && message.view == view_ && !changing_ && !message.changing) resend(from);
 }
 
-// Sends committed blocks that the peer lacks, or the checkpoint behind which they are gone.
+// Sends committed blocks that the peer lacks, or the checkpoint behind which they are gone, and
+// what proves epochs that it has not heard of.
 void Replica::help(PeerId to) {
   const Status& status = peers_[to].status;
-  const auto offer = [&](const std::optional<StableCheckpoint>& checkpoint) {
-    if (checkpoint) send(to, *checkpoint);
-  };
+  if (mutant(Mutant::LaggardsLeftBehind)) return;
+  const StableCheckpoint* const end = epochs_.end_of(status.epoch);
   // It has all of its epoch, and waits for the signatures under that one's end.
-  if (epoch_checkpoint_ && epoch_checkpoint_->certificate.statement.epoch == status.epoch &&
-      status.committed >= epoch_.start)
-    return offer(epoch_checkpoint_);
-  if (status.committed >= committed_) {
-    if (status.stable < stable() && in_epoch(status.epoch)) offer(stable_);
+  const bool waits = end != nullptr && status.committed >= end->certificate.statement.slot;
+  if (status.committed >= committed_ || waits) {
+    tell_epochs(to, false);
+    if (status.stable < stable() && in_epoch(status.epoch)) send(to, *stable_);
     return;
   }
+  auto message = blocks_for(status);
+  if (!message.links.empty()) return send(to, std::move(message));
+  tell_epochs(to, true);
+}
+
+// What is of a later epoch cannot be checked before that has begun.
+Committed Replica::blocks_for(const Status& status) const {
   Committed message;
   std::size_t bytes = 0;
   std::vector<LinkPtr> links;
   Slot slot = status.committed;
   for (auto next = commits_.upper_bound(status.committed); next != commits_.end(); ++next) {
-    // What is of a later epoch cannot be checked before that has begun.
     if (next->second.statement.epoch != status.epoch) break;
     bool there = true;
     for (; slot < next->first && there; ++slot) {
@@ -70,15 +77,7 @@ void Replica::help(PeerId to) {
     message.certificate = next->second;
     message.links = links;
   }
-  if (mutant(Mutant::LaggardsLeftBehind)) return;
-  if (!message.links.empty()) return send(to, std::move(message));
-  if (!in_epoch(status.epoch)) {
-    // The last checkpoint that its voters signed: for the next epoch, or for newer state.
-    if (epoch_checkpoint_ && epoch_checkpoint_->certificate.statement.epoch == status.epoch)
-      offer(epoch_checkpoint_);
-    return;
-  }
-  offer(stable_);
+  return message;
 }
 
 // To a peer of our view who hears too little: what we said of the slots under way.
@@ -118,7 +117,7 @@ void Replica::handle(PeerId from, const Committed& message) {
       return;
   }
   std::vector<Check::Item> items;
-  append_items(items, message.certificate);
+  append_items(items, voters(), message.certificate);
   check(std::move(items),
         [this, from, links, certificate = message.certificate](const std::vector<bool>& good) {
           const bool proven = std::ranges::find(good, false) == good.end();
@@ -216,7 +215,7 @@ void Replica::on_applied(const Applied& applied) {
                 "nobody votes for a slot beyond the window before he has executed this one");
     next_ = applied.next;
   }
-  if (applied.root && applied.slot > stable())
+  if (applied.root && (applied.slot > stable() || is_last(applied.slot)))
     make_checkpoint(applied.slot, *applied.root, chain_.at(applied.slot));
   apply_more();
   accept_ready();
@@ -224,10 +223,10 @@ void Replica::on_applied(const Applied& applied) {
 }
 
 void Replica::make_checkpoint(Slot slot, const base::Digest& root, const base::Digest& block) {
-  StableCheckpoint made{
-      {{Phase::Checkpoint, epoch_.voters.epoch, 0, slot, checkpoint_digest(root, block)}, {}},
-      root,
-      block};
+  StableCheckpoint made{{}, root, block, std::nullopt};
+  if (is_last(slot)) made.next = next_->voters;
+  made.certificate.statement = {Phase::Checkpoint, epoch_.voters.epoch, 0, slot,
+                                checkpoint_digest(made)};
   persist(made);
   vote_checkpoint(std::move(made));
 }
@@ -240,7 +239,7 @@ void Replica::vote_checkpoint(StableCheckpoint checkpoint) {
     checkpoint_votes_[statement.slot].add(vote, VoteSet::State::Good);
     send(std::nullopt, vote);
   }
-  count_checkpoint(statement.slot);
+  if (!end_epoch()) count_checkpoint(statement.slot);
 }
 
 void Replica::count_checkpoint(Slot slot) {
@@ -270,44 +269,43 @@ void Replica::count_checkpoint(Slot slot) {
 
 void Replica::handle(PeerId, const StableCheckpoint& message) {
   const Statement& said = message.certificate.statement;
-  if (!in_epoch(said.epoch) || said.phase != Phase::Checkpoint || said.slot <= stable() ||
-      said.digest != checkpoint_digest(message.root, message.block) ||
-      !check_signers(voters(), message.certificate))
+  const Voters* const signers = voters_of(said.epoch);
+  if (signers == nullptr || said.slot <= stable() || !check_statement(message) ||
+      !check_signers(*signers, message.certificate))
     return;
   if (said.slot > applied_ && said.slot <= needed_) return;
   std::vector<Check::Item> items;
-  append_items(items, message.certificate);
+  append_items(items, *signers, message.certificate);
   check(std::move(items), [this, message](const std::vector<bool>& good) {
-    const Slot slot = message.certificate.statement.slot;
-    if (std::ranges::find(good, false) != good.end() || slot <= stable() ||
-        !in_epoch(message.certificate.statement.epoch))
-      return;
-    const auto own = own_checkpoints_.find(slot);
-    if (own != own_checkpoints_.end()) {
-      if (own->second.certificate.statement.digest == message.certificate.statement.digest)
-        return on_stable(message);
-      out_->list.emplace_back(StateDamaged{message});
-      return;
-    }
-    if (slot <= committed_ || slot <= needed_) return;  // On the way.
-    needed_ = slot;
-    out_->list.emplace_back(NeedState{message});
+    if (std::ranges::find(good, false) == good.end()) on_certified(message);
   });
+}
+
+// A quorum has it. It may be of an epoch that has not begun here.
+void Replica::on_certified(const StableCheckpoint& checkpoint) {
+  const Statement& said = checkpoint.certificate.statement;
+  if (said.slot <= stable() || said.epoch < epoch_.voters.epoch) return;
+  keep_end(checkpoint);
+  const auto own = own_checkpoints_.find(said.slot);
+  if (own == own_checkpoints_.end()) return need_state(checkpoint);
+  if (own->second.certificate.statement.digest == said.digest) return on_stable(checkpoint);
+  out_->list.emplace_back(StateDamaged{checkpoint});
 }
 
 void Replica::on_stable(StableCheckpoint checkpoint) {
   const Slot slot = checkpoint.certificate.statement.slot;
   if (slot <= stable()) return;
   stable_before_ = std::exchange(stable_, std::move(checkpoint));
+  if (stable_->next) epochs_.add(*stable_);
   collect_garbage();
-  if (is_last(slot)) begin_epoch(*stable_);
-  propose_more();
+  if (!end_epoch()) propose_more();
 }
 
 void Replica::on_installed(const Installed& installed) {
   const StableCheckpoint& checkpoint = installed.checkpoint;
-  const Slot slot = checkpoint.certificate.statement.slot;
-  if (!in_epoch(checkpoint.certificate.statement.epoch) || slot < stable()) return;
+  const Statement& said = checkpoint.certificate.statement;
+  const Slot slot = said.slot;
+  if (said.epoch < epoch_.voters.epoch || slot < stable()) return;
   if (slot > committed_) {
     committed_ = slot;
     committed_digest_ = checkpoint.block;
@@ -318,8 +316,13 @@ void Replica::on_installed(const Installed& installed) {
   chain_[slot] = checkpoint.block;
   applying_ = applied_ = slot;
   own_checkpoints_.clear();
-  if (!next_) next_ = installed.next;
-  on_stable(checkpoint);
+  const Epoch epoch = checkpoint.next ? checkpoint.next->epoch : said.epoch;
+  if (epoch > epoch_.voters.epoch) {
+    jump(installed, epoch);
+  } else {
+    if (!next_) next_ = installed.next;
+    on_stable(checkpoint);
+  }
   if (blocked_commit_) {
     const Certificate certificate = *std::exchange(blocked_commit_, std::nullopt);
     (void)commit_through(certificate);
@@ -339,6 +342,8 @@ void Replica::collect_garbage() {
   std::erase_if(checkpoint_votes_, [&](const auto& each) { return each.first <= stable(); });
   // What is not about single slots is written again, so that all before may go.
   Lsn first = persist(epoch_);
+  if (silenced_) persist(Silenced{});
+  for (const auto& [epoch, end] : epochs_.ends()) ended_lsn_ = persist(EpochEnded{end});
   if (prepared_) persist(Certified{*prepared_});
   persist(*stable_);
   if (changing_) {

@@ -69,6 +69,8 @@ struct Print {
 base::Digest fingerprint(const Restored& restored) {
   Print print;
   print.add(restored.epoch.voters.epoch);
+  print.out.u64(restored.ended.size());
+  print.add(restored.silenced);
   print.add(restored.view);
   print.add(restored.changing);
   print.add(restored.claim);
@@ -145,8 +147,11 @@ base::Digest Replica::fingerprint(bool timers) const {
   print.add(own_checkpoints_);
   print.add(stable_);
   print.add(stable_before_);
-  print.add(epoch_checkpoint_);
+  print.add(epochs_.proven());
+  print.add(checking_epochs_);
   print.add(needed_);
+  print.add(asking_);
+  print.add(ended_lsn_ <= durable_);
   print.out.u64(pool_.size());
   pool_.describe(print.out, timers ? now_ : MonotonicTime::max());
   for (const auto& [peer, known] : peers_) {

@@ -67,13 +67,17 @@ struct Reader {
       state.stable = r;
     }
   }
+  void operator()(const EpochEnded& r) {
+    if (r.end.next) state.ended.insert_or_assign(r.end.certificate.statement.epoch, r.end);
+  }
+  void operator()(const Silenced&) { state.silenced = true; }
 };
 
 }  // namespace
 
 Restored recover(const EpochBegun& genesis, const std::vector<Persist>& records) {
   Reader reader;
-  reader.state.epoch = genesis;
+  reader.state.genesis = reader.state.epoch = genesis;
   reader.state.base = {0, genesis.start, genesis.start_digest};
   for (const auto& [lsn, record] : records) {
     reader.lsn = reader.state.last_lsn = lsn;

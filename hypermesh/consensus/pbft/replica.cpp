@@ -17,8 +17,9 @@ Replica::Replica(const Options& options, Signer& signer, std::optional<base::Pub
                  Restored restored, const Position& position, MonotonicTime now)
     : options_(options),
       signer_(signer),
-      own_key_(own),
+      own_key_(restored.silenced ? std::nullopt : own),
       now_(now),
+      silenced_(restored.silenced),
       epoch_(restored.epoch),
       next_(position.next),
       view_(restored.view),
@@ -34,6 +35,7 @@ Replica::Replica(const Options& options, Signer& signer, std::optional<base::Pub
       applying_(position.slot),
       applied_(position.slot),
       stable_(restored.stable),
+      epochs_(restored.genesis.voters, restored.ended),
       pool_(options.pool),
       last_lsn_(restored.last_lsn),
       durable_(restored.last_lsn),
@@ -56,6 +58,7 @@ void Replica::step(const Input& input, MonotonicTime now, std::uint64_t wall, Ou
     receive(received->from, *received->message);
   } else if (const auto* persisted = std::get_if<Persisted>(&input)) {
     durable_ = std::max(durable_, persisted->lsn);
+    ask_for_state();
     propose_more();
   } else if (const auto* checked = std::get_if<Checked>(&input)) {
     const auto found = tickets_.find(checked->ticket);
@@ -78,6 +81,7 @@ void Replica::step(const Input& input, MonotonicTime now, std::uint64_t wall, Ou
 void Replica::start() {
   const Restored restored = *std::move(restored_);
   restored_.reset();
+  if (silenced_) persist(Silenced{});
   for (const auto& [slot, certificate] : restored.commits) {
     if (slot <= committed_) {
       commits_.emplace(slot, certificate);
@@ -95,7 +99,7 @@ void Replica::start() {
   if (position_.root && position_.slot > stable() && !voted &&
       !mutant(Mutant::CheckpointVotesForgotten))
     make_checkpoint(position_.slot, *position_.root, position_.digest);
-  if (stable_ && is_last(stable())) return begin_epoch(*stable_);
+  if (end_epoch()) return;
   if (changing_) {
     if (own_) {
       // Said again as it was said before.
@@ -193,10 +197,11 @@ std::vector<Check::Item> Replica::items_of(const std::vector<Vote>& votes) const
   return items;
 }
 
-void Replica::append_items(std::vector<Check::Item>& items, const Certificate& certificate) const {
+void Replica::append_items(std::vector<Check::Item>& items, const Voters& signers,
+                           const Certificate& certificate) const {
   const auto bytes = signed_bytes(options_.cluster, certificate.statement);
   for (const auto& [replica, signature] : certificate.signatures)
-    items.push_back({voters().keys[replica], bytes, signature});
+    items.push_back({signers.keys[replica], bytes, signature});
 }
 
 Vote Replica::sign(const Statement& statement) {
@@ -259,24 +264,6 @@ MonotonicTime Replica::next_wake() const {
   if ((!changing_ && !base_there_) || blocked_commit_)
     at = std::min(at, fetched_ + 2 * options_.heartbeat);
   return at;
-}
-
-void Replica::begin_epoch(const StableCheckpoint& checkpoint) {
-  BASE_ASSERT(next_.has_value(), "an epoch ends when the next is ordered");
-  epoch_ = {std::move(next_->voters), next_->after, checkpoint.block};
-  next_.reset();
-  epoch_checkpoint_ = checkpoint;
-  persist(epoch_);
-  own_ = own_key_ ? voters().find(*own_key_) : std::nullopt;
-  wanted_.clear();
-  checking_wish_.clear();
-  prepared_.reset();
-  checkpoint_votes_.clear();
-  peers_.clear();
-  accused_.clear();
-  blocked_commit_.reset();
-  failed_views_ = 0;
-  begin_view(0, {0, epoch_.start, epoch_.start_digest}, std::nullopt);
 }
 
 void Replica::keep_early(PeerId from, Message message) {

@@ -14,6 +14,7 @@
 #include <map>
 #include <set>
 
+#include "consensus/epoch_chain.hpp"
 #include "consensus/pbft/bundle_pool.hpp"
 #include "consensus/pbft/votes.hpp"
 #include "consensus/records.hpp"
@@ -79,7 +80,7 @@ struct Applied {
 /// State of a certified checkpoint was fetched, and replaces ours.
 struct Installed {
   StableCheckpoint checkpoint;
-  std::optional<NextEpoch> next{};  ///< That the fetched state knows of, not begun before its slot.
+  std::optional<NextEpoch> next{};  ///< Ordered up to its slot, and not begun with that.
 };
 using Input = std::variant<Received, Tick, Persisted, Checked, Applied, Installed>;
 
@@ -107,7 +108,7 @@ struct Apply {
   LinkPtr link;
   bool checkpoint = false;  ///< The state's root after it is wanted.
 };
-/// Blocks that we lack are no longer kept by others.
+/// Blocks that we lack are no longer kept by others. The checkpoint may be of a later epoch.
 struct NeedState {
   StableCheckpoint checkpoint;
 };
@@ -129,6 +130,9 @@ struct Outputs {
 
 /// What a replica finds again after a restart: see recover().
 struct Restored {
+  EpochBegun genesis;
+  std::map<Epoch, StableCheckpoint> ended;
+  bool silenced = false;  ///< Promises may be lost: it votes no more.
   EpochBegun epoch;
   View view = 0;
   bool changing = false;
@@ -154,7 +158,7 @@ struct Position {
   Slot slot = 0;                       ///< Executed last.
   base::Digest digest{};               ///< Of its block; of the cluster's beginning for slot 0.
   std::optional<base::Digest> root{};  ///< If the slot is a checkpoint.
-  std::optional<NextEpoch> next{};     ///< Ordered up to here, and not begun before here.
+  std::optional<NextEpoch> next{};     ///< Of the restored epoch, if ordered up to here.
 };
 
 class Replica {
@@ -183,6 +187,7 @@ class Replica {
   Slot stable() const { return stable_ ? stable_->certificate.statement.slot : 0; }
   std::size_t bodies() const { return bodies_.size(); }
   const BundlePool& pool() const { return pool_; }
+  const EpochChain& epochs() const { return epochs_; }
   /// Replicas with the same one do the same from now on: fingerprint.cpp says what it covers.
   /// Without `timers` they may differ in when they do something by themselves, and whom they ask
   /// for blocks. Not while a Check waits for its answer.
@@ -211,7 +216,8 @@ class Replica {
   Lsn persist(Record record);
   void check(std::vector<Check::Item> items, std::function<void(const std::vector<bool>&)> then);
   std::vector<Check::Item> items_of(const std::vector<Vote>& votes) const;
-  void append_items(std::vector<Check::Item>& items, const Certificate& certificate) const;
+  void append_items(std::vector<Check::Item>& items, const Voters& signers,
+                    const Certificate& certificate) const;
   Vote sign(const Statement& statement);
   void run_timers();
   Duration patience() const;
@@ -220,7 +226,6 @@ class Replica {
   bool is_last(Slot slot) const { return next_ && slot == next_->after; }
   bool is_beyond(Slot slot) const { return next_ && slot > next_->after; }
   void start();
-  void begin_epoch(const StableCheckpoint& checkpoint);
   void keep_early(PeerId from, Message message);
   void replay_early();
   MonotonicTime next_wake() const;
@@ -268,16 +273,29 @@ class Replica {
   void handle(PeerId from, const Fetched& message);
   void handle(PeerId from, const StableCheckpoint& message);
   void help(PeerId peer);
+  Committed blocks_for(const Status& status) const;
   void resend(PeerId peer);
   void fetch_missing();
   void tell_status(std::optional<PeerId> to);
   void make_checkpoint(Slot slot, const base::Digest& root, const base::Digest& block);
   void vote_checkpoint(StableCheckpoint checkpoint);
   void count_checkpoint(Slot slot);
+  void on_certified(const StableCheckpoint& checkpoint);
   void on_stable(StableCheckpoint checkpoint);
   void collect_garbage();
   void on_applied(const Applied& applied);
   void on_installed(const Installed& installed);
+
+  // --- epochs.cpp ---
+  void handle(PeerId from, const Epochs& message);
+  void begin_epoch(const StableCheckpoint& end, std::optional<NextEpoch> next);
+  bool end_epoch();
+  void keep_end(const StableCheckpoint& checkpoint);
+  void tell_epochs(PeerId to, bool newest);
+  void jump(const Installed& installed, Epoch epoch);
+  void need_state(const StableCheckpoint& checkpoint);
+  void ask_for_state();
+  const Voters* voters_of(Epoch epoch) const;
 
   const Options options_;
   Signer& signer_;
@@ -289,6 +307,7 @@ class Replica {
   std::uint64_t wall_ = 0;
   Outputs* out_ = nullptr;
 
+  const bool silenced_;
   EpochBegun epoch_;
   std::optional<NextEpoch> next_;  // Ordered, not begun.
 
@@ -334,8 +353,11 @@ class Replica {
   std::map<Slot, VoteSet> checkpoint_votes_;
   std::map<Slot, StableCheckpoint> own_checkpoints_;  // Without a certificate yet.
   std::optional<StableCheckpoint> stable_, stable_before_;
-  std::optional<StableCheckpoint> epoch_checkpoint_;  // The one that this epoch began with.
-  Slot needed_ = 0;                                   // Whose state was asked for.
+  EpochChain epochs_;
+  bool checking_epochs_ = false;
+  Slot needed_ = 0;                         // Whose state was asked for,
+  std::optional<StableCheckpoint> asking_;  // or will be when what proves it is durable.
+  Lsn ended_lsn_ = 0;
 
   Duration commit_time_{};           // From our proposal to its commit, smoothed.
   std::size_t last_operations_ = 0;  // Of our last block.

@@ -69,7 +69,7 @@ void Replica::handle(PeerId from, const ViewChange& message) {
     if (!message.prepared || message.prepared->statement != prepared ||
         wish.claim.view >= message.view || !check_signers(voters(), *message.prepared))
       return;
-    if (message.prepared != prepared_) append_items(items, *message.prepared);
+    if (message.prepared != prepared_) append_items(items, voters(), *message.prepared);
   }
   checking = message.view;
   check(std::move(items), [this, message, from_start](const std::vector<bool>& good) {
@@ -158,7 +158,7 @@ void Replica::handle(PeerId, const NewView& message) {
   }
   const bool from_start = message.base() == Claim{0, epoch_.start, epoch_.start_digest};
   if (!from_start && message.prepared != prepared_ && !mutant(Mutant::NewViewUnproven))
-    append_items(items, *message.prepared);
+    append_items(items, voters(), *message.prepared);
   check(std::move(items), [this, message](const std::vector<bool>& good) {
     if (std::ranges::find(good, false) != good.end() && !mutant(Mutant::WishesUnchecked)) return;
     if (!in_epoch(message.epoch) || message.view < view_ || (message.view == view_ && !changing_))
