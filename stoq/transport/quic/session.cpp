@@ -18,6 +18,14 @@ namespace {
 
 constexpr std::size_t kConnectionIdBytes = 18;
 constexpr int kKeepAlivesPerIdleTimeout = 3;
+// So many packets are acknowledged at once (RFC 9000, section 13.2.2); fewer than a peer's first
+// window has, whose acknowledgement must not wait for a timer.
+constexpr std::size_t kAcknowledgedAtOnce = 8;
+// Of timers when nothing waits to be sent: of those that find losses (RFC 9002, section 6.1.2), and
+// of all others. An acknowledgement may be that late, below the 25 ms of max_ack_delay, so that it
+// travels beside what is sent meanwhile, and the timers of many sessions run out together.
+using LossGranularity = std::chrono::milliseconds;
+using Granularity = std::chrono::duration<std::int64_t, std::ratio<5, 1000>>;
 
 bool equal(const sockaddr_in6& a, const sockaddr_in6& b) {
   return a.sin6_port == b.sin6_port && a.sin6_scope_id == b.sin6_scope_id &&
@@ -229,6 +237,7 @@ struct Session::Callbacks {
         options.congestion == Congestion::Bbr ? NGTCP2_CC_ALGO_BBR : NGTCP2_CC_ALGO_CUBIC;
     made.initial_rtt = native(options.initial_rtt);
     made.handshake_timeout = native(options.handshake_timeout);
+    made.ack_thresh = kAcknowledgedAtOnce;
     made.max_window = options.connection_window_max;
     made.max_stream_window = options.stream_window_max;
     made.rand_ctx.native_handle = &session.rng_;
@@ -404,9 +413,16 @@ void Session::handle_timeout(MonotonicTime now) {
 
 MonotonicTime Session::next_timeout() const {
   if (conn_ == nullptr) return over_ ? MonotonicTime::max() : closing_until_;
-  // Some of ngtcp2's timers are over only after their time, not at it.
   const auto expiry = from_stamp(ngtcp2_conn_get_expiry(conn_));
-  return expiry == MonotonicTime::max() ? expiry : expiry + base::Duration(1);
+  if (expiry == MonotonicTime::max()) return expiry;
+  // Some of ngtcp2's timers are over only after their time, not at it.
+  const auto after = expiry + base::Duration(1);
+  if (first_ready() != nullptr || !datagrams_.empty()) return after;  // It waits for its pace.
+  ngtcp2_conn_stat stat;
+  ngtcp2_conn_get_conn_stat(conn_, &stat);
+  if (from_stamp(stat.loss_detection_timer) <= expiry)
+    return std::chrono::ceil<LossGranularity>(after);
+  return std::chrono::ceil<Granularity>(after);
 }
 
 // Whoever awaits something keeps the way open, and notices when the peer is gone.

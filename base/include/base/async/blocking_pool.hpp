@@ -1,7 +1,12 @@
 #pragma once
 
 #include <base/async/task.hpp>
+#include <boost/asio/dispatch.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/prefer.hpp>
 #include <boost/asio/thread_pool.hpp>
+#include <exception>
+#include <optional>
 
 namespace base {
 
@@ -14,14 +19,48 @@ class BlockingPool {
 
   /// Runs `call` on a pool thread and resumes the caller on its own executor with the value. What
   /// `call` borrows must live until it returns, even if the awaiting task is cancelled.
+  ///
+  /// One hop there and one back: a task that runs on the pool's executor would take several.
   template <class F>
   auto run(F call) -> Task<decltype(call())> {
-    co_return co_await asio::co_spawn(
-        pool_.get_executor(), [](F f) -> Task<decltype(call())> { co_return f(); }(std::move(call)),
-        asio::use_awaitable);
+    if constexpr (std::is_void_v<decltype(call())>) {
+      co_await run([call = std::move(call)]() mutable {
+        call();
+        return true;
+      });
+    } else {
+      co_return co_await run_for_value(std::move(call));
+    }
   }
 
  private:
+  template <class F>
+  auto run_for_value(F call) -> Task<decltype(call())> {
+    using Value = std::optional<decltype(call())>;
+    auto value = co_await asio::async_initiate<const asio::use_awaitable_t<>,
+                                               void(std::exception_ptr, Value)>(
+        [this](auto handler, F work) {
+          Executor home = asio::prefer(asio::get_associated_executor(handler),
+                                       asio::execution::outstanding_work.tracked);
+          asio::post(pool_, [handler = std::move(handler), work = std::move(work),
+                             home = std::move(home)]() mutable {
+            std::exception_ptr thrown;
+            Value made;
+            try {
+              made.emplace(work());
+            } catch (...) {
+              thrown = std::current_exception();
+            }
+            asio::dispatch(
+                home, [handler = std::move(handler), thrown, made = std::move(made)]() mutable {
+                  std::move(handler)(thrown, std::move(made));
+                });
+          });
+        },
+        asio::use_awaitable, std::move(call));
+    co_return *std::move(value);
+  }
+
   asio::thread_pool pool_;
 };
 
