@@ -36,7 +36,7 @@ void World::check_own_votes(Node& node, const Message& message) {
   if (const auto* vote = std::get_if<Vote>(&message)) {
     if (vote->replica == node.replica->own()) said(vote->statement);
   } else if (const auto* proposal = std::get_if<Proposal>(&message)) {
-    said({Phase::Propose, proposal->epoch, proposal->view, proposal->link->block.slot,
+    said({Phase::Prepare, proposal->epoch, proposal->view, proposal->link->block.slot,
           proposal->link->digest});
   } else if (const auto* wish = std::get_if<ViewChange>(&message)) {
     const Claim& claim = wish->wish.claim;

@@ -46,7 +46,7 @@ Vote Cluster::vote(ReplicaId replica, const Statement& statement) const {
 
 Proposal Cluster::proposal(View view, LinkPtr link) const {
   const Epoch epoch = voters().epoch;
-  const Statement statement{Phase::Propose, epoch, view, link->block.slot, link->digest};
+  const Statement statement{Phase::Prepare, epoch, view, link->block.slot, link->digest};
   return {epoch, view, vote(voters().primary(view), statement).signature, std::move(link)};
 }
 

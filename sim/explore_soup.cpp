@@ -85,7 +85,7 @@ std::uint32_t Soups::intern(ReplicaId replica, const std::vector<pbft::Send>& se
     const bool matters =
         std::holds_alternative<Proposal>(message) || std::holds_alternative<ViewChange>(message) ||
         std::holds_alternative<NewView>(message) || std::holds_alternative<Fetch>(message) ||
-        (vote != nullptr && vote->statement.phase != Phase::Propose);
+        (vote != nullptr && vote->replica == replica);
     if (matters) list.push_back(intern(replica, send.message));
   }
   std::ranges::sort(list);

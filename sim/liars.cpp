@@ -21,7 +21,7 @@ base::Digest World::digest_before(Slot slot) const {
 Message World::propose_other(Node& node, const Proposal& proposal, Block block) {
   const auto link = make_link(cluster_, std::move(block));
   node.other_blocks[{proposal.view, link->block.slot}] = link->digest;
-  const Statement statement{Phase::Propose, proposal.epoch, proposal.view, link->block.slot,
+  const Statement statement{Phase::Prepare, proposal.epoch, proposal.view, link->block.slot,
                             link->digest};
   return Proposal{proposal.epoch, proposal.view, signed_vote(node, statement).signature, link};
 }

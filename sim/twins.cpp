@@ -128,7 +128,7 @@ class Watch {
       if (vote->replica == twinned_ && lab_[from].id == twinned_) hear(to, vote->statement);
     } else if (const auto* proposal = std::get_if<Proposal>(&message)) {
       if (lab_[from].id == twinned_) {
-        hear(to, {Phase::Propose, proposal->epoch, proposal->view, proposal->link->block.slot,
+        hear(to, {Phase::Prepare, proposal->epoch, proposal->view, proposal->link->block.slot,
                   proposal->link->digest});
       }
     }
@@ -141,8 +141,7 @@ class Watch {
   void hear(std::size_t seat, const Statement& said) {
     const pbft::Replica& replica = lab_.replica(seat);
     if (said.view != replica.view() || replica.changing() || said.slot <= replica.committed() ||
-        (said.phase != Phase::Prepare && said.phase != Phase::Commit &&
-         said.phase != Phase::Propose))
+        (said.phase != Phase::Prepare && said.phase != Phase::Commit))
       return;
     const auto known =
         heard_.emplace(std::tuple(seat, said.view, said.slot, said.phase), said.digest).first;

@@ -29,7 +29,7 @@ std::string Words::say(const Message& message) {
   if (const auto* vote = std::get_if<Vote>(&message))
     return vote->replica == speaker_ ? say(vote->statement) : std::string();
   if (const auto* proposal = std::get_if<Proposal>(&message)) {
-    return say({Phase::Propose, proposal->epoch, proposal->view, proposal->link->block.slot,
+    return say({Phase::Prepare, proposal->epoch, proposal->view, proposal->link->block.slot,
                 proposal->link->digest});
   }
   if (const auto* wish = std::get_if<ViewChange>(&message)) {

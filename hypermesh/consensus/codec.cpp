@@ -29,7 +29,7 @@ void write(ByteWriter& out, const Statement& statement) {
 }
 Result<> read(ByteReader& in, Statement& statement) {
   TRY(const auto phase, in.u8());
-  if (phase < static_cast<std::uint8_t>(Phase::Propose) ||
+  if (phase < static_cast<std::uint8_t>(Phase::Prepare) ||
       phase > static_cast<std::uint8_t>(Phase::ViewChange)) {
     return base::fail(Errc::DataLoss, fmt::format("a statement of the unknown phase {}", phase));
   }

@@ -9,7 +9,8 @@ namespace {
 class EpochEnds : public testing::Test {
  protected:
   EpochEnds() {
-    for (std::uint8_t i = 0; i < 8; ++i) keys_.push_back(*base::SigningKey::from_seed(base::sha256(std::to_string(i))));
+    for (std::uint8_t i = 0; i < 8; ++i)
+      keys_.push_back(*base::SigningKey::from_seed(base::sha256(std::to_string(i))));
     for (Epoch epoch = 1; epoch <= 4; ++epoch) ends_.push_back(end_of(epoch));
   }
   Voters voters(Epoch epoch) const {

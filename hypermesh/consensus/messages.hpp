@@ -13,7 +13,7 @@ namespace hypermesh::consensus {
 struct Proposal {
   Epoch epoch = 0;
   View view = 0;
-  base::Signature signature{};  ///< Of the view's primary, under its Propose statement.
+  base::Signature signature{};  ///< Of the view's primary: its Prepare vote.
   LinkPtr link;
 };
 

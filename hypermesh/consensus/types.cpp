@@ -88,8 +88,6 @@ Result<Voters> decode_voters(base::BytesView bytes) {
 
 std::string_view to_text(Phase phase) {
   switch (phase) {
-    case Phase::Propose:
-      return "propose";
     case Phase::Prepare:
       return "prepare";
     case Phase::Commit:

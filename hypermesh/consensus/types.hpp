@@ -55,7 +55,7 @@ struct NextEpoch {
   friend bool operator==(const NextEpoch&, const NextEpoch&) = default;
 };
 
-enum class Phase : std::uint8_t { Propose = 1, Prepare, Commit, Checkpoint, ViewChange };
+enum class Phase : std::uint8_t { Prepare = 1, Commit, Checkpoint, ViewChange };
 std::string_view to_text(Phase phase);
 
 /// A checkpoint is of no view (0). For a change of views `view` is the one that is wanted, and

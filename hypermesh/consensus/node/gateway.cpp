@@ -46,24 +46,28 @@ MonotonicTime Gateway::due(MonotonicTime now) const {
   return waits_since() + std::min(usual_ / 8, options_.wait_max);
 }
 
-std::vector<BundlePtr> Gateway::poll(MonotonicTime now) {
+std::vector<Gateway::Sent> Gateway::poll(MonotonicTime now) {
   expire(now);
-  std::vector<BundlePtr> send;
+  std::vector<Sent> send;
+  for (auto& [sequence, bundle] : under_way_) {
+    if (now < bundle.resend_at) continue;
+    bundle.resend_at = now + options_.resend;
+    send.push_back({bundle.bundle, true});
+  }
   while (due(now) <= now) {
     last_ = waiting_.size() + barriers_.size();
-    send.push_back(make_bundle(now));
-  }
-  for (auto& [sequence, bundle] : under_way_) {
-    if (now < bundle.resent + options_.resend) continue;
-    bundle.resent = now;
-    send.push_back(bundle.bundle);
+    send.push_back({make_bundle(now), false});
   }
   return send;
 }
 
+void Gateway::send_again() {
+  for (auto& [sequence, bundle] : under_way_) bundle.resend_at = MonotonicTime::min();
+}
+
 BundlePtr Gateway::make_bundle(MonotonicTime now) {
   auto bundle = std::make_shared<Bundle>();
-  UnderWay under_way{nullptr, {}, std::exchange(barriers_, {}), now, now};
+  UnderWay under_way{nullptr, {}, std::exchange(barriers_, {}), now, now + options_.resend};
   std::size_t bytes = 0;
   while (!waiting_.empty() && under_way.operations.size() < options_.operations_max) {
     Operation& first = waiting_.front();
@@ -133,7 +137,7 @@ MonotonicTime Gateway::wake_at() const {
   deadlines(barriers_);
   at = std::min(at, due(MonotonicTime::min()));
   for (const auto& [sequence, bundle] : under_way_) {
-    at = std::min(at, bundle.resent + options_.resend);
+    at = std::min(at, bundle.resend_at);
     deadlines(bundle.operations);
     deadlines(bundle.barriers);
   }

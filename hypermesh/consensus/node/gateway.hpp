@@ -38,8 +38,14 @@ class Gateway {
   /// Answered when something that was ordered after this call is executed here, with a number of no
   /// meaning. All that wait share one operation, or need none beside others.
   void barrier(base::MonotonicTime now, base::MonotonicTime deadline, Done done);
+  struct Sent {
+    BundlePtr bundle;
+    bool again = false;  ///< It was sent before.
+  };
   /// What to send to every voter now.
-  std::vector<BundlePtr> poll(base::MonotonicTime now);
+  std::vector<Sent> poll(base::MonotonicTime now);
+  /// The next poll() sends everything that is under way once more.
+  void send_again();
   /// When to poll again at the latest.
   base::MonotonicTime wake_at() const;
   /// A bundle of this client was executed.
@@ -61,7 +67,7 @@ class Gateway {
     BundlePtr bundle;
     std::vector<Operation> operations;  // Their commands are in the bundle.
     std::vector<Operation> barriers;
-    base::MonotonicTime sent{}, resent{};
+    base::MonotonicTime sent{}, resend_at{};
   };
 
   base::MonotonicTime due(base::MonotonicTime now) const;

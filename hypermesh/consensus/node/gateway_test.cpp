@@ -35,17 +35,17 @@ TEST_F(GatewayTest, SendsAtOnceWhenNothingIsUnderWayAndGathersAfterwards) {
   submit();
   const auto first = gateway.poll(now);
   ASSERT_EQ(first.size(), 1u);
-  EXPECT_EQ(first[0]->sequence, 100u);
+  EXPECT_EQ(first[0].bundle->sequence, 100u);
   submit();
   submit();
   EXPECT_TRUE(gateway.poll(now).empty());
   now += 5ms;
-  execute(*first[0]);
+  execute(*first[0].bundle);
   const auto second = gateway.poll(now);
   ASSERT_EQ(second.size(), 1u);
-  EXPECT_EQ(second[0]->operations.size(), 2u);
-  EXPECT_EQ(second[0]->sequence, 101u);
-  execute(*second[0]);
+  EXPECT_EQ(second[0].bundle->operations.size(), 2u);
+  EXPECT_EQ(second[0].bundle->sequence, 101u);
+  execute(*second[0].bundle);
   ASSERT_EQ(answers.size(), 3u);
   EXPECT_EQ(*answers[2], 2u);
 }
@@ -55,28 +55,36 @@ TEST_F(GatewayTest, BarriersShareABundleAndNeedNoOperationBesideOthers) {
   barrier();
   const auto alone = gateway.poll(now);
   ASSERT_EQ(alone.size(), 1u);
-  EXPECT_EQ(alone[0]->operations.size(), 1u);
-  execute(*alone[0]);
+  EXPECT_EQ(alone[0].bundle->operations.size(), 1u);
+  execute(*alone[0].bundle);
   EXPECT_EQ(answers.size(), 2u);
   now += 1s;
   barrier();
   submit();
   const auto together = gateway.poll(now);
   ASSERT_EQ(together.size(), 1u);
-  EXPECT_EQ(together[0]->operations.size(), 1u);
-  EXPECT_EQ(together[0]->operations[0], (base::Bytes{1, 2, 3}));
+  EXPECT_EQ(together[0].bundle->operations.size(), 1u);
+  EXPECT_EQ(together[0].bundle->operations[0], (base::Bytes{1, 2, 3}));
 }
 
 TEST_F(GatewayTest, SendsAgainWhatIsNotExecutedAndTellsWhoWaitsTooLong) {
   submit(1s);
   const auto first = gateway.poll(now);
+  EXPECT_FALSE(first.at(0).again);
+  const auto sent_again = [&] {
+    const auto sent = gateway.poll(now);
+    return sent.size() == 1 && sent[0].bundle == first[0].bundle && sent[0].again;
+  };
   now += 500ms;
-  EXPECT_EQ(gateway.poll(now), first);
+  EXPECT_TRUE(sent_again());
+  EXPECT_FALSE(sent_again());
+  gateway.send_again();
+  EXPECT_TRUE(sent_again());
   now += 500ms;
   EXPECT_TRUE(gateway.poll(now).empty());
   ASSERT_EQ(answers.size(), 1u);
   EXPECT_EQ(answers[0].error().code, Errc::TimedOut);
-  execute(*first[0]);  // Nobody waits any more.
+  execute(*first[0].bundle);  // Nobody waits any more.
   EXPECT_EQ(answers.size(), 1u);
 }
 
@@ -92,8 +100,8 @@ TEST_F(GatewayTest, TakesOtherNumbersWhenAnEarlierLifeUsedThem) {
   now += 1s;
   const auto second = gateway.poll(now);
   ASSERT_EQ(second.size(), 1u);
-  EXPECT_EQ(second[0]->sequence, 500u + kClientWindow);
-  execute(*second[0]);
+  EXPECT_EQ(second[0].bundle->sequence, 500u + kClientWindow);
+  execute(*second[0].bundle);
   ASSERT_EQ(answers.size(), 1u);
   EXPECT_TRUE(answers[0]);
 }

@@ -104,6 +104,7 @@ struct ReplicaNode::State {
   Task<> fetch_state();
   Task<> on_fetched(const StableCheckpoint& checkpoint);
   Task<Result<Frame>> serve_state(stoq::rpc::Call& call, const Frame& request);
+  void observe_votes(pbft::PeerId from, const Message& message) const;
   void transmit(const pbft::Send& send);
   void release_what_may_go();
   void on_message(const stoq::NodeId& from, base::BytesView bytes);
@@ -115,7 +116,7 @@ struct ReplicaNode::State {
   void set_timer(base::MonotonicTime at);
   void on_timer();
   void submit(base::Bytes command, base::Duration limit, Gateway::Done done);
-  void send_bundle(const BundlePtr& bundle);
+  void send_bundle(const BundlePtr& bundle, bool proposal_is_enough);
   void answer_relayed(const BundleResult& result);
   void expire_relayed();
   void answer_all(const base::Error& error);
@@ -266,8 +267,11 @@ void ReplicaNode::State::step(const pbft::Input& input) {
   if (!running) return;
   pbft::Outputs outputs;
   const Epoch epoch = engine->voters().epoch;
+  const View view = engine->view();
   engine->step(input, parts.clock->now(), wall_of(*parts.clock), outputs);
   engine_wake = outputs.wake_at;
+  // Another primary may not know what was given to the one before.
+  if (engine->voters().epoch != epoch || engine->view() != view) gateway.send_again();
   if (engine->voters().epoch != epoch) {
     parts.lines.info("an epoch has begun",
                      {{"epoch", engine->voters().epoch}, {"voters", engine->voters().size()}});
@@ -286,10 +290,21 @@ void ReplicaNode::State::on_message(const stoq::NodeId& from, base::BytesView by
                         {{"from", from.text()}, {"why", message.error()}});
     return;
   }
-  if (const auto* vote = std::get_if<Vote>(&*message)) {
-    for (const auto& observe : on_vote) observe(*vote);
-  }
+  observe_votes(peer->second, *message);
   step(pbft::Received{peer->second, std::make_shared<const Message>(*std::move(message))});
+}
+
+void ReplicaNode::State::observe_votes(pbft::PeerId from, const Message& message) const {
+  const auto tell = [this](const Vote& vote) {
+    for (const auto& observe : on_vote) observe(vote);
+  };
+  if (const auto* vote = std::get_if<Vote>(&message)) tell(*vote);
+  if (const auto* proposal = std::get_if<Proposal>(&message)) {
+    const Block& block = proposal->link->block;
+    tell({{Phase::Prepare, proposal->epoch, proposal->view, block.slot, proposal->link->digest},
+          static_cast<ReplicaId>(from),
+          proposal->signature});
+  }
 }
 
 void ReplicaNode::State::on_durable(Result<Lsn> written) {
@@ -347,9 +362,7 @@ void ReplicaNode::State::carry_out(pbft::Outputs outputs) {
 }
 
 void ReplicaNode::State::carry_out(pbft::Send&& send) {
-  if (const auto* vote = std::get_if<Vote>(send.message.get())) {
-    for (const auto& observe : on_vote) observe(*vote);
-  }
+  observe_votes(engine->own().value_or(0), *send.message);
   if (send.after <= durable) return transmit(send);
   const auto place = std::ranges::upper_bound(held, send.after, {}, &pbft::Send::after);
   held.insert(place, std::move(send));
@@ -374,9 +387,13 @@ void ReplicaNode::State::carry_out(pbft::Check&& check) {
 }
 
 void ReplicaNode::State::carry_out(pbft::Persist&& persist) {
-  // A Commit certificate promises nothing: it can be had from others, or be made again.
+  // A Commit certificate promises nothing: it can be had from others, or be made again. What a
+  // primary accepts it has reserved before, and it is written with the certificate that follows.
   const auto* const certified = std::get_if<Certified>(&persist.record);
-  const bool lazy = certified != nullptr && certified->certificate.statement.phase == Phase::Commit;
+  const bool lazy = certified != nullptr ? certified->certificate.statement.phase == Phase::Commit
+                                         : engine->is_primary() &&
+                                               (std::holds_alternative<Body>(persist.record) ||
+                                                std::holds_alternative<Accepted>(persist.record));
   const auto lsn = log_writer->append(static_cast<std::uint8_t>(persist.record.index()),
                                       encode(persist.record), lazy);
   if (!lsn) return fail(base::wrap(lsn.error(), "the consensus log"));
@@ -534,15 +551,16 @@ void ReplicaNode::State::poll_gateway_soon() {
 
 void ReplicaNode::State::poll_gateway() {
   if (!running) return;
-  for (const auto& bundle : gateway.poll(parts.clock->now())) send_bundle(bundle);
+  for (const auto& sent : gateway.poll(parts.clock->now())) send_bundle(sent.bundle, !sent.again);
   auto wake = std::min(engine_wake, gateway.wake_at());
   if (!relayed.empty()) wake = std::min(wake, parts.clock->now() + kRelayedLook);
   set_timer(wake);
 }
 
-void ReplicaNode::State::send_bundle(const BundlePtr& bundle) {
+// What it will propose itself a primary need not show before.
+void ReplicaNode::State::send_bundle(const BundlePtr& bundle, bool proposal_is_enough) {
   const auto message = std::make_shared<const Message>(Submit{bundle});
-  transmit({std::nullopt, message, 0});
+  if (!proposal_is_enough || !engine->is_primary()) transmit({std::nullopt, message, 0});
   boost::asio::post(parts.executor,
                     [this, message] { step(pbft::Received{pbft::kFirstFollower, message}); });
 }
@@ -670,7 +688,7 @@ void ReplicaNode::relay(BundlePtr bundle, base::Duration limit,
   if (!s.running) return done(base::fail(Errc::Unavailable, "this replica does not run"));
   s.relayed.emplace(std::pair(bundle->client, bundle->sequence),
                     State::Relayed{s.parts.clock->now() + limit, std::move(done)});
-  s.send_bundle(bundle);
+  s.send_bundle(bundle, false);
 }
 
 Task<> ReplicaNode::applied_after(Slot seen, base::Duration limit) {

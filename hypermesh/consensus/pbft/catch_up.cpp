@@ -90,7 +90,9 @@ void Replica::resend(PeerId to) {
       send(to, Proposal{epoch_.voters.epoch, view_, entry.primary_signature, entry.proposal});
     const Lsn after = last_lsn_;
     for (const VoteSet* votes : {&entry.prepares, &entry.commits}) {
-      if (const auto* own = votes->find(*own_)) send(to, own->vote, after);
+      // A primary's Prepare is in its proposal.
+      const auto* own = votes->find(*own_);
+      if (own != nullptr && (votes == &entry.commits || !is_primary())) send(to, own->vote, after);
     }
   }
   for (const auto& [slot, votes] : checkpoint_votes_) {

@@ -64,9 +64,10 @@ MonotonicTime Replica::batch_due() const {
 
 void Replica::propose(LinkPtr link) {
   const Slot slot = link->block.slot;
-  const Vote vote = sign({Phase::Propose, epoch_.voters.epoch, view_, slot, link->digest});
+  const Vote vote = sign({Phase::Prepare, epoch_.voters.epoch, view_, slot, link->digest});
   Entry& entry = entries_[slot];
   entry.proposal = link;
+  entry.prepares.add(vote, VoteSet::State::Good);
   entry.primary_signature = vote.signature;
   entry.state = Entry::State::Good;
   entry.proposed = now_;
@@ -87,18 +88,14 @@ void Replica::handle(PeerId from, const Proposal& message) {
   const Slot slot = message.link->block.slot;
   if (slot < std::max(base_.slot, epoch_.start + 1) || slot > applied_ + 2 * options_.window)
     return;
-  const Vote vote{{Phase::Propose, message.epoch, message.view, slot, message.link->digest},
-                  primary,
-                  message.signature};
   const auto known = entries_.find(slot);
   if (known != entries_.end() && known->second.proposal) {
-    const Entry& entry = known->second;
-    if (entry.proposal->digest == message.link->digest) return;
+    if (known->second.proposal->digest == message.link->digest) return;
     return on_contradiction(
-        {{Phase::Propose, message.epoch, message.view, slot, entry.proposal->digest},
+        vote_of_primary(known->second),
+        {{Phase::Prepare, message.epoch, message.view, slot, message.link->digest},
          primary,
-         entry.primary_signature},
-        vote);
+         message.signature});
   }
   if (slot <= accepted_) return;  // Committed otherwise, and forgotten.
   Entry& entry = entries_[slot];
@@ -109,12 +106,7 @@ void Replica::handle(PeerId from, const Proposal& message) {
 
 void Replica::check_proposal(Slot slot) {
   Entry& entry = entries_.at(slot);
-  const ReplicaId primary = voters().primary(view_);
-  std::vector<Check::Item> items;
-  items.push_back({voters().keys[primary],
-                   signed_bytes(options_.cluster, Statement{Phase::Propose, epoch_.voters.epoch,
-                                                            view_, slot, entry.proposal->digest}),
-                   entry.primary_signature});
+  std::vector<Check::Item> items = items_of({vote_of_primary(entry)});
   const auto& bundles = entry.proposal->block.bundles;
   for (std::size_t i = 0; i < bundles.size(); ++i) {
     const auto& digest = entry.proposal->bundle_digests[i];
@@ -140,6 +132,8 @@ void Replica::check_proposal(Slot slot) {
     const Link& link = *checked.proposal;
     for (std::size_t i = 0; i < link.block.bundles.size(); ++i)
       (void)pool_.add(link.block.bundles[i], link.bundle_digests[i], now_);
+    checked.prepares.add(vote_of_primary(checked), VoteSet::State::Good);
+    for (const auto& held : checked.prepares.held()) show_primary(checked, held.vote);
     accept_ready();
   });
 }
@@ -181,9 +175,11 @@ void Replica::accept(Entry& entry) {
   if (accepted_ == committed_) progress_ = now_;
   move_tip(slot, link->digest);
   take_bundles(*link);
-  const Vote vote = sign({Phase::Prepare, epoch_.voters.epoch, view_, slot, link->digest});
-  entry.prepares.add(vote, VoteSet::State::Good);
-  send(std::nullopt, vote, lsn);
+  if (!is_primary()) {
+    const Vote vote = sign({Phase::Prepare, epoch_.voters.epoch, view_, slot, link->digest});
+    entry.prepares.add(vote, VoteSet::State::Good);
+    send(std::nullopt, vote, lsn);
+  }
   count(slot, Phase::Prepare);
   count(slot, Phase::Commit);
 }
@@ -229,24 +225,37 @@ void Replica::handle(PeerId from, const Vote& message) {
   if (said.view < view_ && !mutant(Mutant::VotesOfOtherViews)) return;
   if (said.view > view_ || changing_) return keep_early(from, message);
   if (said.slot > applied_ + 2 * options_.window) return;
-  if (said.phase == Phase::Propose) {
+  if (said.phase != Phase::Prepare && said.phase != Phase::Commit) return;
+  if (from != message.replica) {
     // Somebody shows what the primary told him.
     const auto known = entries_.find(said.slot);
     if (known == entries_.end() || !known->second.proposal) return;
-    const Vote ours{
-        {Phase::Propose, said.epoch, said.view, said.slot, known->second.proposal->digest},
-        voters().primary(view_),
-        known->second.primary_signature};
+    const Vote ours = vote_of_primary(known->second);
     if (contradict(ours, message)) on_contradiction(ours, message);
     return;
   }
-  if (from != message.replica) return;
-  if (said.phase != Phase::Prepare && said.phase != Phase::Commit) return;
   if (said.slot <= committed_ && !entries_.contains(said.slot)) return;
   Entry& entry = entries_[said.slot];
   VoteSet& votes = said.phase == Phase::Prepare ? entry.prepares : entry.commits;
+  const bool first = votes.find(from) == nullptr;
   if (const Vote* before = votes.add(message)) return on_contradiction(*before, message);
+  if (first && said.phase == Phase::Prepare) show_primary(entry, message);
   count(said.slot, said.phase);
+}
+
+Vote Replica::vote_of_primary(const Entry& entry) const {
+  const Link& link = *entry.proposal;
+  return {{Phase::Prepare, epoch_.voters.epoch, view_, link.block.slot, link.digest},
+          voters().primary(view_),
+          entry.primary_signature};
+}
+
+// Whoever prepares another block was told something else, and can prove the lie with this.
+void Replica::show_primary(const Entry& entry, const Vote& prepare) {
+  if (!entry.proposal || prepare.statement.digest == entry.proposal->digest ||
+      prepare.replica == voters().primary(view_) || prepare.replica == *own_)
+    return;
+  send(prepare.replica, vote_of_primary(entry));
 }
 
 // Of one replica, not both checked yet.
@@ -272,16 +281,8 @@ void Replica::count(Slot slot, Phase phase) {
       return propose_more();
     }
     if (entry.state != Entry::State::Accepted) return;
-    if (entry.proposal->digest != *agreed) {
-      // Others were told something else: whoever has that can prove it with this.
-      entry.prepared = votes.certificate(*agreed, quorum);
-      const ReplicaId primary = voters().primary(view_);
-      return send(std::nullopt,
-                  Vote{{Phase::Propose, epoch_.voters.epoch, view_, slot, entry.proposal->digest},
-                       primary,
-                       entry.primary_signature});
-    }
-    return on_prepared(entry, votes.certificate(*agreed, quorum));
+    if (entry.proposal->digest == *agreed) on_prepared(entry, votes.certificate(*agreed, quorum));
+    return;
   }
   const auto chosen = votes.to_check(quorum);
   if (chosen.empty()) return;

@@ -245,6 +245,8 @@ class Replica {
                         const std::vector<bool>& good);
   void on_prepared(Entry& entry, Certificate certificate);
   void on_contradiction(const Vote& first, const Vote& second);
+  Vote vote_of_primary(const Entry& entry) const;
+  void show_primary(const Entry& entry, const Vote& prepare);
   bool may_propose(Slot slot);
   bool commit_through(const Certificate& certificate);
   void push_to_followers();
