@@ -24,7 +24,7 @@ using base::Task;
 
 namespace {
 
-constexpr std::size_t kCheckedAtOnce = 4;
+constexpr std::size_t kCheckedAtOnce = 8;
 constexpr base::Duration kFetchRetry = std::chrono::milliseconds(300);
 constexpr base::Duration kRelayedLook = std::chrono::milliseconds(100);
 
@@ -138,6 +138,7 @@ struct ReplicaNode::State {
 
   std::unique_ptr<Mesh> mesh;
   std::unique_ptr<LogWriter> log_writer;
+  Signatures signatures;
   std::unique_ptr<SignatureChecker> checker;
   std::unique_ptr<BlockApplier> applier;
   std::unique_ptr<StateFetch> fetch;
@@ -226,7 +227,7 @@ void ReplicaNode::start() {
   s.log_writer =
       std::make_unique<LogWriter>(s.parts.executor, *s.parts.pool, *s.parts.log,
                                   [&s](Result<Lsn> written) { s.on_durable(std::move(written)); });
-  s.checker = std::make_unique<SignatureChecker>(s.parts.executor, *s.parts.pool,
+  s.checker = std::make_unique<SignatureChecker>(s.parts.executor, *s.parts.pool, s.signatures,
                                                  [&s](pbft::Checked checked) { s.step(checked); });
   s.applier =
       std::make_unique<BlockApplier>(s.parts.executor, *s.parts.pool, *s.blocks,
@@ -383,7 +384,7 @@ void ReplicaNode::State::transmit(const pbft::Send& send) {
 // A few signatures cost less than handing them to another thread.
 void ReplicaNode::State::carry_out(pbft::Check&& check) {
   if (check.items.size() > kCheckedAtOnce) return checker->check(std::move(check));
-  boost::asio::post(parts.executor, [this, checked = check_signatures(check)] { step(checked); });
+  boost::asio::post(parts.executor, [this, checked = signatures.check(check)] { step(checked); });
 }
 
 void ReplicaNode::State::carry_out(pbft::Persist&& persist) {

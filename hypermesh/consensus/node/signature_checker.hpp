@@ -3,18 +3,42 @@
 #include <base/async/blocking_pool.hpp>
 #include <base/async/task_scope.hpp>
 #include <functional>
+#include <map>
+#include <mutex>
 
 #include "consensus/pbft/replica.hpp"
+#include "ed25519/known_key.hpp"
 
 namespace hypermesh::consensus {
 
-pbft::Checked check_signatures(const pbft::Check& check);
+/// Checks signatures of keys that come again and again: voters', and those of busy clients.
+/// Any thread.
+class Signatures {
+ public:
+  pbft::Checked check(const pbft::Check& check);
+
+ private:
+  using Known = std::shared_ptr<const base::ed25519::KnownKey>;
+  struct Seen {
+    std::uint64_t times = 0, last = 0;
+    Known known;
+  };
+  bool verify(const pbft::Check::Item& item);
+  Known find(const base::PublicKey& key);
+  void forget_oldest();
+
+  std::mutex mutex_;
+  std::uint64_t now_ = 0;  // Counts what is checked.
+  std::map<base::PublicKey, Seen> seen_;
+};
 
 /// Checks signatures on worker threads, all that wait together. All calls are made on one executor.
 class SignatureChecker {
  public:
   using OnChecked = std::function<void(pbft::Checked)>;
-  SignatureChecker(const base::Executor& executor, base::BlockingPool& pool, OnChecked on_checked);
+  /// The pool and the signatures are borrowed.
+  SignatureChecker(const base::Executor& executor, base::BlockingPool& pool, Signatures& signatures,
+                   OnChecked on_checked);
   void check(pbft::Check check);
   base::Task<> stop();
 
@@ -22,6 +46,7 @@ class SignatureChecker {
   base::Task<> run();
 
   base::BlockingPool& pool_;
+  Signatures& signatures_;
   OnChecked on_checked_;
   base::TaskScope scope_;
   base::Event wanted_;
