@@ -33,7 +33,9 @@ void World::act(Client& client) {
   open.key = key;
   open.begun = timeline_.now();
   const auto choice = rng.below(100);
-  if (choice < 30) {
+  if (choice < 15) {
+    return ask(client, key);
+  } else if (choice < 30) {
     open.reads = true;
   } else if (choice < 90) {
     Transaction transaction;
@@ -109,20 +111,11 @@ void World::on_answer(Client& client, std::uint64_t sequence, const Node& node) 
   const Client::Open open = std::move(client.open.extract(sequence).mapped());
   const auto& outcome = *open.outcome;
   const bool late = outcome.refused == base::Errc::TimedOut;
-  Call call{Call::Kind::Read, open.begun, timeline_.now()};
   if (open.reads) {
-    if (late) return;
-    const auto view = hypermesh::state::View::of(node.storage);
-    const auto there = view ? view->get(open.key) : std::unexpected(view.error());
-    if (!there) return fail("a read fails: " + there.error().describe());
-    if (*there) {
-      call.revision = (*there)->modified;
-      client.reads.push_back({open.key, (*there)->value, call.revision});
-    }
-    client.seen[open.key] = call.revision;
-    client.calls.emplace_back(open.key, call);
+    if (!late) read(client, open.key, open.begun, node);
     return;
   }
+  Call call{Call::Kind::Read, open.begun, timeline_.now()};
   if (std::holds_alternative<hypermesh::state::GrantLease>(open.operation.action) &&
       !outcome.refused) {
     client.lease = outcome.number;
@@ -155,6 +148,35 @@ void World::on_answer(Client& client, std::uint64_t sequence, const Node& node) 
     client.calls.emplace_back(write.key, call);
     client.seen[write.key] = write.value ? call.revision : 0;
     if (write.value) written_.emplace(std::pair(write.key, call.revision), *write.value);
+  }
+}
+
+void World::read(Client& client, const std::string& key, MonotonicTime begun, const Node& node) {
+  Call call{Call::Kind::Read, begun, timeline_.now()};
+  const auto view = hypermesh::state::View::of(node.storage);
+  const auto there = view ? view->get(key) : std::unexpected(view.error());
+  if (!there) return fail("a read fails: " + there.error().describe());
+  if (*there) {
+    call.revision = (*there)->modified;
+    client.reads.push_back({key, (*there)->value, call.revision});
+  }
+  client.seen[key] = call.revision;
+  client.calls.emplace_back(key, call);
+}
+
+// Reads at one node, which asks a quorum how far the cluster is. What liars answer their own
+// clients is nobody's fault but theirs.
+void World::ask(Client& client, const std::string& key) {
+  Node& node = *nodes_[client.rng.below(nodes_.size())];
+  if (!node.replica || !node.honest()) return;
+  node.asking.emplace(++node.last_read, Node::Asking{client.index, key, timeline_.now()});
+  step(node, pbft::Read{node.last_read});
+}
+
+void World::on_readable(Node& node, const pbft::Readable& readable) {
+  while (!node.asking.empty() && node.asking.begin()->first <= readable.ticket) {
+    const auto first = std::move(node.asking.extract(node.asking.begin()).mapped());
+    if (readable.good) read(*clients_[first.client], first.key, first.begun, node);
   }
 }
 

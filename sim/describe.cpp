@@ -46,6 +46,12 @@ std::string describe(const Message& message) {
     std::string operator()(const Submit& m) const {
       return fmt::format("bundle {}", m.bundle->sequence);
     }
+    std::string operator()(const ReadAsk& m) const {
+      return fmt::format("asks how far epoch {} is, {}", m.epoch, m.round);
+    }
+    std::string operator()(const ReadAnswer& m) const {
+      return fmt::format("is at slot {}, {}", m.slot, m.round);
+    }
     std::string operator()(const Evidence& m) const {
       return fmt::format("evidence against {}", m.first.replica);
     }

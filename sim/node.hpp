@@ -79,6 +79,15 @@ struct World::Node {
   std::array<std::optional<pbft::PeerId>, kNodesMax> peers;
   std::vector<std::size_t> voters;  ///< Indices of nodes, by replica id.
 
+  /// Of clients that read here and have no answer yet, by the engine's ticket.
+  struct Asking {
+    std::size_t client = 0;
+    std::string key;
+    MonotonicTime begun{};
+  };
+  std::map<pbft::Ticket, Asking> asking;
+  pbft::Ticket last_read = 0;
+
   // What is wrong with its links and its disk, in thousandths.
   std::uint64_t loss = 0, duplication = 0, slow_links = 0, slow_disk = 0;
 

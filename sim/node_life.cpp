@@ -45,6 +45,7 @@ void World::stop(Node& node) {
   node.fetching.reset();
   node.needed.reset();
   node.waiting.clear();
+  node.asking.clear();
   ++node.incarnation;
   ++node.execution;
   node.armed = node.wake_at = MonotonicTime::max();
@@ -119,6 +120,8 @@ void World::carry_out(Node& node, pbft::Outputs outputs) {
     } else if (auto* release = std::get_if<pbft::Release>(&output)) {
       node.release = *release;
       node.release_stable = node.replica->stable();
+    } else if (const auto* readable = std::get_if<pbft::Readable>(&output)) {
+      on_readable(node, *readable);
     } else if (auto* evidence = std::get_if<Evidence>(&output)) {
       on_evidence(node, *evidence);
     }

@@ -131,6 +131,9 @@ class World {
   void resubmit(Client& client);
   void settle(Node& node);
   void on_answer(Client& client, std::uint64_t sequence, const Node& node);
+  void read(Client& client, const std::string& key, MonotonicTime begun, const Node& node);
+  void ask(Client& client, const std::string& key);
+  void on_readable(Node& node, const pbft::Readable& readable);
   std::string check_clients() const;
 
   // --- faults.cpp ---

@@ -26,7 +26,8 @@ inline Field add(const Field& a, const Field& b) {
 
 /// `b` is reduced, or the sum of two reduced: 4p is added so that no limb falls below zero.
 inline Field sub(const Field& a, const Field& b) {
-  constexpr std::uint64_t kFirst = (std::uint64_t{1} << 53) - 76, kOther = (std::uint64_t{1} << 53) - 4;
+  constexpr std::uint64_t kFirst = (std::uint64_t{1} << 53) - 76,
+                          kOther = (std::uint64_t{1} << 53) - 4;
   Field difference;
   difference.limb[0] = a.limb[0] + kFirst - b.limb[0];
   for (std::size_t i = 1; i < 5; ++i) difference.limb[i] = a.limb[i] + kOther - b.limb[i];

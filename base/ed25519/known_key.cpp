@@ -60,7 +60,8 @@ struct KnownKey::Multiples {
     for (std::size_t place = 0; place < digits.size(); ++place) {
       const int digit = digits[place];
       if (digit == 0) continue;
-      const auto& entry = entries[place * kDigitMax + static_cast<std::size_t>(std::abs(digit)) - 1];
+      const auto& entry =
+          entries[place * kDigitMax + static_cast<std::size_t>(std::abs(digit)) - 1];
       sum = digit > 0 ? ed25519::add(sum, entry) : ed25519::sub(sum, entry);
     }
     return sum;

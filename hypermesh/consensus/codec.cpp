@@ -114,6 +114,15 @@ void write(ByteWriter& out, const Fetch& m) {
 void write(ByteWriter& out, const Fetched& m) {
   write_links(out, m.links);
 }
+void write(ByteWriter& out, const ReadAsk& m) {
+  out.u64(m.epoch);
+  out.u64(m.round);
+}
+void write(ByteWriter& out, const ReadAnswer& m) {
+  out.u64(m.epoch);
+  out.u64(m.round);
+  out.u64(m.slot);
+}
 void write(ByteWriter& out, const Submit& m) {
   write(out, *m.bundle);
 }
@@ -209,6 +218,19 @@ struct Decoder {
     for (auto& end : m.ends) TRY_DO(read(in, end));
     TRY(const bool newest, read_flag(in));
     if (newest) TRY_DO(read(in, m.newest.emplace()));
+    return m;
+  }
+  Result<Message> operator()(std::type_identity<ReadAsk>) {
+    ReadAsk m;
+    TRY(m.epoch, in.u64());
+    TRY(m.round, in.u64());
+    return m;
+  }
+  Result<Message> operator()(std::type_identity<ReadAnswer>) {
+    ReadAnswer m;
+    TRY(m.epoch, in.u64());
+    TRY(m.round, in.u64());
+    TRY(m.slot, in.u64());
     return m;
   }
 };

@@ -36,7 +36,9 @@ struct Samples {
                 Submit{std::make_shared<const Bundle>(bundle)},
                 Evidence{vote, vote},
                 Epochs{{end, end}, stable},
-                Epochs{{end}, std::nullopt}};
+                Epochs{{end}, std::nullopt},
+                ReadAsk{2, 5},
+                ReadAnswer{2, 5, 77}};
     records = {EpochBegun{voters, 3, link->digest},
                ViewWanted{1, 4, wish.claim},
                ViewBegun{1, 4, wish.claim, NewView{1, 4, {wish}, certificate}},

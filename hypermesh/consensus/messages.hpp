@@ -102,8 +102,20 @@ struct Submit {
   BundlePtr bundle;
 };
 
-using Message = std::variant<Proposal, Vote, ViewChange, NewView, Status, Committed,
-                             StableCheckpoint, Fetch, Fetched, Submit, Evidence, Epochs>;
+/// Somebody reads, and wants to know how far the cluster is: pbft/reads.hpp.
+struct ReadAsk {
+  Epoch epoch = 0;
+  std::uint64_t round = 0;  ///< The asker's.
+};
+struct ReadAnswer {
+  Epoch epoch = 0;
+  std::uint64_t round = 0;
+  Slot slot = 0;  ///< The highest that it sent a commit for, or knows to be committed.
+};
+
+using Message =
+    std::variant<Proposal, Vote, ViewChange, NewView, Status, Committed, StableCheckpoint, Fetch,
+                 Fetched, Submit, Evidence, Epochs, ReadAsk, ReadAnswer>;
 using MessagePtr = std::shared_ptr<const Message>;
 
 inline constexpr std::size_t kMessageBytesMax = 24 << 20;

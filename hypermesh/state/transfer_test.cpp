@@ -315,6 +315,16 @@ TEST(Transfer, ALiarIsBlamedAtTheLatestWhenAskedExactly) {
   expect_equal_states(pair.behind, pair.ahead);
 }
 
+TEST(Transfer, NobodyReadsAStateThatIsBeingReplaced) {
+  MemoryStorage storage;
+  Storage::Batch begun;
+  begun.put(std::string(kSwitchKey), "");
+  ASSERT_TRUE(storage.write(begun));
+  const auto view = View::of(storage);
+  ASSERT_FALSE(view);
+  EXPECT_EQ(view.error().code, base::Errc::Unavailable);
+}
+
 TEST(TransferEdits, KeepWhatAgreesInOrder) {
   using enum EditStep::Kind;
   struct Case {

@@ -5,11 +5,17 @@
 #include <algorithm>
 
 #include "state/proof.hpp"
+#include "state/transfer_staging.hpp"
 
 namespace hypermesh::state {
 
 base::Result<View> View::of(const Storage& storage) {
   auto reader = storage.snapshot();
+  TRY(const auto switching, reader->get(kSwitchKey));
+  if (switching) {
+    return base::fail(base::Errc::Unavailable,
+                      "the state is being replaced by a fetched one; try again in a moment");
+  }
   TRY(const auto stored, reader->get(kLocalMetaKey));
   LocalMeta meta;
   if (stored) {

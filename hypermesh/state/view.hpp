@@ -38,7 +38,8 @@ struct EventPage {
 /// Errors of every call: DataLoss, Unavailable (the storage).
 class View {
  public:
-  /// `storage` is borrowed and outlives the view.
+  /// `storage` is borrowed and outlives the view. Errors: Unavailable (a fetched state is replacing
+  /// this one).
   static base::Result<View> of(const Storage& storage);
 
   Slot applied() const { return meta_.applied; }

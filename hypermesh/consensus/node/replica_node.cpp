@@ -101,6 +101,8 @@ struct ReplicaNode::State {
   void carry_out(pbft::StateDamaged&& damaged);
   void carry_out(pbft::Release&& release);
   void carry_out(Evidence&& evidence);
+  void carry_out(pbft::Readable&& readable);
+  void read_behind_barrier(base::MonotonicTime now, base::MonotonicTime deadline, Read read);
   Task<> fetch_state();
   Task<> on_fetched(const StableCheckpoint& checkpoint);
   Task<Result<Frame>> serve_state(stoq::rpc::Call& call, const Frame& request);
@@ -157,6 +159,13 @@ struct ReplicaNode::State {
   std::map<pbft::PeerId, stoq::NodeId> node_ids;
   std::set<stoq::NodeId> member_ids;
 
+  struct Asking {
+    base::MonotonicTime deadline{};
+    Read read;
+  };
+  std::map<pbft::Ticket, Asking> asking;  // Reads that wait for the engine.
+  pbft::Ticket last_read = 0;
+  bool ask_due = false;
   std::vector<Read> reads;  // That wait for a worker.
   bool reading = false;
   struct Relayed {
@@ -577,6 +586,8 @@ void ReplicaNode::State::answer_relayed(const BundleResult& result) {
 
 void ReplicaNode::State::answer_all(const base::Error& error) {
   gateway.end(error);
+  for (const auto& [ticket, waiting] : std::exchange(asking, {}))
+    waiting.read(std::unexpected(error))();
   for (const auto& [bundle, waiting] : std::exchange(relayed, {}))
     waiting.done(std::unexpected(error));
 }
@@ -650,14 +661,36 @@ void ReplicaNode::read(Consistency consistency, base::Duration limit, Read read)
     return read(base::fail(Errc::Unavailable, "this replica does not run"))();
   }
   if (consistency == Consistency::Local) return s.add_read(std::move(read));
-  const auto now = s.parts.clock->now();
-  s.gateway.barrier(now, now + limit,
-                    [&s, read = std::move(read)](Result<std::uint64_t> done) mutable {
-                      done = s.with_quorum(std::move(done));
-                      if (!done) return read(std::unexpected(std::move(done).error()))();
-                      s.add_read(std::move(read));
-                    });
-  s.poll_gateway_soon();
+  s.asking.emplace(++s.last_read, State::Asking{s.parts.clock->now() + limit, std::move(read)});
+  // What arrives together asks once.
+  if (std::exchange(s.ask_due, true)) return;
+  boost::asio::post(s.parts.executor, [&s] {
+    s.ask_due = false;
+    s.step(pbft::Read{s.last_read});
+  });
+}
+
+void ReplicaNode::State::carry_out(pbft::Readable&& readable) {
+  const auto now = parts.clock->now();
+  while (!asking.empty() && asking.begin()->first <= readable.ticket) {
+    Asking first = std::move(asking.extract(asking.begin()).mapped());
+    if (readable.good) {
+      add_read(std::move(first.read));
+    } else {
+      read_behind_barrier(now, first.deadline, std::move(first.read));
+    }
+  }
+}
+
+// An ordered operation is executed when all before it are, whatever anybody says.
+void ReplicaNode::State::read_behind_barrier(base::MonotonicTime now, base::MonotonicTime deadline,
+                                             Read read) {
+  gateway.barrier(now, deadline, [this, read = std::move(read)](Result<std::uint64_t> done) {
+    done = with_quorum(std::move(done));
+    if (!done) return read(std::unexpected(std::move(done).error()))();
+    add_read(read);
+  });
+  poll_gateway_soon();
 }
 
 void ReplicaNode::State::add_read(Read read) {

@@ -43,6 +43,7 @@ void Replica::begin_epoch(const StableCheckpoint& end, std::optional<NextEpoch> 
   accused_.clear();
   blocked_commit_.reset();
   failed_views_ = 0;
+  reads_.ask_anew();
   begin_view(0, {0, epoch_.start, epoch_.start_digest}, std::nullopt);
 }
 

@@ -87,7 +87,8 @@ base::Digest fingerprint(const Restored& restored) {
 }
 
 base::Digest Replica::fingerprint(bool timers) const {
-  BASE_ASSERT(!restored_ && tickets_.empty(), "a replica that has begun and waits for nobody");
+  BASE_ASSERT(!restored_ && tickets_.empty() && reads_.idle(),
+              "a replica that has begun and waits for nobody");
   Print print;
   print.now = now_;
   print.add(epoch_.voters.epoch);

@@ -72,6 +72,8 @@ void Replica::step(const Input& input, MonotonicTime now, std::uint64_t wall, Ou
     on_applied(*applied);
   } else if (const auto* installed = std::get_if<Installed>(&input)) {
     on_installed(*installed);
+  } else if (const auto* read = std::get_if<Read>(&input)) {
+    reads_.want(read->ticket);
   }
   run_timers();
   out.wake_at = next_wake();
@@ -245,6 +247,7 @@ void Replica::run_timers() {
     accept_ready();  // What was ahead of our clock may no longer be.
   }
   propose_more();
+  settle_reads();
 }
 
 MonotonicTime Replica::next_wake() const {
@@ -263,7 +266,7 @@ MonotonicTime Replica::next_wake() const {
   }
   if ((!changing_ && !base_there_) || blocked_commit_)
     at = std::min(at, fetched_ + 2 * options_.heartbeat);
-  return at;
+  return std::min(at, reads_.wake_at());
 }
 
 void Replica::keep_early(PeerId from, Message message) {

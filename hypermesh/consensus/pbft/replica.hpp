@@ -16,15 +16,13 @@
 
 #include "consensus/epoch_chain.hpp"
 #include "consensus/pbft/bundle_pool.hpp"
+#include "consensus/pbft/reads.hpp"
 #include "consensus/pbft/votes.hpp"
 #include "consensus/records.hpp"
 
 namespace hypermesh::consensus::pbft {
 
-using base::Duration;
-using base::MonotonicTime;
 using Lsn = std::uint64_t;  ///< Of a record, from 1, without gaps.
-using Ticket = std::uint64_t;
 /// Voters are known by their ReplicaId; who only follows has a number from kFirstFollower on.
 using PeerId = std::uint32_t;
 inline constexpr PeerId kFirstFollower = 0x1'0000;
@@ -82,7 +80,11 @@ struct Installed {
   StableCheckpoint checkpoint;
   std::optional<NextEpoch> next{};  ///< Ordered up to its slot, and not begun with that.
 };
-using Input = std::variant<Received, Tick, Persisted, Checked, Applied, Installed>;
+/// Somebody wants to see all that was acknowledged anywhere until now.
+struct Read {
+  Ticket ticket = 0;  ///< Ascending.
+};
+using Input = std::variant<Received, Tick, Persisted, Checked, Applied, Installed, Read>;
 
 // --- what comes out ---
 
@@ -116,12 +118,17 @@ struct NeedState {
 struct StateDamaged {
   StableCheckpoint checkpoint;
 };
+/// Answers the Read with this ticket and all before it.
+struct Readable {
+  Ticket ticket = 0;
+  bool good = false;  ///< What is executed here is enough; else that is not known in time.
+};
 /// Records before this one are needed no more, once those up to `after` are durable.
 struct Release {
   Lsn lsn = 0, after = 0;
 };
 using Output =
-    std::variant<Send, Persist, Check, Apply, NeedState, StateDamaged, Release, Evidence>;
+    std::variant<Send, Persist, Check, Apply, NeedState, StateDamaged, Release, Evidence, Readable>;
 
 struct Outputs {
   std::vector<Output> list;
@@ -257,6 +264,13 @@ class Replica {
   std::optional<std::vector<LinkPtr>> chain_to(const base::Digest& tip, Slot slot,
                                                Slot above) const;
 
+  // --- reading.cpp ---
+  void handle(PeerId from, const ReadAsk& message);
+  void handle(PeerId from, const ReadAnswer& message);
+  std::optional<Slot> reached() const;
+  void ask_for_reads();
+  void settle_reads();
+
   // --- view_change.cpp ---
   void handle(PeerId from, const ViewChange& message);
   void handle(PeerId from, const NewView& message);
@@ -365,6 +379,7 @@ class Replica {
   std::size_t last_operations_ = 0;  // Of our last block.
   BundlePool pool_;
   std::map<PeerId, Peer> peers_;
+  Reads reads_;
   std::set<ReplicaId> accused_;
 
   // What waits for a Check refers to its replica: one that waits cannot be copied.
