@@ -90,7 +90,8 @@ struct Peers::State::Slot final : Deadlines::Entry {
   Link link;
   Endpoint endpoint;
   std::shared_ptr<Connection> connection;
-  bool dialled = false;  // By us.
+  bool dialled = false;              // By us.
+  std::weak_ptr<Connection> theirs;  // That the peer dialled last, whether it is the one to use.
   base::Event changed;
   MonotonicTime used{};
   std::weak_ptr<Slot> self;
@@ -165,11 +166,16 @@ void Peers::State::adopt(const std::shared_ptr<Connection>& connection) {
 }
 
 // When both ends have dialled, both keep what the smaller id has dialled. Of the peer's own, the
-// last counts: it has forgotten the others.
+// last counts: it has lost the one before, with its process perhaps, and calls there would wait
+// until they time out.
 void Peers::State::connected(const std::shared_ptr<Slot>& slot,
                              std::shared_ptr<Connection> connection, bool dialled) {
   const bool ours_stays = parts_.transport->self() < slot->key.first;
   scope_.spawn(watch(slot, connection, !dialled || parts_.server != nullptr));
+  if (!dialled) {
+    const auto before = std::exchange(slot->theirs, connection).lock();
+    if (before) before->close("its maker has made another one");
+  }
   if (slot->connection && slot->dialled != dialled && slot->dialled == ours_stays) {
     if (!dialled) return;
     scope_.spawn(retire(std::move(connection), options_.idle_max));

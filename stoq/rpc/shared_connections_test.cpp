@@ -204,11 +204,34 @@ TYPED_TEST_P(SharedConnections, CallsOfBothNodesOutliveTheIdlenessOfTheirConnect
       {.idle_max = 8ms});
 }
 
+// As a node does whose process was killed: nobody closed what the process before had dialled.
+TYPED_TEST_P(SharedConnections, CallsEndOnAConnectionThatThePeerHasForgotten) {
+  this->run([](Side& low, Side& high) -> Task<> {
+    EXPECT_TRUE(co_await high.call(low, kWork, "one"));
+    const auto executor = co_await boost::asio::this_coro::executor;
+    base::TaskScope scope(executor);
+    int answered = 0;
+    scope.spawn(count_answer(low, high, "wait", answered));
+    while (high.served["wait"] == 0) co_await base::sleep_for(1ms);
+    base::SystemClock clock;
+    base::SystemRng rng;
+    rpc::Peers again({executor, &high.transport, &clock, &rng});
+    EXPECT_TRUE(co_await again.call(low.transport.self(), low.endpoint, kWork,
+                                    with<PingRequest>("two"), {}));
+    co_await scope.join();
+    EXPECT_EQ(answered, 0);
+    EXPECT_EQ(high.transport.made.size(), 2u);
+    EXPECT_EQ(low.transport.made.size(), 0u);
+    co_await again.stop(0s);
+  });
+}
+
 REGISTER_TYPED_TEST_SUITE_P(SharedConnections, BothNodesCallOverOneConnectionForEachLane,
                             WhoLosesTheConnectionOfItsPeerDialsItself,
                             ACallThatIdlenessOvertookIsMadeOnceMoreAndServedOnce,
                             ACallOfThePeerKeepsAConnectionThatItsDiallerDoesNotUse,
                             DiallingAtOnceSettlesOnTheConnectionOfTheSmallerId,
+                            CallsEndOnAConnectionThatThePeerHasForgotten,
                             CallsOfBothNodesOutliveTheIdlenessOfTheirConnections);
 
 INSTANTIATE_TYPED_TEST_SUITE_P(Memory, SharedConnections, MemoryFixture);

@@ -175,6 +175,7 @@ Result<std::shared_ptr<ConnectionState>> QuicEndpoint::connect(std::shared_ptr<U
   }
   live.session = *std::move(session);
   live.state->session = live.session.get();
+  live.dialled = dialled_.emplace(key_of(to), &live);
   live.wants_write();
   return live.state;
 }
@@ -428,6 +429,7 @@ void QuicEndpoint::release_account(Live& live) {
 
 void QuicEndpoint::forget(Live& live) {
   wheel_.disarm(live);
+  if (live.dialled) dialled_.erase(*live.dialled);
   for (const auto& id : live.ids) ids_.erase(id);
   if (last_ == &live) last_ = nullptr;
   std::erase(dirty_, &live);

@@ -126,12 +126,16 @@ class QuicEndpoint final : public std::enable_shared_from_this<QuicEndpoint> {
     }
   };
 
+  /// By the address and port that they lead to.
+  using Dialled = std::multimap<std::array<std::uint8_t, 18>, Live*>;
+
   void wait_readable(std::shared_ptr<Port> port);
   void wait_writable(std::shared_ptr<Port> port);
   void read_on(const std::shared_ptr<Port>& port);
   /// One turn; true when there may be more.
   bool read(const std::shared_ptr<Port>& port);
   Live* owner_of(base::BytesView datagram);
+  Live* reset_by(const Path& path, base::BytesView datagram);
   void dispatch(const std::shared_ptr<Port>& port, const Path& path, std::uint8_t ecn,
                 base::BytesView datagram, base::MonotonicTime at);
   void unknown(const std::shared_ptr<Port>& port, const Path& path, std::uint8_t ecn,
@@ -170,6 +174,7 @@ class QuicEndpoint final : public std::enable_shared_from_this<QuicEndpoint> {
   ngtcp2_mem memory_;  // Of pool_, as ngtcp2 wants it.
   std::list<Live> lives_;
   std::unordered_map<ConnectionId, Live*, IdHash, IdEqual> ids_;
+  Dialled dialled_;       // Those that were begun here.
   Live* last_ = nullptr;  // Whose datagram came last, and to which id.
   std::array<std::uint8_t, kOwnIdBytes> last_id_{};
   std::vector<Live*> dirty_, turn_;  // Who wants to write, and who is writing.

@@ -2,10 +2,19 @@
 
 // What an endpoint consists of. Private to its sources.
 
+#include <cstring>
+
 #include "transport/quic/endpoint.hpp"
 #include "transport/quic/reset_token.hpp"
 
 namespace stoq::quic {
+
+inline std::array<std::uint8_t, 18> key_of(const sockaddr_in6& address) {
+  std::array<std::uint8_t, 18> key;
+  std::memcpy(key.data(), &address.sin6_addr, 16);
+  std::memcpy(key.data() + 16, &address.sin6_port, 2);
+  return key;
+}
 
 /// A socket, who listens on it, and what it could not send yet.
 struct QuicEndpoint::Port {
@@ -51,6 +60,7 @@ struct QuicEndpoint::Live final : SessionHost, TimerWheel::Node {
   std::shared_ptr<ConnectionState> state;
   std::shared_ptr<Port> port;
   std::list<Live>::iterator place;
+  std::optional<Dialled::iterator> dialled;
   std::vector<ConnectionId> ids;
   SourceLimits::Account* account = nullptr;
   std::size_t streams = 0;            ///< That the peer opened, and that count for its source.

@@ -149,13 +149,23 @@ void QuicEndpoint::answer(const Port& port, const Path& path, base::BytesView da
   (void)port.socket->send(burst);
 }
 
+// A peer that was started again does not know to which connection a packet belonged: its answer
+// names none, and is recognized by the token alone.
+QuicEndpoint::Live* QuicEndpoint::reset_by(const Path& path, base::BytesView datagram) {
+  auto [first, last] = dialled_.equal_range(key_of(path.remote));
+  for (; first != last; ++first) {
+    if (first->second->session->is_reset(datagram)) return first->second;
+  }
+  return nullptr;
+}
+
 // What belongs to no connection: a new one, another version, or one that was forgotten.
 void QuicEndpoint::unknown(const std::shared_ptr<Port>& port, const Path& path, std::uint8_t ecn,
                            base::BytesView datagram, const ngtcp2_version_cid& ids,
                            MonotonicTime at) {
   std::uint8_t out[NGTCP2_MAX_UDP_PAYLOAD_SIZE];
   if (ids.version == 0) {
-    // A client of ours whose connection is young finds the reset of its peer by its socket.
+    if (Live* const live = reset_by(path, datagram)) return live->session->reset_by_peer(at);
     if (datagram.size() < kResetBytesMin) return;
     std::uint8_t token[kResetTokenBytes];
     reset_token(token, shared_.reset_secret, {ids.dcid, ids.dcidlen});

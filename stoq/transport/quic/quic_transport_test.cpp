@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <boost/asio/ip/udp.hpp>
 #include <cstring>
 
 #include "transport/quic/quic_connection.hpp"
@@ -165,6 +166,74 @@ TEST_F(QuicTransportTest, PacketsOfNobodyAreAnsweredByAResetThatIsShorter) {
   EXPECT_EQ(base::to_hex(base::BytesView(answer).last(16)), base::to_hex(token));
   listener.reset();
   server_.transport.reset();
+}
+
+// Hands datagrams on to `to`, and the answers back.
+struct Relay {
+  using Socket = boost::asio::ip::udp::socket;
+  using Address = boost::asio::ip::udp::endpoint;
+  static Address address(const Endpoint& of) {
+    return {boost::asio::ip::address_v6::loopback(), of.port};
+  }
+
+  Relay(const base::Executor& executor, const Endpoint& first)
+      : front(executor, address(loopback(0))),
+        back(executor, address(loopback(0))),
+        to(address(first)),
+        scope(executor) {
+    scope.spawn(pass(front, client, back, to));
+    scope.spawn(pass(back, from, front, client));
+  }
+  static base::Task<> pass(Socket& in, Address& sender, Socket& out, const Address& receiver) {
+    base::Bytes bytes(2000);
+    for (;;) {
+      const auto [error, size] =
+          co_await in.async_receive_from(boost::asio::buffer(bytes), sender, base::use_result);
+      if (error) co_return;
+      (void)co_await out.async_send_to(boost::asio::buffer(bytes, size), receiver,
+                                       base::use_result);
+    }
+  }
+
+  Socket front, back;
+  Address client, from, to;
+  base::TaskScope scope;
+};
+
+TEST_F(QuicTransportTest, AConnectionThatItsServerLostWithItsProcessEndsAtOnce) {
+  run([](QuicTransportTest& test) -> base::Task<> {
+    auto& server = test.server_.start(test.executor());
+    auto& client = test.client_.start(test.executor());
+    auto listener = *server.listen(loopback(0), {});
+    int accepted = 0;
+    base::TaskScope scope(test.executor());
+    scope.spawn(serve(*listener, accepted));
+    Relay relay(test.executor(), listener->endpoint());
+    auto connection =
+        co_await client.connect(loopback(relay.front.local_endpoint().port()), server.self(), {});
+    EXPECT_TRUE(connection) << connection.error().describe();
+    EXPECT_EQ(*co_await ask(**connection, "one"), "one");
+
+    const auto seed = test.server_.identity.key.seed();
+    QuicTransport anew(
+        test.executor(),
+        {server.self(), &test.server_.leaves, &test.server_.verifier, &test.server_.clock,
+         base::SecretBytes(base::Bytes(seed.begin(), seed.end()))},
+        {});
+    auto again = *anew.listen(loopback(0), {});
+    relay.to = Relay::address(again->endpoint());
+    EXPECT_FALSE(co_await ask(**connection, "two"));
+    EXPECT_THAT(co_await (*connection)->closed(), HasSubstr("no longer knows the connection"));
+    // Another one is not mistaken for it.
+    auto next =
+        co_await client.connect(loopback(relay.front.local_endpoint().port()), server.self(), {});
+    EXPECT_TRUE(next) << next.error().describe();
+    again.reset();
+    listener.reset();
+    relay.scope.cancel();
+    co_await relay.scope.join();
+    co_await scope.join();
+  }(*this));
 }
 
 TEST_F(QuicTransportTest, AnotherVersionIsToldWhichOneWeSpeak) {

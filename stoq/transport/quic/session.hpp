@@ -177,6 +177,10 @@ class Session final : private Protected {
   bool established() const { return established_; }
   /// Streams that are replay-safe may be opened before the handshake is complete.
   bool early() const { return early_; }
+  /// Whether a datagram that names no connection is the peer's word that it knows this one no more
+  /// (RFC 9000, section 10.3). Then reset_by_peer().
+  bool is_reset(base::BytesView datagram) const;
+  void reset_by_peer(base::MonotonicTime now);
   bool is_server() const { return server_; }
   const std::optional<NodeId>& peer() const { return tls_->peer(); }
   /// What both sides agreed on; empty before.

@@ -1,9 +1,11 @@
 #include <fmt/format.h>
+#include <sodium.h>
 
 #include <algorithm>
 
 #include "transport/quic/ending.hpp"
 #include "transport/quic/native.hpp"
+#include "transport/quic/reset_token.hpp"
 
 // How a session ends, and who is told why.
 
@@ -15,6 +17,7 @@ using base::MonotonicTime;
 namespace {
 
 constexpr std::size_t kReasonBytesMax = 512;
+constexpr std::size_t kResetBytesMin = 5 + kResetTokenBytes;
 
 std::int64_t millis(base::Duration duration) {
   return std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
@@ -51,6 +54,21 @@ std::optional<base::Error> Session::silent_end(int library_error) const {
     default:
       return std::nullopt;
   }
+}
+
+bool Session::is_reset(base::BytesView datagram) const {
+  if (ended_ || datagram.size() < kResetBytesMin) return false;
+  std::vector<ngtcp2_cid_token> ids(ngtcp2_conn_get_num_active_dcid(conn_));
+  ids.resize(ngtcp2_conn_get_active_dcid(conn_, ids.data()));
+  const auto given = datagram.last(kResetTokenBytes);
+  return std::ranges::any_of(ids, [&](const ngtcp2_cid_token& id) {
+    return id.token_present != 0 && sodium_memcmp(id.token, given.data(), given.size()) == 0;
+  });
+}
+
+void Session::reset_by_peer(MonotonicTime now) {
+  reset_received_ = true;
+  fail(NGTCP2_ERR_DRAINING, now);
 }
 
 void Session::fail(int library_error, MonotonicTime now) {
