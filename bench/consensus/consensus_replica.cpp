@@ -33,9 +33,8 @@ base::Task<> serve(std::filesystem::path folder, std::size_t index, base::Log li
       must(stoq::open_identity((own / "identity").string(), rng), "open the identity"));
   stoq::Transport& transport = quic.start(executor, {.limits = bench::no_limits()});
   const auto& identity = quic.identity();
-  const auto configuration = first_configuration(genesis);
   const auto endpoint =
-      must(endpoint_of(*configuration.find(identity.key.public_key())), "endpoint");
+      must(endpoint_of(must(bench::read_member(folder, index), "read the endpoint")), "endpoint");
 
   const hypermesh::at_rest::KeyFile master{own / "ring.key"};
   auto ring = std::filesystem::exists(own / "ring")
