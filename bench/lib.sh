@@ -22,3 +22,14 @@ middle_half() {
 # figure NAME VALUE UNIT FORMAT WORDS...: one line, as bench/run wants them.
 figure() { printf "figure %s $4 %s  %s\n" "$1" "$2" "$3" "${*:5}"; }
 record() { printf "record %s $4 %s  %s\n" "$1" "$2" "$3" "${*:5}"; }
+
+# end_processes ARRAY: of children, as one pulls a plug; returns when they are gone, and empties the array.
+end_processes() {
+  local -n children=$1
+  local pid
+  for pid in "${children[@]}"; do
+    kill -KILL "$pid" || true
+    wait "$pid" || true
+  done 2>/dev/null
+  children=()
+}

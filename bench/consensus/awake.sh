@@ -10,11 +10,4 @@ stay_awake() {
   done
 }
 
-sleep_again() {
-  local pid
-  for pid in "${awake_pids[@]}"; do
-    kill -KILL "$pid" || true
-    wait "$pid" || true
-  done 2>/dev/null
-  awake_pids=()
-}
+sleep_again() { end_processes awake_pids; }

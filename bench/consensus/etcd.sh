@@ -1,6 +1,6 @@
 # Debian's etcd, three members on loopback with its own defaults (a sync for every batch, heartbeats each 100 ms, elections
 # after 1 s), in a folder that goes with them.
-etcd_pids=() etcd_endpoints=''
+etcd_pids=() etcd_ports=() etcd_endpoints=''
 etcd_attempts=3  # On a busy machine it may lose its leader, and then fails what is under way.
 
 # free_ports COUNT: different ports, below those that the kernel gives to clients, on which nobody listens.
@@ -27,58 +27,87 @@ etcd_up() {
 }
 
 etcd_start() {
-  local folder=$1 ports peers='' i end
-  mkdir "$folder"
-  read -ra ports < <(free_ports 6)
-  for i in 0 1 2; do peers+=${peers:+,}member$i=http://127.0.0.1:${ports[i + 3]}; done
-  etcd_endpoints=127.0.0.1:${ports[0]},127.0.0.1:${ports[1]},127.0.0.1:${ports[2]}
-  for i in 0 1 2; do
-    env -i PATH="$PATH" setpriv --pdeathsig KILL etcd --name "member$i" --data-dir "$folder/member$i" \
-      --listen-client-urls "http://127.0.0.1:${ports[i]}" --advertise-client-urls "http://127.0.0.1:${ports[i]}" \
-      --listen-peer-urls "http://127.0.0.1:${ports[i + 3]}" --initial-advertise-peer-urls "http://127.0.0.1:${ports[i + 3]}" \
-      --initial-cluster "$peers" --initial-cluster-token "${folder##*/}" >"$folder/member$i.log" 2>&1 &
-    etcd_pids+=($!)
-  done
-  end=$((SECONDS + 20))
+  local i
+  mkdir "$1"
+  read -ra etcd_ports < <(free_ports 6)
+  for i in 0 1 2; do etcd_member "$1" "$i"; done
+  etcd_wait && etcd_leader_first
+}
+
+# etcd_member FOLDER I: starts it, for the first time or again.
+etcd_member() {
+  local peers='' i
+  for i in 0 1 2; do peers+=${peers:+,}member$i=http://127.0.0.1:${etcd_ports[i + 3]}; done
+  env -i PATH="$PATH" setpriv --pdeathsig KILL etcd --name "member$2" --data-dir "$1/member$2" \
+    --listen-client-urls "$(etcd_url "$2")" --advertise-client-urls "$(etcd_url "$2")" \
+    --listen-peer-urls "http://127.0.0.1:${etcd_ports[$2 + 3]}" --initial-advertise-peer-urls "http://127.0.0.1:${etcd_ports[$2 + 3]}" \
+    --initial-cluster "$peers" --initial-cluster-token "${1##*/}" >>"$1/member$2.log" 2>&1 &
+  etcd_pids[$2]=$!
+}
+
+etcd_url() { echo "http://127.0.0.1:${etcd_ports[$1]}"; }
+
+# Until every member has a leader.
+etcd_wait() {
+  local end=$((SECONDS + 20)) i
   until etcd_healthy; do
     ((SECONDS < end)) || return 1
     for i in "${etcd_pids[@]}"; do kill -0 "$i" 2>/dev/null || return 1; done
     sleep 0.1
   done
-  etcd_leader_first
+}
+
+# The number of the member that leads.
+etcd_leader() {
+  local i
+  for i in 0 1 2; do
+    if curl -s -m 5 --noproxy '*' "$(etcd_url "$i")/metrics" | grep -x 'etcd_server_is_leader 1' >/dev/null; then
+      echo "$i"
+      return
+    fi
+  done
+  return 1
+}
+
+# etcd_but I: the endpoints of the others.
+etcd_but() {
+  local i others=()
+  for i in 0 1 2; do ((i == $1)) || others+=("127.0.0.1:${etcd_ports[i]}"); done
+  (IFS=,; echo "${others[*]}")
 }
 
 # A single client asks the first: the leader, so that nothing is passed on.
 etcd_leader_first() {
-  local endpoint followers=()
-  for endpoint in ${etcd_endpoints//,/ }; do
-    if curl -s -m 5 --noproxy '*' "http://$endpoint/metrics" | grep -x 'etcd_server_is_leader 1' >/dev/null; then
-      etcd_endpoints=$endpoint
-    else
-      followers+=(",$endpoint")
-    fi
-  done
-  ((${#followers[@]} == 2)) || return 1  # An election came between.
-  printf -v etcd_endpoints %s "$etcd_endpoints" "${followers[@]}"
+  local leader
+  leader=$(etcd_leader) || return 1  # An election came between.
+  etcd_endpoints=127.0.0.1:${etcd_ports[leader]},$(etcd_but "$leader")
 }
 
 etcd_healthy() {
-  local endpoint
-  for endpoint in ${etcd_endpoints//,/ }; do
-    [[ $(curl -s -m 5 --noproxy '*' "http://$endpoint/health" | jq -r .health) == true ]] || return 1
+  local i
+  for i in 0 1 2; do
+    [[ $(curl -s -m 5 --noproxy '*' "$(etcd_url "$i")/health" | jq -r .health) == true ]] || return 1
   done
 }
 
 # etcd_load ARGUMENTS: as load_options.hpp has them; one line of numbers.
 etcd_load() { "$bin/etcd_load" --endpoints "$etcd_endpoints" "$@"; }
 
-# etcd_down FOLDER: ends them, as one pulls a plug, and removes what they wrote. Without any it does nothing.
+# etcd_down FOLDER: ends them and removes what they wrote. Without any it does nothing.
 etcd_down() {
-  local pid
-  for pid in "${etcd_pids[@]}"; do
-    kill -KILL "$pid" || true
-    wait "$pid" || true
-  done 2>/dev/null
-  etcd_pids=()
+  end_processes etcd_pids
   rm -rf "$1"
+}
+
+# etcd_failover FOLDER TRIALS: kills the leader, and starts it again, so many times; a line of milliseconds for each.
+etcd_failover() {
+  local trial leader
+  for ((trial = 0; trial < $2; trial++)); do
+    leader=$(etcd_leader)
+    disown "${etcd_pids[leader]}"  # Or the shell would tell of its end.
+    "$bin/etcd_failover" --endpoints "$(etcd_but "$leader")" --kill "${etcd_pids[leader]}"
+    while kill -0 "${etcd_pids[leader]}" 2>/dev/null; do sleep 0.02; done
+    etcd_member "$1" "$leader"
+    etcd_wait
+  done
 }
