@@ -22,6 +22,7 @@ class KeySigner final : public pbft::Signer {
 
 Cluster::Cluster(std::size_t replicas, std::size_t clients) : keys_(0, false) {
   options.cluster = base::sha256("a cluster");
+  options.suspects_alone = true;
   genesis.start_digest = options.cluster;
   for (std::size_t i = 0; i < replicas; ++i) {
     genesis.voters.keys.push_back(keys_.add(fmt::format("replica {}", i)));

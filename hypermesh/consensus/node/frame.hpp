@@ -43,6 +43,14 @@ inline constexpr stoq::rpc::TwoWay<Frame, Frame> kRequests{
      .reply_bytes_max = kFrameBytesMax + (8 << 20),
      .timeout = base::Duration::zero()}};
 
+/// The same bytes, to measure how long that takes.
+inline constexpr stoq::rpc::Unary<Frame, Frame> kEcho{"hypermesh.v1.Consensus/Echo",
+                                                      {.priority = stoq::Priority::Control,
+                                                       .replay_safe = true,
+                                                       .request_bytes_max = 64,
+                                                       .reply_bytes_max = 64,
+                                                       .timeout = std::chrono::seconds(5)}};
+
 /// state::TransferRequest and state::TransferAnswer.
 inline constexpr stoq::rpc::Unary<Frame, Frame> kFetchState{"hypermesh.v1.Consensus/FetchState",
                                                             {.priority = stoq::Priority::Bulk,

@@ -3,9 +3,10 @@
 namespace hypermesh::consensus {
 
 LogWriter::LogWriter(const base::Executor& executor, base::BlockingPool& pool, Log& log,
-                     OnDurable on_durable)
+                     const base::Clock& clock, OnDurable on_durable)
     : pool_(pool),
       log_(log),
+      clock_(clock),
       on_durable_(std::move(on_durable)),
       scope_(executor),
       wanted_(executor) {
@@ -47,6 +48,7 @@ base::Task<> LogWriter::run() {
       continue;
     }
     const bool any = !batch.empty();
+    const auto began = clock_.now();
     auto written =
         co_await pool_.run([this, drop, batch = std::move(batch)]() mutable -> base::Result<Lsn> {
           Lsn durable = log_.durable();
@@ -57,7 +59,7 @@ base::Task<> LogWriter::run() {
           return durable;
         });
     const bool failed = !written;
-    if (any || failed) on_durable_(std::move(written));
+    if (any || failed) on_durable_(std::move(written), clock_.now() - began);
     if (failed) co_return;
   }
 }

@@ -12,10 +12,10 @@ namespace hypermesh::consensus {
 /// executor.
 class LogWriter {
  public:
-  using OnDurable = std::function<void(base::Result<Lsn>)>;
+  using OnDurable = std::function<void(base::Result<Lsn>, base::Duration took)>;
   /// All are borrowed. `on_durable` hears of every write, and once of the error that ended the log.
   LogWriter(const base::Executor& executor, base::BlockingPool& pool, Log& log,
-            OnDurable on_durable);
+            const base::Clock& clock, OnDurable on_durable);
 
   /// `lazy`: nobody waits for it, and it goes to disk with the next that somebody waits for.
   /// Errors: those of Log::append.
@@ -30,6 +30,7 @@ class LogWriter {
 
   base::BlockingPool& pool_;
   Log& log_;
+  const base::Clock& clock_;
   OnDurable on_durable_;
   base::TaskScope scope_;
   base::Event wanted_;

@@ -12,7 +12,7 @@ namespace {
 constexpr std::size_t kSmallBytesMax = 32 * 1024;  // Travels with the votes.
 constexpr std::size_t kQueueBytesMax = 32 << 20;   // For a peer that is slower than we are.
 constexpr std::size_t kWriteBytes = 256 * 1024;    // Gathered for one frame.
-constexpr base::Duration kRetry = 100ms;           // After a stream has ended.
+constexpr base::Duration kRetry = 20ms;            // After a stream has ended.
 
 }  // namespace
 
@@ -115,8 +115,8 @@ Task<> Mesh::stop() {
 Task<> Mesh::run(std::shared_ptr<Peer> peer, std::shared_ptr<Link> link) {
   const auto caller = peers_.to(peer->id, peer->endpoint);
   while (!link->ended) {
-    while (link->queue.empty() && !link->ended) co_await link->ready.wait();
-    if (link->ended) break;
+    // Also while there is nothing to send: a peer that lost us has to learn which of its
+    // connections to us are of the past.
     auto stream = co_await caller->open(link->bulk ? kBlocks : kVotes);
     if (stream) {
       link->open = true;

@@ -11,7 +11,9 @@
 #include "consensus/log/log.hpp"
 #include "consensus/node/block_applier.hpp"
 #include "consensus/node/log_writer.hpp"
+#include "consensus/node/measured.hpp"
 #include "consensus/node/mesh.hpp"
+#include "consensus/node/round_trips.hpp"
 #include "consensus/node/signature_checker.hpp"
 #include "consensus/node/state_fetch.hpp"
 #include "state/transfer_source.hpp"
@@ -140,6 +142,8 @@ struct ReplicaNode::State {
 
   std::unique_ptr<Mesh> mesh;
   std::unique_ptr<LogWriter> log_writer;
+  std::unique_ptr<RoundTrips> round_trips;
+  Measured measured;
   Signatures signatures;
   std::unique_ptr<SignatureChecker> checker;
   std::unique_ptr<BlockApplier> applier;
@@ -234,8 +238,15 @@ void ReplicaNode::start() {
       [&s](const stoq::NodeId& from, base::BytesView bytes) { s.on_message(from, bytes); },
       s.parts.lines);
   s.log_writer =
-      std::make_unique<LogWriter>(s.parts.executor, *s.parts.pool, *s.parts.log,
-                                  [&s](Result<Lsn> written) { s.on_durable(std::move(written)); });
+      std::make_unique<LogWriter>(s.parts.executor, *s.parts.pool, *s.parts.log, *s.parts.clock,
+                                  [&s](Result<Lsn> written, base::Duration took) {
+                                    s.measured.on_sync(took);
+                                    s.on_durable(std::move(written));
+                                  });
+  s.round_trips = std::make_unique<RoundTrips>(
+      s.parts.executor, *s.parts.peers, *s.parts.server, *s.parts.clock,
+      [&s](const stoq::NodeId& peer, base::Duration took) { s.measured.on_round_trip(peer, took); },
+      [&s] { s.step(s.measured.conditions(s.engine->voters().faulty_max())); });
   s.checker = std::make_unique<SignatureChecker>(s.parts.executor, *s.parts.pool, s.signatures,
                                                  [&s](pbft::Checked checked) { s.step(checked); });
   s.applier =
@@ -260,6 +271,7 @@ Task<> ReplicaNode::stop() {
   s.scope.cancel();
   if (s.fetch) co_await s.fetch->stop();
   co_await s.scope.join();
+  if (s.round_trips) co_await s.round_trips->stop();
   if (s.mesh) co_await s.mesh->stop();
   if (s.checker) co_await s.checker->stop();
   if (s.applier) co_await s.applier->stop();
@@ -540,6 +552,15 @@ void ReplicaNode::State::update_members() {
     members.emplace(id, *endpoint);
   }
   mesh->set_members(members);
+  std::map<stoq::NodeId, stoq::Endpoint> voters;
+  std::set<stoq::NodeId> voter_ids;
+  for (const auto& [id, endpoint] : members) {
+    if (peer_ids.at(id) >= pbft::kFirstFollower) continue;
+    voters.emplace(id, endpoint);
+    voter_ids.insert(id);
+  }
+  measured.keep(voter_ids);
+  round_trips->set_peers(std::move(voters));
 }
 
 // --- operations ---

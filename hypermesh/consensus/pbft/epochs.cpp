@@ -40,6 +40,7 @@ void Replica::begin_epoch(const StableCheckpoint& end, std::optional<NextEpoch> 
   own_checkpoints_.clear();
   checkpoint_votes_.clear();
   peers_.clear();
+  heard_.clear();
   accused_.clear();
   blocked_commit_.reset();
   failed_views_ = 0;

@@ -17,6 +17,7 @@ struct Print {
 
   void add(bool value) { out.u8(value ? 1 : 0); }
   void add(std::uint64_t value) { out.u64(value); }
+  void add(PeerId value) { out.u32(value); }
   void add(const base::Digest& digest) { out.raw(digest); }
   void add(MonotonicTime time) {
     out.u64(time == MonotonicTime::max() ? UINT64_MAX
@@ -164,9 +165,13 @@ base::Digest Replica::fingerprint(bool timers) const {
   print.add(static_cast<std::uint64_t>(commit_time_.count()));
   print.add(std::uint64_t{last_operations_});
   for (const auto& [slot, entry] : entries_) print.add(entry.proposed);
-  for (const MonotonicTime time :
-       {heard_primary_, view_wanted_by_quorum_, told_status_, told_wish_, progress_, fetched_})
+  for (const MonotonicTime time : {heard_primary_, blamed_from_, view_wanted_by_quorum_,
+                                   told_status_, told_wish_, progress_, fetched_})
     print.add(time);
+  print.add(cut_off_);
+  print.add(heard_);
+  print.add(static_cast<std::uint64_t>(conditions_.round_trip.count()));
+  print.add(static_cast<std::uint64_t>(conditions_.sync.count()));
   print.out.u16(fetch_from_);
   return print.finish();
 }

@@ -9,7 +9,6 @@ namespace hypermesh::consensus::pbft {
 namespace {
 
 constexpr std::size_t kEarlyPerPeerMax = 256;  // Messages for a view that has not begun here.
-constexpr unsigned kDoublingsMax = 5;
 
 }  // namespace
 
@@ -55,6 +54,7 @@ void Replica::step(const Input& input, MonotonicTime now, std::uint64_t wall, Ou
   out_ = &out;
   if (restored_) start();
   if (const auto* received = std::get_if<Received>(&input)) {
+    if (received->from < voters().size()) heard_[received->from] = now_;
     receive(received->from, *received->message);
   } else if (const auto* persisted = std::get_if<Persisted>(&input)) {
     durable_ = std::max(durable_, persisted->lsn);
@@ -74,6 +74,8 @@ void Replica::step(const Input& input, MonotonicTime now, std::uint64_t wall, Ou
     on_installed(*installed);
   } else if (const auto* read = std::get_if<Read>(&input)) {
     reads_.want(read->ticket);
+  } else if (const auto* conditions = std::get_if<Conditions>(&input)) {
+    conditions_ = *conditions;
   }
   run_timers();
   out.wake_at = next_wake();
@@ -83,6 +85,7 @@ void Replica::step(const Input& input, MonotonicTime now, std::uint64_t wall, Ou
 void Replica::start() {
   const Restored restored = *std::move(restored_);
   restored_.reset();
+  begin_listening();
   if (silenced_) persist(Silenced{});
   for (const auto& [slot, certificate] : restored.commits) {
     if (slot <= committed_) {
@@ -211,14 +214,9 @@ Vote Replica::sign(const Statement& statement) {
   return {statement, *own_, signer_.sign(signed_bytes(options_.cluster, statement))};
 }
 
-Duration Replica::patience() const {
-  return std::min(options_.suspicion_min * (1 << std::min(failed_views_, kDoublingsMax)),
-                  options_.suspicion_max);
-}
-
 void Replica::run_timers() {
   if (own_ && !changing_) {
-    const bool silent = !is_primary() && now_ >= heard_primary_ + patience();
+    const bool silent = primary_is_silent();
     const bool busy = accepted_ > committed_;
     const bool stuck =
         (busy && now_ >= progress_ + options_.request_timeout) ||
@@ -253,7 +251,7 @@ void Replica::run_timers() {
 MonotonicTime Replica::next_wake() const {
   MonotonicTime at = told_status_ + options_.heartbeat * (is_primary() ? 1 : 4);
   if (own_ && !changing_) {
-    if (!is_primary()) at = std::min(at, heard_primary_ + patience());
+    at = std::min(at, suspicion_due());
     if (accepted_ > committed_) at = std::min(at, progress_ + options_.request_timeout);
     if (pool_.size() > 0) at = std::min(at, pool_.waiting_since() + options_.request_timeout);
     if (is_primary() && pool_.free_operations() > 0)

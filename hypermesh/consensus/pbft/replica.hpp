@@ -39,9 +39,12 @@ struct Options {
   Duration batch_wait = std::chrono::milliseconds(1);
   Duration batch_wait_max = std::chrono::milliseconds(20);
   Duration heartbeat = std::chrono::milliseconds(50);
-  /// A primary that is silent for so long is given up; doubles with each view that fails.
+  /// A primary that is silent for so long is given up, or for what Conditions ask for if that is
+  /// longer; doubles with each view that fails.
   Duration suspicion_min = std::chrono::milliseconds(300);
   Duration suspicion_max = std::chrono::seconds(5);
+  /// Also by a replica that hears fewer than a quorum: for scripts, where time passes at once.
+  bool suspects_alone = false;
   Duration request_timeout = std::chrono::seconds(5);
   /// A block's time may be ahead of our clock by so much.
   Duration clock_skew_max = std::chrono::seconds(1);
@@ -84,7 +87,14 @@ struct Installed {
 struct Read {
   Ticket ticket = 0;  ///< Ascending.
 };
-using Input = std::variant<Received, Tick, Persisted, Checked, Applied, Installed, Read>;
+/// What was measured lately, 99 of 100: a primary has the time of 8 round trips and a sync.
+struct Conditions {
+  Duration round_trip{};  ///< To other voters and back.
+  Duration sync{};        ///< Of the log.
+  friend bool operator==(const Conditions&, const Conditions&) = default;
+};
+using Input =
+    std::variant<Received, Tick, Persisted, Checked, Applied, Installed, Read, Conditions>;
 
 // --- what comes out ---
 
@@ -193,6 +203,8 @@ class Replica {
   Slot accepted() const { return accepted_; }
   Slot stable() const { return stable_ ? stable_->certificate.statement.slot : 0; }
   std::size_t bodies() const { return bodies_.size(); }
+  /// How long a primary may be silent now.
+  Duration patience() const;
   const BundlePool& pool() const { return pool_; }
   const EpochChain& epochs() const { return epochs_; }
   /// Replicas with the same one do the same from now on: fingerprint.cpp says what it covers.
@@ -227,7 +239,6 @@ class Replica {
                     const Certificate& certificate) const;
   Vote sign(const Statement& statement);
   void run_timers();
-  Duration patience() const;
   void accuse(const Vote& first, const Vote& second);
   bool in_epoch(Epoch epoch) const { return epoch == epoch_.voters.epoch; }
   bool is_last(Slot slot) const { return next_ && slot == next_->after; }
@@ -236,6 +247,12 @@ class Replica {
   void keep_early(PeerId from, Message message);
   void replay_early();
   MonotonicTime next_wake() const;
+
+  // --- suspicion.cpp ---
+  void begin_listening();
+  bool primary_is_silent();
+  bool hears_quorum() const;
+  MonotonicTime suspicion_due() const;
 
   // --- ordering.cpp ---
   void handle(PeerId from, const Proposal& message);
@@ -393,7 +410,11 @@ class Replica {
   Ticket next_ticket_ = 1;
   Lsn last_lsn_ = 0, durable_ = 0;
 
+  Conditions conditions_;
   unsigned failed_views_ = 0;
+  std::map<PeerId, MonotonicTime> heard_;  // Voters, when each said something last.
+  bool cut_off_ = false;                   // The primary is silent, and so are too many others.
+  MonotonicTime blamed_from_{};            // It is not given up before.
   MonotonicTime heard_primary_{}, view_wanted_by_quorum_{}, told_status_{}, told_wish_{};
   MonotonicTime progress_{};
   MonotonicTime fetched_{};
