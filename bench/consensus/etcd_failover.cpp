@@ -1,7 +1,7 @@
-// etcd_failover --endpoints MEMBER,... --kill PID: writes to all those members all the time, kills the
-// process of another one, the leader (SIGKILL), and prints the milliseconds from there to the
-// acknowledgement of a write that began after it. A write begins every 10 ms at each: what was handed
-// to a leader that is gone is not waited for.
+// etcd_failover --endpoints MEMBER,... --kill PID: writes to all those members all the time, kills
+// the process of another one, the leader (SIGKILL), and prints the milliseconds from there to the
+// acknowledgement of a write that began after it. A write begins every 10 ms at each: what was
+// handed to a leader that is gone is not waited for.
 
 #include <CLI/CLI.hpp>
 #include <array>

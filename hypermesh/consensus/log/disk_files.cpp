@@ -11,6 +11,8 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <cstdlib>
+#include <memory>
 
 namespace hypermesh::consensus {
 namespace {
@@ -66,6 +68,69 @@ int write_all(int fd, std::uint64_t offset, base::BytesView bytes, std::uint64_t
   }
   return 0;
 }
+
+/// Writes past the page cache, on disk when a call returns: about half the work of write and sync
+/// through it. Blocks are written whole, so the last one is kept and written again.
+class DirectFile {
+ public:
+  /// Not valid where the file system has no such writes.
+  void open(int folder, const std::string& name, base::BytesView head) {
+    file_ =
+        Fd(::openat(folder, name.c_str(), O_WRONLY | O_DIRECT | O_DSYNC | O_CLOEXEC | O_NOFOLLOW));
+    end_ = 0;
+    tail_.clear();
+    keep_tail(head);
+  }
+  bool valid() const { return file_.valid(); }
+
+  /// Behind what was written last. Returns errno or 0.
+  int write(std::uint64_t offset, base::BytesView bytes, std::uint64_t zeros) {
+    BASE_ASSERT(offset == end_, "records follow each other");
+    const std::size_t begin = tail_.size();
+    const std::uint64_t whole =
+        (begin + bytes.size() + zeros + kPageBytes - 1) / kPageBytes * kPageBytes;
+    if (const int error = reserve(whole); error != 0) return error;
+    std::uint8_t* const out = buffer_.get();
+    std::ranges::copy(tail_, out);
+    std::ranges::copy(bytes, out + begin);
+    std::fill(out + begin + bytes.size(), out + whole, std::uint8_t{0});
+    for (std::uint64_t done = 0; done < whole;) {
+      const ssize_t count = ::pwrite(file_.get(), out + done, whole - done,
+                                     static_cast<off_t>(offset - begin + done));
+      if (count < 0 && errno == EINTR) continue;
+      if (count <= 0) return count < 0 ? errno : ENOSPC;
+      done += static_cast<std::uint64_t>(count);
+    }
+    keep_tail(bytes);
+    return 0;
+  }
+
+ private:
+  struct Free {
+    void operator()(void* memory) const { std::free(memory); }
+  };
+
+  // All but whole blocks of what is there now.
+  void keep_tail(base::BytesView bytes) {
+    end_ += bytes.size();
+    tail_.insert(tail_.end(), bytes.begin(), bytes.end());
+    tail_.erase(tail_.begin(), tail_.end() - static_cast<std::ptrdiff_t>(end_ % kPageBytes));
+  }
+  int reserve(std::size_t bytes) {
+    if (bytes <= room_) return 0;
+    void* memory = nullptr;
+    if (const int error = ::posix_memalign(&memory, kPageBytes, bytes); error != 0) return error;
+    buffer_.reset(static_cast<std::uint8_t*>(memory));
+    room_ = bytes;
+    return 0;
+  }
+
+  Fd file_;
+  std::uint64_t end_ = 0;
+  base::Bytes tail_;  // The last block, as far as it is used.
+  std::unique_ptr<std::uint8_t, Free> buffer_;
+  std::size_t room_ = 0;
+};
 
 class DiskFiles final : public LogFiles {
  public:
@@ -125,6 +190,8 @@ class DiskFiles final : public LogFiles {
         ::fsync(folder_fd_.get()) != 0)
       return refuse(errno, "cannot make", path(name));
     active_ = Active{.name = name, .file = std::move(file), .size = size, .zeroed = head.size()};
+    direct_ = {};
+    if (size % kPageBytes == 0) direct_.open(folder_fd_.get(), name, head);
     return {};
   }
 
@@ -138,14 +205,16 @@ class DiskFiles final : public LogFiles {
       const std::uint64_t ahead = (end / kZerosAheadBytes + 1) * kZerosAheadBytes;
       zeros = std::min(ahead, active_.size) - end;
     }
-    if (const int error = write_all(active_.file.get(), offset, bytes, zeros); error != 0)
-      return refuse(error, "cannot write", path(name));
+    const int error = direct_.valid() ? direct_.write(offset, bytes, zeros)
+                                      : write_all(active_.file.get(), offset, bytes, zeros);
+    if (error != 0) return refuse(error, "cannot write", path(name));
     active_.zeroed = std::max(active_.zeroed, end + zeros);
     return {};
   }
 
   base::Result<> sync(const std::string& name) override {
     BASE_ASSERT(active_.name == name, "records go to the file made last");
+    if (direct_.valid()) return {};
     if (::fdatasync(active_.file.get()) != 0)
       return refuse(errno, "cannot bring to disk", path(name));
     return {};
@@ -232,6 +301,7 @@ class DiskFiles final : public LogFiles {
   std::filesystem::path folder_;
   Fd folder_fd_;
   Active active_;
+  DirectFile direct_;  // Of the active file.
 };
 
 }  // namespace

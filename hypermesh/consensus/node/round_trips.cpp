@@ -21,9 +21,8 @@ RoundTrips::RoundTrips(const base::Executor& executor, stoq::rpc::Peers& peers,
       on_echo_(std::move(on_echo)),
       on_round_(std::move(on_round)),
       scope_(executor) {
-  server.handle(kEcho, [](stoq::rpc::Call&, const Frame& frame) -> Task<Result<Frame>> {
-    co_return frame;
-  });
+  server.handle(
+      kEcho, [](stoq::rpc::Call&, const Frame& frame) -> Task<Result<Frame>> { co_return frame; });
   scope_.spawn(run());
 }
 
