@@ -126,9 +126,17 @@ void RequestService::answer(const SessionPtr& session, Request request) {
          });
   } else if (auto* changes = std::get_if<ChangesRequest>(&request.what)) {
     node_.spawn(this->changes(session, id, deadline, std::move(*changes)));
+  } else if (std::holds_alternative<CopyRequest>(request.what)) {
+    node_.spawn(copy(session, id));
   } else {
     session->reply(id, status());
   }
+}
+
+Task<> RequestService::copy(SessionPtr session, std::uint64_t id) {
+  auto copy = co_await node_.copy();
+  if (!copy) co_return session->reply(id, std::unexpected(std::move(copy).error()));
+  session->reply(id, CopyReply{*std::move(copy)});
 }
 
 // `find` gives a reply that has a time.

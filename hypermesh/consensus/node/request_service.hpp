@@ -25,6 +25,7 @@ class RequestService {
   template <class Find>
   void read(const SessionPtr& session, std::uint64_t id, base::Duration limit, bool local,
             Find find);
+  base::Task<> copy(SessionPtr session, std::uint64_t id);
   base::Task<> changes(SessionPtr session, std::uint64_t id, base::MonotonicTime deadline,
                        ChangesRequest request);
   base::Task<> get_at(SessionPtr session, std::uint64_t id, base::MonotonicTime deadline,

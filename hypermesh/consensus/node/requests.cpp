@@ -68,6 +68,7 @@ struct RequestWriter {
     out.u64(r.after);
   }
   void operator()(const StatusRequest&) const {}
+  void operator()(const CopyRequest&) const {}
 };
 
 struct RequestReader {
@@ -104,6 +105,7 @@ struct RequestReader {
     return r;
   }
   What operator()(std::type_identity<StatusRequest>) { return StatusRequest{}; }
+  What operator()(std::type_identity<CopyRequest>) { return CopyRequest{}; }
 };
 
 struct ReplyWriter {
@@ -146,6 +148,12 @@ struct ReplyWriter {
     out.u16(r.connected);
     out.u8(r.votes ? 1 : 0);
     out.raw(r.leader);
+  }
+  void operator()(const CopyReply& r) const {
+    out.raw(r.copy.node);
+    out.u64(r.copy.slot);
+    out.raw(r.copy.root);
+    out.raw(r.copy.signature);
   }
 };
 
@@ -209,6 +217,14 @@ struct ReplyReader {
     TRY(r.connected, in.u16());
     TRY(r.votes, read_flag(in));
     TRY_DO(read_array(in, r.leader));
+    return r;
+  }
+  What operator()(std::type_identity<CopyReply>) {
+    CopyReply r;
+    TRY_DO(read_array(in, r.copy.node));
+    TRY(r.copy.slot, in.u64());
+    TRY_DO(read_array(in, r.copy.root));
+    TRY_DO(read_array(in, r.copy.signature));
     return r;
   }
 };

@@ -36,11 +36,14 @@ struct ChangesRequest {
   state::Revision after = 0;
 };
 struct StatusRequest {};
+/// The node's word that it holds the newest checkpoint, for who makes it a voter.
+struct CopyRequest {};
 
 struct Request {
   std::uint64_t id = 0;        ///< The client's, for the reply.
   std::uint32_t limit_ms = 0;  ///< How long to try; 1 to kLimitMsMax.
-  std::variant<OrderRequest, BundleRequest, GetRequest, RangeRequest, ChangesRequest, StatusRequest>
+  std::variant<OrderRequest, BundleRequest, GetRequest, RangeRequest, ChangesRequest, StatusRequest,
+               CopyRequest>
       what;
 };
 inline constexpr std::uint32_t kLimitMsMax = 60'000;
@@ -75,10 +78,14 @@ struct StatusReply {
   base::PublicKey leader{};
 };
 
+struct CopyReply {
+  Copy copy;
+};
+
 struct Reply {
   std::uint64_t id = 0;
-  base::Result<
-      std::variant<OrderReply, BundleReply, GetReply, RangeReply, ChangesReply, StatusReply>>
+  base::Result<std::variant<OrderReply, BundleReply, GetReply, RangeReply, ChangesReply,
+                            StatusReply, CopyReply>>
       what;
 };
 
