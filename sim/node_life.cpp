@@ -37,6 +37,8 @@ void World::start(Node& node) {
                      node.damaged ? ", and votes no more" : ""));
   }
   step(node, pbft::Tick{});
+  // What a driver measures while nothing is wrong with its links and its disk.
+  step(node, pbft::Conditions{2 * micros(plan_.delay_max), micros(plan_.sync_max)});
 }
 
 // What was under way for the node is no more.
