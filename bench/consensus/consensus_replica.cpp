@@ -5,15 +5,16 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
+#include <base/async/task_scope.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/signal_set.hpp>
 
 #include "../transport/quic_node.hpp"
-#include "at_rest/key_ring.hpp"
 #include "consensus/log/disk_files.hpp"
 #include "consensus/log/segment_log.hpp"
 #include "consensus/node/request_service.hpp"
+#include "filled_state.hpp"
 #include "replica_folder.hpp"
 #include "state/rocksdb_storage.hpp"
 
@@ -23,6 +24,20 @@ using namespace hypermesh::consensus;
 using namespace std::chrono_literals;
 using bench::must;
 
+// Whenever it gets SIGUSR1: the bytes of UDP payloads that it has sent and received since it began,
+// in the file `traffic`, which is complete when it is there.
+base::Task<> tell_traffic(const stoq::QuicTransport& transport, std::filesystem::path own) {
+  boost::asio::signal_set signals(co_await boost::asio::this_coro::executor, SIGUSR1);
+  for (;;) {
+    const auto [error, signal] = co_await signals.async_wait(base::use_result);
+    if (error) co_return;
+    const auto totals = transport.totals();
+    must(base::write_private_file(own / "traffic",
+                                  fmt::format("{} {}", totals.bytes_sent, totals.bytes_received)),
+         "tell of the traffic");
+  }
+}
+
 base::Task<> serve(std::filesystem::path folder, std::size_t index, base::Log lines) {
   const auto executor = co_await boost::asio::this_coro::executor;
   const auto own = bench::of_replica(folder, index);
@@ -31,16 +46,12 @@ base::Task<> serve(std::filesystem::path folder, std::size_t index, base::Log li
   const auto genesis = must(bench::read_genesis(folder), "read the genesis");
   bench::QuicNode quic(
       must(stoq::open_identity((own / "identity").string(), rng), "open the identity"));
-  stoq::Transport& transport = quic.start(executor, {.limits = bench::no_limits()});
+  stoq::QuicTransport& transport = quic.start(executor, {.limits = bench::no_limits()});
   const auto& identity = quic.identity();
   const auto endpoint =
       must(endpoint_of(must(bench::read_member(folder, index), "read the endpoint")), "endpoint");
 
-  const hypermesh::at_rest::KeyFile master{own / "ring.key"};
-  auto ring = std::filesystem::exists(own / "ring")
-                  ? hypermesh::at_rest::open_key_ring(own / "ring", master, rng)
-                  : hypermesh::at_rest::make_key_ring(own / "ring", master, rng);
-  const auto cipher = must(std::move(ring), "open the keys");
+  const auto cipher = must(bench::open_keys(own), "open the keys");
   const auto storage =
       must(hypermesh::state::open_rocksdb_storage(own / "state", {}, *cipher, lines), "state");
   LogOptions log_options;
@@ -62,9 +73,13 @@ base::Task<> serve(std::filesystem::path folder, std::size_t index, base::Log li
                [&peers](const auto& connection) { peers.adopt(connection); });
   fmt::print("ready\n");
   std::fflush(stdout);
+  base::TaskScope scope(executor);
+  scope.spawn(tell_traffic(transport, own));
 
   boost::asio::signal_set signals(executor, SIGTERM, SIGINT);
   (void)co_await signals.async_wait(base::use_result);
+  scope.cancel();
+  co_await scope.join();
   co_await server.drain(0s);
   co_await node->stop();
   co_await peers.stop(0s);

@@ -4,9 +4,11 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <base/file.hpp>
 #include <csignal>
 
 #include "../transport/process.hpp"
+#include "replica_folder.hpp"
 
 namespace bench {
 
@@ -46,6 +48,20 @@ void ReplicaProcesses::kill(std::size_t replica) {
   int status = 0;
   must(::kill(child, SIGKILL) == 0 && waitpid(child, &status, 0) == child, "end a replica");
   if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL) die("a replica ended by itself");
+}
+
+ReplicaProcesses::Traffic ReplicaProcesses::traffic(std::size_t replica) const {
+  const auto found = running_.find(replica);
+  must(found != running_.end(), "ask a replica that runs");
+  const auto told = of_replica(folder_, replica) / "traffic";
+  std::filesystem::remove(told);
+  must(::kill(found->second, SIGUSR1) == 0, "ask for the traffic");
+  for (int tries = 0; !std::filesystem::exists(told); ++tries) {
+    must(tries < 5000, "hear of the traffic within five seconds");
+    usleep(1000);
+  }
+  const auto text = must(base::read_file(told, 100), "read the traffic");
+  return {std::stoull(text), std::stoull(text.substr(text.find(' ')))};
 }
 
 }  // namespace bench

@@ -19,6 +19,11 @@ class ReplicaProcesses {
   pid_t start(std::size_t replica);
   /// As one pulls a plug: SIGKILL. Returns when it is gone.
   void kill(std::size_t replica);
+  /// Bytes of UDP payloads since it began, by its transport's count.
+  struct Traffic {
+    std::uint64_t sent = 0, received = 0;
+  };
+  Traffic traffic(std::size_t replica) const;
   bool runs(std::size_t replica) const { return running_.contains(replica); }
 
  private:
