@@ -64,7 +64,7 @@ class Replacement {
     co_await base::sleep_for(kAfterwards);
 
     co_await writes_.stop();
-    if (writes_.failure()) die(writes_.failure()->describe());
+    if (writes_.failure()) co_await give_up();
     const auto gap = writes_.take_longest_gap();
     const auto ended = must(co_await client_.status(kNewcomer), "ask the newcomer");
     if (ended.view > 0) fmt::print(stderr, "{} changes of views in the new epoch\n", ended.view);
@@ -75,11 +75,24 @@ class Replacement {
   }
 
  private:
+  // Says how far everybody is.
+  Task<> give_up() {
+    std::string far;
+    for (std::size_t i = 0; i <= kVoters; ++i) {
+      const auto status = co_await client_.status(i);
+      if (!status) continue;
+      far += fmt::format("; replica {} in epoch {}, view {}, at slot {}, stable {}, {} connected",
+                         i, status->epoch, status->view, status->applied, status->stable,
+                         status->connected);
+    }
+    die(writes_.failure()->describe() + far);
+  }
+
   template <class Good>
   Task<> wait(const char* what, std::size_t replica, Good good) {
     const auto end = client_.clock().now() + kStepMax;
     for (;; co_await base::sleep_for(kLook)) {
-      if (writes_.failure()) die(writes_.failure()->describe());
+      if (writes_.failure()) co_await give_up();
       const auto status = co_await client_.status(replica);
       if (status && good(*status)) co_return;
       if (client_.clock().now() > end)
