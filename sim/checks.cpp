@@ -10,40 +10,19 @@ namespace sim {
 
 using namespace hypermesh::consensus;
 
-// An honest replica says one thing only of each slot, however often it crashes.
+// An honest replica says one thing only of each slot, however often it crashes, and nothing more
+// under a key whose promises were lost with its disk.
 void World::check_own_votes(Node& node, const Message& message) {
-  const auto said = [&](const Statement& statement) {
-    const Slot slot = statement.phase == Phase::ViewChange ? 0 : statement.slot;
-    const auto [known, first] = node.said.emplace(
-        Node::Place{statement.epoch, statement.view, slot, statement.phase}, statement.digest);
-    if (!first && known->second != statement.digest) {
-      fail(fmt::format("{} contradicts itself: {} in view {}, slot {}", node.index,
-                       to_text(statement.phase), statement.view, statement.slot));
-    }
-    const Node::InEpoch view{statement.epoch, statement.view};
-    if (statement.phase == Phase::ViewChange) {
-      node.wanted = std::max(node.wanted, view);
-    } else if (statement.phase != Phase::Checkpoint && view < node.wanted && first) {
-      // What it said before it wanted a later view may be said again.
-      fail(fmt::format("{} votes in view {} after it wanted {}", node.index, statement.view,
-                       node.wanted.second));
-    }
-    if (statement.phase == Phase::Commit) {
-      node.highest_commit = std::max(node.highest_commit,
-                                     std::tuple(statement.epoch, statement.view, statement.slot));
-    }
-  };
-  if (const auto* vote = std::get_if<Vote>(&message)) {
-    if (vote->replica == node.replica->own()) said(vote->statement);
-  } else if (const auto* proposal = std::get_if<Proposal>(&message)) {
-    said({Phase::Prepare, proposal->epoch, proposal->view, proposal->link->block.slot,
-          proposal->link->digest});
-  } else if (const auto* wish = std::get_if<ViewChange>(&message)) {
-    const Claim& claim = wish->wish.claim;
-    if (std::tuple(wish->epoch, claim.view, claim.slot) < node.highest_commit)
-      fail(fmt::format("{} claims less than it sent commits for", node.index));
-    said(statement_of(wish->epoch, wish->view, claim));
-  }
+  const auto epoch = epoch_of_word(message);
+  if (!epoch) return;
+  const auto own = epochs_.at(*epoch).find(node.key);
+  const auto* const vote = std::get_if<Vote>(&message);
+  // Who proves what a liar told him shows that one's words.
+  if (vote != nullptr && vote->replica != own) return;
+  if (!own) return fail(fmt::format("{} speaks in epoch {}, and is no voter", node.index, *epoch));
+  if (node.forgot) return fail(fmt::format("{} votes after its disk was lost", node.index));
+  const auto wrong = node.words.say(message, *own);
+  if (!wrong.empty()) fail(fmt::format("node {}: {}", node.index, wrong));
 }
 
 // Nobody is accused who is honest. What proves a lie is ordered, so that all isolate the liar.
@@ -61,7 +40,7 @@ void World::on_evidence(Node& node, const Evidence& evidence) {
   Evidence proof = evidence;
   for (Vote* const vote : {&proof.first, &proof.second})
     vote->signature = keys_.sign_real(liar, signed_bytes(cluster_, vote->statement));
-  send_bundle(*clients_.back(), encode(OnCluster<Evidence>{0, proof}),
+  send_bundle(*clients_[plan_.clients], encode(OnCluster<Evidence>{0, proof}),
               OpenBundle{.begun = timeline_.now()});
 }
 

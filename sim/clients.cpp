@@ -3,6 +3,7 @@
 #include <bit>
 
 #include "sim/client.hpp"
+#include "sim/operator.hpp"
 
 namespace sim {
 
@@ -15,6 +16,7 @@ namespace {
 
 constexpr Duration kResubmit = 700ms;
 constexpr std::size_t kOutstandingMax = 8;
+constexpr std::uint64_t kPauseHealed = 500'000;  // Microseconds.
 constexpr std::uint64_t kKeys = 4;
 
 }  // namespace
@@ -22,8 +24,12 @@ constexpr std::uint64_t kKeys = 4;
 // What clients do: writes of one or two keys, with conditions and deadlines or without, leases, and
 // reads behind a barrier.
 void World::act(Client& client) {
-  if (healed_) return;
-  timeline_.after(micros(1 + client.rng.below(plan_.pause_max)), [this, &client] { act(client); });
+  // Nobody learns from a cluster that makes no checkpoints.
+  if (healed_ && goals_.empty()) return;
+  // But few: who learns then must be quicker than the checkpoints go.
+  const std::uint64_t pause = healed_ ? kPauseHealed : 0;
+  timeline_.after(micros(pause + 1 + client.rng.below(plan_.pause_max)),
+                  [this, &client] { act(client); });
   if (client.open.size() >= kOutstandingMax) return;
   if (!client.open.empty() && client.next >= client.open.begin()->first + kClientWindow) return;
   auto& rng = client.rng;
@@ -110,6 +116,7 @@ void World::settle(Node& node) {
 void World::on_answer(Client& client, std::uint64_t sequence, const Node& node) {
   const Client::Open open = std::move(client.open.extract(sequence).mapped());
   const auto& outcome = *open.outcome;
+  if (open.then) return open.then(outcome);
   const bool late = outcome.refused == base::Errc::TimedOut;
   if (open.reads) {
     if (!late) read(client, open.key, open.begun, node);

@@ -25,6 +25,9 @@ void World::schedule_faults() {
 }
 
 void World::begin_fault(const Fault& fault) {
+  const bool change = fault.kind == FaultKind::Join || fault.kind == FaultKind::Leave ||
+                      fault.kind == FaultKind::Unsafe;
+  if (change) return begin_change(fault);
   if (trace_) note(fmt::format("{} of nodes {:b} begins", to_text(fault.kind), fault.nodes));
   for (const auto& node : nodes_) {
     if ((fault.nodes & node->bit()) == 0) continue;
@@ -35,6 +38,7 @@ void World::begin_fault(const Fault& fault) {
       if (node->replica) crash(*node);
       node->gone = true;
     }
+    if (fault.kind == FaultKind::DiskLost) lose_disk(*node, fault.length);
     if (fault.kind == FaultKind::Loss) node->loss += fault.amount;
     if (fault.kind == FaultKind::Duplication) node->duplication += fault.amount;
     if (fault.kind == FaultKind::SlowLinks) node->slow_links += fault.amount;
@@ -49,8 +53,7 @@ void World::begin_fault(const Fault& fault) {
 }
 
 void World::end_fault(const Fault& fault) {
-  const bool once = fault.kind == FaultKind::Crash || fault.kind == FaultKind::BitRot ||
-                    fault.kind == FaultKind::Lost;
+  const bool once = fault.kind == FaultKind::Crash || fault.kind >= FaultKind::BitRot;
   if (once) return;
   if (trace_) note(fmt::format("{} of nodes {:b} ends", to_text(fault.kind), fault.nodes));
   for (const auto& node : nodes_) {

@@ -11,8 +11,8 @@ using namespace hypermesh::consensus;
 Lab::Lab(const Cluster& cluster, const std::vector<ReplicaId>& ids) : cluster_(cluster) {
   for (std::size_t i = 0; i < ids.size(); ++i) {
     seats_.emplace_back(cluster, ids[i], std::chrono::microseconds(i));
-    words_.emplace_back(ids[i]);
   }
+  words_.resize(ids.size());
   slips_.resize(ids.size());
   heal();
   for (std::size_t i = 0; i < ids.size(); ++i) start(i);
@@ -27,7 +27,7 @@ void Lab::start(std::size_t seat) {
 
 void Lab::post(std::size_t from, std::vector<pbft::Send>& sent) {
   for (const auto& send : sent) {
-    if (slips_[from].empty()) slips_[from] = words_[from].say(*send.message);
+    if (slips_[from].empty()) slips_[from] = words_[from].say(*send.message, seats_[from].id);
     for (std::size_t to = 0; to < seats_.size(); ++to) {
       const ReplicaId id = seats_[to].id;
       if (send.to ? *send.to != id : id == seats_[from].id) continue;

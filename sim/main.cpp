@@ -46,15 +46,21 @@ int show_file(const std::string& path) {
   return 2;
 }
 
-int show_seed(std::uint64_t seed, bool isolates) {
+struct Wanted {
+  bool isolates = false, changes = false;
+};
+
+// What the seed draws, and what is wanted of every life.
+Plan draw(std::uint64_t seed, Wanted wanted) {
+  if (!wanted.isolates && !wanted.changes) return sim::draw_life(seed);
   Plan plan = sim::draw_plan(seed);
-  plan.isolates = isolates;
-  return show(plan);
+  plan.isolates = wanted.isolates;
+  if (wanted.changes) draw_changes(plan);
+  return plan;
 }
 
-int minimise(std::uint64_t seed, bool isolates) {
-  Plan plan = sim::draw_plan(seed);
-  plan.isolates = isolates;
+int minimise(std::uint64_t seed, Wanted wanted) {
+  const Plan plan = draw(seed, wanted);
   const Ended ended = sim::run_apart(plan);
   if (ended.failure.empty()) {
     fmt::print("seed {} is good: there is nothing to look for\n", seed);
@@ -72,9 +78,8 @@ struct Totals {
   base::Duration simulated{};
 };
 
-void run_seed(std::uint64_t seed, bool twice, bool isolates, Totals& totals) {
-  Plan plan = sim::draw_plan(seed);
-  plan.isolates = isolates;
+void run_seed(std::uint64_t seed, bool twice, Wanted wanted, Totals& totals) {
+  const Plan plan = draw(seed, wanted);
   Ended ended = sim::run_apart(plan);
   totals.simulated += ended.elapsed;
   totals.steps += ended.steps;
@@ -82,15 +87,18 @@ void run_seed(std::uint64_t seed, bool twice, bool isolates, Totals& totals) {
     ended.failure = "another history when it is run again";
   if (ended.failure.empty()) return;
   ++totals.failed;
-  fmt::print("seed {}: {}\n  again: ./dev sim --seed {}\n  less of it: ./dev sim --minimise {}\n",
-             seed, ended.failure, seed, seed);
+  const auto flags =
+      fmt::format("{}{}", wanted.isolates ? " --isolate" : "", wanted.changes ? " --changes" : "");
+  fmt::print(
+      "seed {}: {}\n  again: ./dev sim{} --seed {}\n  less of it: ./dev sim{} --minimise {}\n",
+      seed, ended.failure, flags, seed, flags, seed);
   std::fflush(stdout);
 }
 
-int run_seeds(std::uint64_t first, std::uint64_t count, bool twice, bool isolates) {
+int run_seeds(std::uint64_t first, std::uint64_t count, bool twice, Wanted wanted) {
   const Stopwatch watch;
   Totals totals;
-  for (std::uint64_t at = first; at < first + count; ++at) run_seed(at, twice, isolates, totals);
+  for (std::uint64_t at = first; at < first + count; ++at) run_seed(at, twice, wanted, totals);
   const double seconds = std::chrono::duration<double>(totals.simulated).count();
   const double real = watch.seconds();
   fmt::print("{} seeds, {} failed; {:.0f} simulated seconds in {:.1f}, {:.0f} to one; {} events\n",
@@ -162,8 +170,9 @@ int main(int argc, char** argv) {
   bool twice = false;
   std::string file;
   app.add_flag("--twice", twice, "Run each again, and compare what happened");
-  bool isolates = false;
-  app.add_flag("--isolate", isolates, "Liars that are proven are isolated, each in an epoch more");
+  Wanted wanted;
+  app.add_flag("--isolate", wanted.isolates, "In all, liars that are proven are isolated");
+  app.add_flag("--changes", wanted.changes, "In all, nodes join and leave and are replaced");
   auto* const less = app.add_option("--minimise", seed, "Leave out what its failure does not need");
   auto* const given = app.add_option("--plan", file, "Run what a file says, with a trace");
   auto* const one = app.add_option("--seed", seed, "Run this one, with a trace of its events");
@@ -198,7 +207,7 @@ int main(int argc, char** argv) {
     }
     return run_exploration(all);
   }
-  if (less->count() > 0) return minimise(seed, isolates);
+  if (less->count() > 0) return minimise(seed, wanted);
   if (given->count() > 0) return show_file(file);
-  return one->count() > 0 ? show_seed(seed, isolates) : run_seeds(first, count, twice, isolates);
+  return one->count() > 0 ? show(draw(seed, wanted)) : run_seeds(first, count, twice, wanted);
 }

@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <array>
-#include <unordered_map>
 
 #include "consensus/execution/executor.hpp"
 #include "consensus/log/segment_log.hpp"
 #include "consensus/log/testing/memory_disk.hpp"
 #include "sim/ideal_cipher.hpp"
+#include "sim/words.hpp"
 #include "sim/world.hpp"
 #include "state/memory_storage.hpp"
 #include "state/transfer_fetcher.hpp"
@@ -50,7 +50,8 @@ struct World::Node {
         network(mixed(seed, 4 * i + 1)),
         disk_rng(mixed(seed, 4 * i + 2)),
         lies(mixed(seed, 4 * i + 3)),
-        disk(mixed(seed, 3000 + i)) {}
+        disk_seed(mixed(seed, 3000 + i)),
+        disk(disk_seed) {}
 
   const std::size_t index;
   const base::PublicKey key;
@@ -62,9 +63,10 @@ struct World::Node {
   Nodes bit() const { return Nodes{1} << index; }
   bool honest() const { return lie.empty(); }
 
+  bool absent = false;   ///< It has not joined yet.
   bool gone = false;     ///< It never comes back: its disk is lost, or it is no member any more.
+  bool forgot = false;   ///< Its disk was lost; its key is the same, and it votes no more.
   bool damaged = false;  ///< Promises may be lost with its log: it follows, and votes no more.
-  std::optional<hypermesh::consensus::EpochBegun> joins;  ///< What it is told to begin with.
 
   std::unique_ptr<pbft::Replica> replica;  ///< Null while it is down.
   std::uint64_t incarnation = 0;
@@ -92,6 +94,7 @@ struct World::Node {
   std::uint64_t loss = 0, duplication = 0, slow_links = 0, slow_disk = 0;
 
   // Its log.
+  std::uint64_t disk_seed;
   hypermesh::consensus::testing::MemoryDisk disk;
   IdealCipher cipher;
   std::unique_ptr<hypermesh::consensus::Log> log;
@@ -113,23 +116,7 @@ struct World::Node {
   std::vector<pbft::Apply> waiting;  ///< Blocks that came meanwhile.
   Slot applied() const { return executor ? executor->applied() : 0; }
 
-  struct Place {
-    hypermesh::consensus::Epoch epoch = 0;
-    View view = 0;
-    Slot slot = 0;
-    hypermesh::consensus::Phase phase{};
-    friend bool operator==(const Place&, const Place&) = default;
-  };
-  struct PlaceHash {
-    std::size_t operator()(const Place& place) const {
-      return mixed(mixed(mixed(place.epoch, place.view), place.slot),
-                   static_cast<std::uint64_t>(place.phase));
-    }
-  };
-  std::unordered_map<Place, base::Digest, PlaceHash> said;
-  using InEpoch = std::pair<hypermesh::consensus::Epoch, View>;
-  InEpoch wanted{};
-  std::tuple<hypermesh::consensus::Epoch, View, Slot> highest_commit{};
+  Words words;
   std::map<std::pair<View, Slot>, base::Digest> other_blocks;  ///< What a liar told some.
   std::vector<PacketPtr> once_said;
   std::map<View, Slot> first_of_view;  ///< That a liar proposed.

@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "consensus/execution/resume.hpp"
 #include "sim/node.hpp"
 
 // A node's log and state on a disk that fails.
@@ -19,6 +20,29 @@ LogOptions log_options() {
 }
 
 }  // namespace
+
+// Of a node whose key is made now.
+void World::begin_log(Node& node) {
+  const auto log = open_segment_log(node.disk.start(), node.cipher, log_options());
+  BASE_ASSERT(log.has_value(), "a new disk is empty");
+  const Record first = first_record(genesis_);
+  const auto lsn = (*log)->append(static_cast<std::uint8_t>(first.index()), encode(first));
+  BASE_ASSERT(lsn && (*log)->sync(), "a new disk takes what is written");
+}
+
+// All that was on it is lost. It gets another, and comes back with the same key.
+void World::lose_disk(Node& node, Duration down) {
+  if (node.gone || node.absent) return;
+  if (node.replica) crash(node);
+  node.disk = testing::MemoryDisk(++node.disk_seed);
+  node.storage = state::MemoryStorage();
+  node.forgot = true;
+  node.damaged = false;
+  node.durable = 0;
+  timeline_.after(down, [this, &node] {
+    if (!node.replica) start(node);
+  });
+}
 
 // False: the disk refuses, and it is tried again.
 bool World::open_disk(Node& node, std::vector<pbft::Persist>& records) {

@@ -17,7 +17,7 @@ constexpr Duration kStartAgain = 300ms;  // Of a node whose disk refused.
 }  // namespace
 
 void World::start(Node& node) {
-  if (node.gone) return;
+  if (node.gone || node.absent) return;
   std::vector<pbft::Persist> records;
   if (!open_disk(node, records)) return;
   pbft::Options options;
@@ -26,6 +26,8 @@ void World::start(Node& node) {
   auto resumed = resume(genesis_, *node.executor, records, node.log->opened().last);
   node.durable = resumed.restored.last_lsn;
   node.block_time = 0;
+  if (node.forgot && !resumed.restored.silenced)
+    return fail(fmt::format("{} forgot that its disk was lost", node.index));
   const auto own = node.damaged ? std::nullopt : std::optional(node.key);
   node.replica = std::make_unique<pbft::Replica>(
       options, node.signer, own, std::move(resumed.restored), resumed.position, timeline_.now());
@@ -34,7 +36,7 @@ void World::start(Node& node) {
   if (trace_) {
     note(fmt::format("{} starts at slot {}, epoch {}, view {}{}", node.index, node.applied(),
                      node.replica->voters().epoch, node.replica->view(),
-                     node.damaged ? ", and votes no more" : ""));
+                     node.damaged || node.forgot ? ", and votes no more" : ""));
   }
   step(node, pbft::Tick{});
   // What a driver measures while nothing is wrong with its links and its disk.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <base/random.hpp>
+#include <bit>
 #include <iterator>
 
 namespace sim {
@@ -124,6 +125,68 @@ Plan draw_plan(std::uint64_t seed) {
   Drawer drawer{base::SeededRng(seed ^ 0x9c0ffee), {}};
   drawer.plan.seed = seed;
   return drawer.draw();
+}
+
+Plan draw_life(std::uint64_t seed) {
+  Plan plan = draw_plan(seed);
+  base::SeededRng rng(seed ^ 0x11fe);
+  plan.isolates = rng.below(4) == 0;
+  if (rng.below(4) == 0) draw_changes(plan);
+  return plan;
+}
+
+void draw_changes(Plan& plan) {
+  Drawer drawer{base::SeededRng(plan.seed ^ 0xc4a9e), std::move(plan)};
+  auto& faults = drawer.plan.faults;
+  const std::size_t liars = drawer.plan.liars.size(), replicas = drawer.plan.replicas;
+  Nodes spoilt = (Nodes{1} << liars) - 1;
+  for (const Fault& fault : faults) {
+    if (fault.kind == FaultKind::BitRot || fault.kind == FaultKind::Lost) spoilt |= fault.nodes;
+  }
+  // A node without its promises votes no more: it is among the f that may fail.
+  const auto failing = static_cast<std::size_t>(std::popcount(spoilt));
+  if (failing < (replicas - 1) / 3 && drawer.maybe(60)) {
+    std::size_t victim = liars;
+    while ((spoilt >> victim & 1) != 0) ++victim;
+    faults.push_back({FaultKind::DiskLost, drawer.when(), drawer.micros(1000, 2'000'000),
+                      Nodes{1} << victim, 0});
+    spoilt |= Nodes{1} << victim;
+  }
+  std::size_t nodes = replicas;
+  const auto any_of = [&](Nodes some) {
+    std::size_t node = drawer.rng.below(nodes);
+    while ((some >> node & 1) == 0) node = (node + 1) % nodes;
+    return Nodes{1} << node;
+  };
+  for (std::uint64_t left = 1 + drawer.rng.below(4); left > 0; --left) {
+    Fault join{FaultKind::Join, drawer.when(), Duration(0), 0, drawer.maybe(50) ? 1u : 0u};
+    if (drawer.maybe(70)) {
+      const Nodes all = (Nodes{1} << nodes) - 1;
+      join.nodes = any_of(spoilt != 0 && drawer.maybe(60) ? spoilt : all);
+    }
+    faults.push_back(join);
+    if (drawer.maybe(40)) {
+      faults.push_back(
+          {FaultKind::Crash, drawer.when(), drawer.micros(1000, 4'000'000), Nodes{1} << nodes, 0});
+    }
+    ++nodes;
+  }
+  if (drawer.maybe(30)) {
+    faults.push_back({FaultKind::Leave, drawer.when(), Duration(0), any_of((Nodes{1} << nodes) - 1),
+                      drawer.maybe(50) ? 1u : 0u});
+  }
+  if (drawer.maybe(50)) {
+    for (std::uint64_t left = 1 + drawer.rng.below(4); left > 0; --left) {
+      faults.push_back({FaultKind::Unsafe, drawer.when(), Duration(0), 0, drawer.rng.below(1000)});
+    }
+  }
+  // Long enough that it misses more than one epoch.
+  if (drawer.maybe(40)) {
+    faults.push_back({FaultKind::Crash, drawer.when(), drawer.micros(3'000'000, 15'000'000),
+                      Nodes{1} << drawer.rng.below(nodes), 0});
+  }
+  std::ranges::stable_sort(faults, {}, &Fault::at);
+  plan = std::move(drawer.plan);
 }
 
 std::vector<std::string_view> all_lies() {

@@ -27,6 +27,11 @@ enum class FaultKind : std::uint8_t {
   DiskFull,     ///< After `amount` more bytes.
   BitRot,       ///< A bit of a durable record, chosen by `amount`, and then a crash.
   Lost,         ///< The node never comes back.
+  DiskLost,     ///< It comes back after `length` with its key and an empty disk.
+  // What an operator does, one after the other.
+  Join,    ///< A new node learns, and votes; in the place of `nodes`, which goes if `amount` is 1.
+  Leave,   ///< `nodes` votes no more, and goes if `amount` is 1.
+  Unsafe,  ///< A change that must be refused, one of several by `amount`.
   Count,
 };
 std::string_view to_text(FaultKind kind);
@@ -57,6 +62,11 @@ struct Plan {
 };
 
 Plan draw_plan(std::uint64_t seed);
+/// Voters change while that happens: nodes join and leave, and are replaced.
+void draw_changes(Plan& plan);
+/// As the seeds of `./dev sim` do: in a quarter of them voters change, in a quarter liars that are
+/// proven are isolated.
+Plan draw_life(std::uint64_t seed);
 std::vector<std::string_view> all_lies();
 
 /// A line for each fault, and one for all that is ordinary.

@@ -1,32 +1,51 @@
 #pragma once
 
-#include <map>
 #include <string>
 #include <tuple>
+#include <unordered_map>
 
 #include "consensus/messages.hpp"
+#include "sim/mark.hpp"
 
 namespace sim {
 
-/// What one honest instance has said in all its lives. It says one thing only of each slot and
-/// phase of a view, votes in no view below one that it wanted, and claims at least what it sent
-/// commits for.
+/// What one honest instance has said in all its lives and epochs. It says one thing only of each
+/// slot and phase of a view, votes in no view below one that it wanted, and claims at least what it
+/// sent commits for.
 class Words {
  public:
-  explicit Words(hypermesh::consensus::ReplicaId speaker) : speaker_(speaker) {}
-
-  /// Empty, or what it may not say after what it said before.
-  std::string say(const hypermesh::consensus::Message& message);
+  /// Empty, or what it may not say after what it said before. `own`: its number in the message's
+  /// epoch.
+  std::string say(const hypermesh::consensus::Message& message,
+                  hypermesh::consensus::ReplicaId own);
 
  private:
-  using Place = std::tuple<hypermesh::consensus::Epoch, hypermesh::consensus::View,
-                           hypermesh::consensus::Slot, hypermesh::consensus::Phase>;
-  std::string say(const hypermesh::consensus::Statement& statement);
+  using Epoch = hypermesh::consensus::Epoch;
+  using View = hypermesh::consensus::View;
+  using Slot = hypermesh::consensus::Slot;
+  struct Place {
+    Epoch epoch = 0;
+    View view = 0;
+    Slot slot = 0;
+    hypermesh::consensus::Phase phase{};
+    friend bool operator==(const Place&, const Place&) = default;
+  };
+  struct PlaceHash {
+    std::size_t operator()(const Place& place) const {
+      return mixed(mixed(mixed(place.epoch, place.view), place.slot),
+                   static_cast<std::uint64_t>(place.phase));
+    }
+  };
+  std::string say(const hypermesh::consensus::Statement& statement,
+                  hypermesh::consensus::ReplicaId own);
 
-  hypermesh::consensus::ReplicaId speaker_;
-  std::map<Place, base::Digest> said_;
-  hypermesh::consensus::View wanted_ = 0;
-  std::pair<hypermesh::consensus::View, hypermesh::consensus::Slot> highest_commit_{};
+  std::unordered_map<Place, base::Digest, PlaceHash> said_;
+  std::pair<Epoch, View> wanted_{};
+  std::tuple<Epoch, View, Slot> highest_commit_{};
 };
+
+/// The epoch of what only a voter says in its own name; none: anybody may say it.
+std::optional<hypermesh::consensus::Epoch> epoch_of_word(
+    const hypermesh::consensus::Message& message);
 
 }  // namespace sim

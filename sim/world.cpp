@@ -6,6 +6,7 @@
 
 #include "sim/client.hpp"
 #include "sim/node.hpp"
+#include "sim/operator.hpp"
 
 namespace sim {
 
@@ -23,12 +24,23 @@ World::World(Plan plan, bool trace)
   genesis_.name = fmt::format("seed {}", plan_.seed);
   genesis_.checkpoint_interval = plan_.checkpoint_interval;
   base::SeededRng clocks(mixed(plan_.seed, 2000));
-  for (std::size_t i = 0; i < plan_.replicas; ++i) {
+  std::size_t nodes = plan_.replicas;
+  for (const Fault& fault : plan_.faults) {
+    if (fault.kind == FaultKind::Join) newcomers_.emplace(&fault, nodes++);
+    if (fault.kind == FaultKind::BitRot || fault.kind == FaultKind::Lost ||
+        fault.kind == FaultKind::DiskLost)
+      spoilt_ |= fault.nodes;
+  }
+  for (std::size_t i = 0; i < std::min(nodes, kNodesMax); ++i) {
     const auto key = keys_.add(fmt::format("replica {}", i));
-    genesis_.voters.push_back(key);
-    genesis_.members.push_back({key, Role::Node, "[::1]:1"});
+    if (i < plan_.replicas) {
+      genesis_.voters.push_back(key);
+      genesis_.members.push_back({key, Role::Node, "[::1]:1"});
+    }
     auto node = std::make_unique<Node>(i, keys_, key, plan_.seed);
+    node->absent = i >= plan_.replicas;
     if (i < plan_.liars.size()) node->lie = plan_.liars[i];
+    if (!node->honest()) spoilt_ |= node->bit();
     if (plan_.skew_max > 0) {
       node->skew = static_cast<std::int64_t>(clocks.below(2 * plan_.skew_max)) -
                    static_cast<std::int64_t>(plan_.skew_max);
@@ -36,10 +48,11 @@ World::World(Plan plan, bool trace)
     node_of_.emplace(key, i);
     nodes_.push_back(std::move(node));
   }
-  // The last only tells of lies that were proven.
-  for (std::size_t i = 0; i <= plan_.clients; ++i) {
+  // The last but one only tells of lies that were proven, the last is the operator.
+  for (std::size_t i = 0; i <= plan_.clients + 1; ++i) {
     const auto key = keys_.add(fmt::format("client {}", i));
-    genesis_.members.push_back({key, Role::Client, ""});
+    const auto role = i <= plan_.clients ? Role::Client : Role::Operator;
+    genesis_.members.push_back({key, role, ""});
     clients_.push_back(std::make_unique<Client>(i, key, plan_.seed));
   }
   cluster_ = cluster_of(genesis_);
@@ -66,6 +79,7 @@ std::uint64_t World::wall(std::int64_t skew) const {
 
 std::string World::run() {
   schedule_faults();
+  for (const auto& node : nodes_) begin_log(*node);
   for (const auto& node : nodes_) start(*node);
   for (const auto& client : clients_) {
     if (client->index < plan_.clients) act(*client);
@@ -82,11 +96,12 @@ std::string World::run() {
 bool World::quiet() {
   const Slot last = done_.empty() ? 0 : done_.rbegin()->first;
   const bool settled = std::ranges::all_of(nodes_, [&](const auto& node) {
-    if (!node->honest() || node->gone) return true;
+    if (!node->honest() || node->gone || node->absent) return true;
     if (!node->replica || node->applied() < last) return false;
     return node->replica->stable() + plan_.checkpoint_interval > last;
   });
-  return settled && std::ranges::all_of(clients_, [](const auto& c) { return c->open.empty(); });
+  return settled && goals_.empty() &&
+         std::ranges::all_of(clients_, [](const auto& c) { return c->open.empty(); });
 }
 
 std::string World::check_ends() {
@@ -95,10 +110,14 @@ std::string World::check_ends() {
     return fmt::format("{} bundles of client {} are not answered {} s after all faults ended",
                        client->open.size(), client->index, kPatience.count() / 1'000'000'000);
   }
+  if (!goals_.empty()) {
+    return fmt::format("the operator still wants to {} {} s after all faults ended",
+                       to_text(goals_.front()->fault.kind), kPatience.count() / 1'000'000'000);
+  }
   if (!quiet()) {
     const Slot last = done_.empty() ? 0 : done_.rbegin()->first;
     for (const auto& node : nodes_) {
-      if (!node->honest() || node->gone) continue;
+      if (!node->honest() || node->gone || node->absent) continue;
       if (!node->replica) return fmt::format("{} did not come back", node->index);
       if (node->applied() < last)
         return fmt::format("{} stays behind at slot {} of {}", node->index, node->applied(), last);
@@ -108,7 +127,7 @@ std::string World::check_ends() {
     }
   }
   for (const auto& node : nodes_) {
-    if (!node->honest() || node->gone) continue;
+    if (!node->honest() || node->gone || node->absent) continue;
     auto wrong = check_proofs(*node);
     if (!wrong.empty()) return wrong;
   }

@@ -48,6 +48,7 @@ class World {
  private:
   struct Node;
   struct Client;
+  struct Goal;
   class NodeSigner;
 
   // --- world.cpp ---
@@ -70,6 +71,8 @@ class World {
   void update_members(Node& node);
 
   // --- node_disk.cpp ---
+  void begin_log(Node& node);
+  void lose_disk(Node& node, Duration down);
   bool open_disk(Node& node, std::vector<pbft::Persist>& records);
   void lose_power(Node& node);
   void sync(Node& node);
@@ -106,6 +109,21 @@ class World {
   void transmit(Node& from, std::size_t to, PacketPtr packet);
   void deliver(std::size_t from, std::size_t to, const Packet& packet);
   std::vector<Duration> journeys(Node& from);
+
+  // --- operator.cpp ---
+  using Outcome = state::Outcome;
+  void begin_change(const Fault& fault);
+  void work();
+  void work_again();
+  void let_learn();
+  void change_voters();
+  void let_go();
+  void end_goal();
+  void try_unsafe();
+  void order_change(base::Bytes command, std::function<void(const Outcome&)> then);
+  bool may_vote_together(const std::vector<base::PublicKey>& keys) const;
+  const hypermesh::consensus::Configuration& configuration() const;
+  std::optional<hypermesh::consensus::Copy> copy_of(const Node& node) const;
 
   // --- liars.cpp ---
   PacketPtr changed(Node& node, const hypermesh::consensus::Message& message, std::size_t to);
@@ -155,7 +173,10 @@ class World {
   std::vector<std::unique_ptr<Node>> nodes_;
   std::map<base::PublicKey, std::size_t> node_of_;
   std::vector<std::unique_ptr<Client>> clients_;
-  std::vector<std::vector<unsigned>> cuts_;  // How many there are, from whom to whom.
+  Nodes spoilt_ = 0;                          // Who will not vote as it should, at some time.
+  std::vector<std::unique_ptr<Goal>> goals_;  // Of the operator; the first of them is under way.
+  std::map<const Fault*, std::size_t> newcomers_;  // Who joins.
+  std::vector<std::vector<unsigned>> cuts_;        // How many there are, from whom to whom.
   bool healed_ = false;
 
   // What was executed in a slot, by whoever came first.

@@ -13,6 +13,7 @@
 #include "../transport/quic_node.hpp"
 #include "consensus/log/disk_files.hpp"
 #include "consensus/log/segment_log.hpp"
+#include "consensus/node/begin_log.hpp"
 #include "consensus/node/request_service.hpp"
 #include "filled_state.hpp"
 #include "replica_folder.hpp"
@@ -54,10 +55,14 @@ base::Task<> serve(std::filesystem::path folder, std::size_t index, base::Log li
   const auto cipher = must(bench::open_keys(own), "open the keys");
   const auto storage =
       must(hypermesh::state::open_rocksdb_storage(own / "state", {}, *cipher, lines), "state");
+  // The folder was made for this replica, and its log is there from its first start on.
+  const bool first_start = !std::filesystem::exists(own / "log");
   LogOptions log_options;
   log_options.payload_bytes_max = kBlockBytesMax + 4096;
   auto log = must(open_segment_log(must(open_disk_files(own / "log"), "log"), *cipher, log_options),
                   "log");
+
+  if (first_start) must(begin_log(*log, genesis), "begin the log");
 
   base::BlockingPool pool(3);
   stoq::rpc::Server server({executor, &clock, nullptr, lines});

@@ -14,14 +14,22 @@ std::optional<NextEpoch> next_epoch(const Executor& state, Epoch epoch) {
   return std::nullopt;
 }
 
+EpochBegun first_epoch(const Genesis& genesis) {
+  return {first_configuration(genesis).voters, 0, cluster_of(genesis)};
+}
+
 }  // namespace
+
+Record first_record(const Genesis& genesis) {
+  return first_epoch(genesis);
+}
 
 Resumed resume(const Genesis& genesis, const Executor& state,
                const std::vector<pbft::Persist>& records, pbft::Lsn last) {
   const Configuration& configuration = state.configuration();
-  const EpochBegun first{first_configuration(genesis).voters, 0, cluster_of(genesis)};
-  Resumed resumed{pbft::recover(first, records), {}};
+  Resumed resumed{pbft::recover(first_epoch(genesis), records), {}};
   auto& restored = resumed.restored;
+  restored.silenced = restored.silenced || records.empty();
   restored.last_lsn = std::max(restored.last_lsn, last);
   const Epoch epoch = restored.epoch.voters.epoch;
   const bool between = epoch < configuration.voters.epoch && next_epoch(state, epoch);

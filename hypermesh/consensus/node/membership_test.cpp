@@ -3,61 +3,236 @@
 namespace hypermesh::consensus::testing {
 namespace {
 
-using Membership = ClusterTest;
+class Membership : public ClusterTest {
+ protected:
+  /// What the operator orders; through the first replica that is open.
+  Task<state::Outcome> change(base::Bytes command) {
+    for (auto& replica : replicas) {
+      if (!replica->node) continue;
+      const auto result = co_await order_as_operator(*replica, ++ordered_, std::move(command));
+      EXPECT_TRUE(result) << result.error().describe();
+      co_return result->outcomes.at(0);
+    }
+    co_return state::refusal(base::make_error(Errc::Unavailable, "no replica is open"));
+  }
+  Task<state::Outcome> change_voters(Epoch epoch, std::vector<std::size_t> ids,
+                                     std::vector<Copy> copies = {}) {
+    ChangeVoters wanted{epoch, {}, std::move(copies)};
+    for (const std::size_t i : ids) wanted.voters.push_back(replicas[i]->key.public_key());
+    return change(encode(OnCluster<ChangeVoters>{0, std::move(wanted)}));
+  }
+  Task<state::Outcome> change_members(std::vector<std::size_t> put,
+                                      std::vector<std::size_t> remove) {
+    ChangeMembers wanted;
+    for (const std::size_t i : put) {
+      wanted.put.push_back(
+          {replicas[i]->key.public_key(), Role::Node, replicas[i]->endpoint.text()});
+    }
+    for (const std::size_t i : remove) wanted.remove.push_back(replicas[i]->key.public_key());
+    return change(encode(OnCluster<ChangeMembers>{0, std::move(wanted)}));
+  }
+  /// So many writes, one after the other; a checkpoint is made every 10 slots.
+  Task<> write(TestReplica& through, int count) {
+    for (int i = 0; i < count; ++i) {
+      const auto done = co_await through.node->order(put("a", std::to_string(++written_)), 20s);
+      EXPECT_TRUE(done) << done.error().describe();
+    }
+  }
+  Task<> reach_epoch(std::vector<std::size_t> ids, Epoch epoch) {
+    for (const std::size_t i : ids) {
+      auto& node = *replicas[i]->node;
+      while (node.status().epoch < epoch) co_await node.applied_after(node.status().applied, 50ms);
+    }
+  }
+  /// The copy of a node that has the checkpoints that the others have.
+  Task<Copy> learnt(TestReplica& replica) {
+    for (;;) {
+      const auto copy = co_await replica.node->copy();
+      if (copy && copy->slot + 10 > replicas[0]->node->status().applied) co_return *copy;
+      co_await replica.node->applied_after(replica.node->status().applied, 50ms);
+    }
+  }
+  Task<std::string> read(TestReplica& replica) {
+    const auto value =
+        co_await replica.node->read(ReplicaNode::Consistency::Linearizable, 20s,
+                                    [](const state::View& view) -> Result<std::string> {
+                                      TRY(const auto found, view.get("a"));
+                                      return found ? found->value : std::string();
+                                    });
+    EXPECT_TRUE(value) << value.error().describe();
+    co_return value.value_or("");
+  }
 
-base::Bytes voters_of(std::vector<std::unique_ptr<TestReplica>>& replicas, Epoch epoch,
-                      std::vector<std::size_t> ids, std::vector<Copy> copies) {
-  ChangeVoters change{epoch, {}, std::move(copies)};
-  for (const std::size_t i : ids) change.voters.push_back(replicas[i]->key.public_key());
-  return encode(OnCluster<ChangeVoters>{0, std::move(change)});
-}
-
-Task<> reach_epoch(TestReplica& replica, Epoch epoch) {
-  while (replica.node->status().epoch < epoch)
-    co_await replica.node->applied_after(replica.node->status().applied, 50ms);
-}
+  std::uint64_t ordered_ = 0;
+  int written_ = 0;
+};
 
 TEST_F(Membership, AFollowerOrdersAndReadsAndTakesAVotersPlace) {
-  run(4, 5, [](Replicas& replicas) -> Task<> {
+  run(4, 5, [this](Replicas& replicas) -> Task<> {
     for (auto& replica : replicas) replica->open();
     TestReplica& follower = *replicas[4];
     EXPECT_FALSE(follower.node->status().votes);
-    for (int i = 0; i < 25; ++i) {
-      const auto done = co_await follower.node->order(put("a", std::to_string(i)), 20s);
-      EXPECT_TRUE(done) << done.error().describe();
-    }
-    const auto copy = co_await follower.node->copy();
-    EXPECT_TRUE(copy) << copy.error().describe();
-    const auto changed =
-        co_await order_as_operator(*replicas[0], 1, voters_of(replicas, 1, {0, 1, 2, 4}, {*copy}));
-    EXPECT_TRUE(changed);
-    EXPECT_FALSE(changed->outcomes.at(0).refused) << changed->outcomes.at(0).message;
-    for (auto& replica : replicas) co_await reach_epoch(*replica, 2);
+    co_await write(follower, 12);
+    const auto changed = co_await change_voters(1, {0, 1, 2, 4}, {co_await learnt(follower)});
+    EXPECT_FALSE(changed.refused) << changed.message;
+    co_await reach_epoch({0, 1, 2, 3, 4}, 2);
     EXPECT_TRUE(follower.node->status().votes);
     EXPECT_FALSE(replicas[3]->node->status().votes);
     // The newcomer is needed for a quorum now.
     co_await replicas[3]->close();
     co_await replicas[1]->close();
-    EXPECT_TRUE(co_await replicas[0]->node->order(put("b", "1"), 20s));
+    co_await write(*replicas[0], 1);
   });
 }
 
 TEST_F(Membership, AVoterThatSleptThroughAChangeFindsItsPlace) {
-  run(4, 5, [](Replicas& replicas) -> Task<> {
+  run(4, 5, [this](Replicas& replicas) -> Task<> {
     for (auto& replica : replicas) replica->open();
-    for (int i = 0; i < 25; ++i)
-      EXPECT_TRUE(co_await replicas[4]->node->order(put("a", std::to_string(i)), 20s));
-    const auto copy = co_await replicas[4]->node->copy();
+    co_await write(*replicas[4], 12);
+    const auto copy = co_await learnt(*replicas[4]);
     co_await replicas[1]->close();
-    const auto changed =
-        co_await order_as_operator(*replicas[0], 1, voters_of(replicas, 1, {0, 1, 2, 4}, {*copy}));
-    EXPECT_FALSE(changed->outcomes.at(0).refused) << changed->outcomes.at(0).message;
-    co_await reach_epoch(*replicas[0], 2);
-    for (int i = 0; i < 70; ++i)
-      EXPECT_TRUE(co_await replicas[0]->node->order(put("b", std::to_string(i)), 20s));
+    EXPECT_FALSE((co_await change_voters(1, {0, 1, 2, 4}, {copy})).refused);
+    co_await reach_epoch({0}, 2);
+    co_await write(*replicas[0], 35);
     replicas[1]->open();
-    co_await reach_epoch(*replicas[1], 2);
-    EXPECT_TRUE(co_await replicas[1]->node->order(put("c", "1"), 20s));
+    co_await reach_epoch({1}, 2);
+    co_await write(*replicas[1], 1);
+  });
+}
+
+// One was down while three epochs ended; another begins with the genesis, whose voters are half
+// gone.
+TEST_F(Membership, WhoMissedSeveralEpochsFindsTheNewest) {
+  run(4, 6, [this](Replicas& replicas) -> Task<> {
+    for (std::size_t i = 0; i < 5; ++i) replicas[i]->open();
+    co_await write(*replicas[0], 12);
+    const auto copy = co_await learnt(*replicas[4]);
+    co_await replicas[1]->close();
+    EXPECT_FALSE((co_await change_voters(1, {0, 1, 2, 4}, {copy})).refused);
+    co_await reach_epoch({0, 2, 3, 4}, 2);
+    co_await write(*replicas[0], 12);
+    const auto again = co_await learnt(*replicas[3]);
+    EXPECT_FALSE((co_await change_voters(2, {0, 3, 2, 4}, {again})).refused);
+    co_await reach_epoch({0, 2, 3, 4}, 3);
+    co_await write(*replicas[0], 22);
+    EXPECT_FALSE((co_await change_voters(3, {0, 3, 4})).refused);
+    co_await reach_epoch({0, 3, 4}, 4);
+    co_await write(*replicas[0], 22);
+    co_await replicas[2]->close();
+    replicas[1]->open();
+    replicas[5]->open();
+    co_await reach_epoch({1, 5}, 4);
+    EXPECT_EQ(co_await read(*replicas[1]), std::to_string(written_));
+    EXPECT_EQ(co_await read(*replicas[5]), std::to_string(written_));
+    EXPECT_FALSE(replicas[1]->node->status().votes);
+    // After a start it finds its epoch in its log and state.
+    co_await replicas[5]->close();
+    replicas[5]->open();
+    EXPECT_EQ(replicas[5]->node->status().epoch, 4u);
+  });
+}
+
+TEST_F(Membership, AStrangerLearnsAndVotesAndTheOneItReplacesGoes) {
+  run(
+      4, 4,
+      [this](Replicas& replicas) -> Task<> {
+        for (auto& replica : replicas) replica->open();
+        co_await write(*replicas[0], 22);
+        EXPECT_FALSE((co_await change_members({4}, {})).refused);
+        EXPECT_EQ((co_await change_members({}, {3})).refused, Errc::FailedPrecondition);
+        const auto changed =
+            co_await change_voters(1, {0, 1, 2, 4}, {co_await learnt(*replicas[4])});
+        EXPECT_FALSE(changed.refused) << changed.message;
+        co_await reach_epoch({0, 1, 2, 4}, 2);
+        EXPECT_TRUE(replicas[4]->node->status().votes);
+        EXPECT_FALSE((co_await change_members({}, {3})).refused);
+        co_await write(*replicas[4], 12);
+        const auto gone = stoq::NodeId::of(replicas[3]->key.public_key());
+        EXPECT_FALSE(replicas[0]->node->is_member(gone));
+        // What comes with its key alone is refused from now on.
+        EXPECT_FALSE(co_await replicas[3]->node->order(put("a", "not any more"), 500ms));
+        EXPECT_EQ(co_await read(*replicas[4]), std::to_string(written_));
+      },
+      1);
+}
+
+TEST_F(Membership, ANodeThatLostItsDiskFollowsAndANewOneTakesItsPlace) {
+  run(4, 5, [this](Replicas& replicas) -> Task<> {
+    for (auto& replica : replicas) replica->open();
+    co_await write(*replicas[0], 12);
+    co_await replicas[3]->close();
+    replicas[3]->lose_disk();
+    replicas[3]->open();
+    co_await write(*replicas[3], 12);
+    EXPECT_FALSE(replicas[3]->node->status().votes);
+    // Nor when it has a log again.
+    co_await replicas[3]->close();
+    replicas[3]->open();
+    EXPECT_FALSE(replicas[3]->node->status().votes);
+    const auto changed = co_await change_voters(1, {0, 1, 2, 4}, {co_await learnt(*replicas[4])});
+    EXPECT_FALSE(changed.refused) << changed.message;
+    co_await reach_epoch({0, 1, 2, 4}, 2);
+    co_await replicas[1]->close();
+    co_await write(*replicas[0], 12);
+  });
+}
+
+TEST_F(Membership, AProvenLiarIsIsolatedAndCannotComeBack) {
+  run(4, 5, [this](Replicas& replicas) -> Task<> {
+    for (auto& replica : replicas) replica->open();
+    co_await write(*replicas[0], 12);
+    const ClusterId cluster = cluster_of(replicas[0]->genesis);
+    const auto vote = [&](std::string_view what) {
+      const Statement said{Phase::Prepare, 1, 0, 1'000'000, base::sha256(what)};
+      return Vote{said, 2, replicas[2]->key.sign(signed_bytes(cluster, said))};
+    };
+    const Evidence proof{vote("one"), vote("another")};
+    EXPECT_TRUE(co_await replicas[1]->node->order(encode(OnCluster<Evidence>{0, proof}), 20s));
+    co_await reach_epoch({0, 1, 2, 3, 4}, 2);
+    const auto configuration = co_await replicas[0]->node->read(
+        ReplicaNode::Consistency::Linearizable, 20s,
+        [&](const state::View& view) { return configuration_of(view, replicas[0]->genesis); });
+    EXPECT_EQ(configuration->voters.isolated, std::vector<ReplicaId>{2});
+    co_await write(*replicas[0], 12);
+    const auto changed = co_await change_voters(2, {0, 1, 3, 4}, {co_await learnt(*replicas[4])});
+    EXPECT_FALSE(changed.refused) << changed.message;
+    co_await reach_epoch({0, 1, 3, 4}, 3);
+    co_await write(*replicas[4], 12);
+    const auto back = co_await change_voters(3, {0, 1, 3, 4, 2}, {co_await learnt(*replicas[2])});
+    EXPECT_EQ(back.refused, Errc::FailedPrecondition);
+    EXPECT_NE(back.message.find("new key"), std::string::npos) << back.message;
+  });
+}
+
+TEST_F(Membership, UnsafeChangesAreRefusedWithTheReason) {
+  run(4, 5, [this](Replicas& replicas) -> Task<> {
+    for (auto& replica : replicas) replica->open();
+    co_await write(*replicas[0], 12);
+    auto copy = co_await learnt(*replicas[4]);
+    const auto says = [](const state::Outcome& outcome, Errc code, std::string_view words) {
+      EXPECT_EQ(outcome.refused, code) << outcome.message;
+      EXPECT_NE(outcome.message.find(words), std::string::npos) << outcome.message;
+    };
+    says(co_await change_voters(1, {0, 1}), Errc::FailedPrecondition, "2 voters would go at once");
+    says(co_await change_voters(2, {0, 1, 2}), Errc::Conflict, "epoch 1 is under way");
+    says(co_await change_voters(1, {0, 1, 2, 3}), Errc::InvalidArgument, "the voters already");
+    says(co_await change_voters(1, {0, 1, 2, 3, 3}), Errc::InvalidArgument, "twice");
+    says(co_await change_voters(1, {0, 1, 2, 3, 4}), Errc::NotVerified, "has not shown");
+    Copy wrong = copy;
+    wrong.root[0] ^= 1;
+    says(co_await change_voters(1, {0, 1, 2, 3, 4}, {wrong}), Errc::NotVerified, "another state");
+    wrong = copy;
+    wrong.signature[0] ^= 1;
+    says(co_await change_voters(1, {0, 1, 2, 3, 4}, {wrong}), Errc::NotVerified, "not signed");
+    says(co_await change_members({}, {1}), Errc::FailedPrecondition, "change the voters before");
+    const auto by_a_node = co_await replicas[1]->node->order(
+        encode(OnCluster<ChangeMembers>{0, {{}, {replicas[4]->key.public_key()}}}), 20s);
+    EXPECT_EQ(by_a_node.error().code, Errc::Forbidden);
+    EXPECT_FALSE((co_await change_voters(1, {0, 1, 2, 3, 4}, {copy})).refused);
+    co_await reach_epoch({0, 1, 2, 3, 4}, 2);
+    EXPECT_FALSE((co_await change_voters(2, {1, 2, 3, 4})).refused);
+    co_await reach_epoch({1, 2, 3, 4}, 3);
+    co_await write(*replicas[1], 1);
   });
 }
 

@@ -213,6 +213,11 @@ void ReplicaNode::State::begin(const Kept& kept) {
     parts.lines.error(
         "promises of this replica may be lost with its log; it follows, but does not vote any more",
         {{"do", "remove its state and let it join with a new key"}});
+  } else if (resumed.restored.silenced) {
+    parts.lines.error(
+        "the log of this replica was lost, and promises with it; it follows, but does not vote "
+        "any more",
+        {{"do", "let it join with a new key, and change the voters"}});
   }
   const auto own = damaged ? std::nullopt : std::optional(parts.key->public_key());
   engine = std::make_unique<pbft::Replica>(engine_options(genesis, options.engine), signer, own,

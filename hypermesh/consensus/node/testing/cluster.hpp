@@ -11,6 +11,7 @@
 #include "at_rest/testing/fixed_key_cipher.hpp"
 #include "consensus/log/disk_files.hpp"
 #include "consensus/log/segment_log.hpp"
+#include "consensus/node/begin_log.hpp"
 #include "consensus/node/replica_node.hpp"
 #include "state/rocksdb_storage.hpp"
 #include "transport/memory_transport.hpp"
@@ -49,6 +50,7 @@ struct TestReplica {
     log_options.segment_bytes = 4 << 20;
     log_options.payload_bytes_max = 1 << 20;
     auto log = open_segment_log(std::move(*open_disk_files(folder / "log")), cipher, log_options);
+    if (!std::exchange(begun, true)) EXPECT_TRUE(begin_log(**log, genesis));
     node = std::move(*ReplicaNode::open({executor,
                                          pool.get(),
                                          peers.get(),
@@ -64,6 +66,8 @@ struct TestReplica {
     server->serve(*transport.listen(endpoint, {.alpn = {"stoq/1", "stoq-bulk/1"}}),
                   [this](const auto& connection) { peers->adopt(connection); });
   }
+  /// While it is closed.
+  void lose_disk() { std::filesystem::remove_all(folder); }
   Task<> close() {
     co_await server->drain(0s);
     co_await node->stop();
@@ -84,6 +88,7 @@ struct TestReplica {
   std::filesystem::path folder;
   stoq::Endpoint endpoint;
   stoq::MemoryTransport transport;
+  bool begun = false;  // Its log.
   at_rest::FixedKeyCipher cipher;
   std::unique_ptr<base::BlockingPool> pool;
   std::unique_ptr<stoq::rpc::Server> server;
@@ -96,12 +101,13 @@ class ClusterTest : public ::testing::Test {
  protected:
   using Replicas = std::vector<std::unique_ptr<TestReplica>>;
 
-  /// `voters` of `nodes` replicas vote.
-  void run(std::size_t voters, std::size_t nodes, std::function<Task<>(Replicas&)> body) {
+  /// `voters` of `nodes` replicas vote; `strangers` more are no members.
+  void run(std::size_t voters, std::size_t nodes, std::function<Task<>(Replicas&)> body,
+           std::size_t strangers = 0) {
     Genesis genesis;
     genesis.name = "test";
     genesis.window = 8;
-    genesis.checkpoint_interval = 20;
+    genesis.checkpoint_interval = 10;
     for (std::size_t i = 0; i < nodes; ++i) {
       const auto key = TestReplica::key_of(name(i)).public_key();
       genesis.members.push_back({key, Role::Node, "[::1]:" + std::to_string(port(i))});
@@ -109,7 +115,7 @@ class ClusterTest : public ::testing::Test {
     }
     genesis.members.push_back({TestReplica::key_of("operator").public_key(), Role::Operator, ""});
     const auto executor = context.get_executor();
-    for (std::size_t i = 0; i < nodes; ++i) {
+    for (std::size_t i = 0; i < nodes + strangers; ++i) {
       replicas.push_back(
           std::make_unique<TestReplica>(executor, network, genesis, name(i), folder, port(i)));
     }
