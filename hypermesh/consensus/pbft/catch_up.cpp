@@ -25,17 +25,28 @@ void Replica::handle(PeerId from, const Status& message) {
                             peer.status.view == message.view;
   peer.known = true;
   peer.status = message;
+  peer.waits = stands_still ? peer.waits + 1 : 0;
   if (in_epoch(message.epoch) && message.view == view_ && !message.changing && !changing_ &&
       from == voters().primary(view_))
     heard_primary_ = now_;
   const bool far = message.committed + options_.window / 2 < committed_;
   const bool unproven = message.proven < epochs_.proven();
-  if (message.epoch < epoch_.voters.epoch || unproven || far || stands_still) help(from);
+  if ((message.epoch < epoch_.voters.epoch || unproven || far || stands_still) && may_help(from))
+    help(from);
   if (!in_epoch(message.epoch)) return;
   // Also who wants this view and has missed that it began.
   const bool behind = message.view < view_ || (message.view == view_ && message.changing);
   if (behind && !changing_ && proof_) send(from, *proof_);
   if (stands_still && message.view == view_ && !changing_ && !message.changing) resend(from);
+}
+
+// All hear the same statuses, and one helps at a time; who waits in vain is helped by the next.
+bool Replica::may_help(PeerId to) const {
+  if (!own_) return true;
+  const Peer& peer = peers_.at(to);
+  const std::size_t others = voters().size() - (to < voters().size() ? 1 : 0);
+  const std::size_t place = *own_ - (to < *own_ ? 1U : 0U);
+  return (peer.status.committed + peer.waits) % others == place;
 }
 
 // Sends committed blocks that the peer lacks, or the checkpoint behind which they are gone, and
@@ -90,9 +101,7 @@ void Replica::resend(PeerId to) {
       send(to, Proposal{epoch_.voters.epoch, view_, entry.primary_signature, entry.proposal});
     const Lsn after = last_lsn_;
     for (const VoteSet* votes : {&entry.prepares, &entry.commits}) {
-      // A primary's Prepare is in its proposal.
-      const auto* own = votes->find(*own_);
-      if (own != nullptr && (votes == &entry.commits || !is_primary())) send(to, own->vote, after);
+      if (const auto* own = votes->find(*own_)) send(to, own->vote, after);
     }
   }
   for (const auto& [slot, votes] : checkpoint_votes_) {

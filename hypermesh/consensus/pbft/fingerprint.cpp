@@ -159,6 +159,7 @@ base::Digest Replica::fingerprint(bool timers) const {
   for (const auto& [peer, known] : peers_) {
     print.out.u32(peer);
     if (known.known) print.out.sized(encode(Message(known.status)));
+    if (timers) print.out.u64(known.waits);
   }
   if (!timers) return print.finish();
   print.add(std::uint64_t{failed_views_});

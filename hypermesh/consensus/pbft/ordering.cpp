@@ -52,8 +52,9 @@ void Replica::propose_more() {
 // as many operations as the last block had are on their way when it is committed.
 MonotonicTime Replica::batch_due() const {
   const std::size_t operations = pool_.free_operations();
-  if (operations >= options_.batch_operations || pool_.free_bytes() >= options_.batch_bytes_max)
-    return now_;
+  // The more blocks are under way, the larger the next one: what a block costs is shared by more.
+  const std::size_t enough = options_.batch_operations * (1 + accepted_ - committed_);
+  if (operations >= enough || pool_.free_bytes() >= options_.batch_bytes_max) return now_;
   if (accepted_ > committed_) {
     return pool_.free_since() +
            std::clamp(commit_time_, options_.batch_wait, options_.batch_wait_max);

@@ -31,7 +31,9 @@ struct Options {
   ClusterId cluster{};
   Slot window = 64;  ///< Slots under way at once.
   Slot checkpoint_interval = 1000;
-  std::size_t batch_operations = 100;        ///< So many that wait are proposed at once.
+  /// So many that wait are proposed at once when no block is under way; with each that is, as many
+  /// more.
+  std::size_t batch_operations = 100;
   std::size_t batch_operations_max = 1000;   ///< Of one block; a larger bundle goes alone.
   std::size_t batch_bytes_max = 256 * 1024;  ///< Likewise.
   /// Fewer wait while blocks are under way, for as long as one takes to be committed, within these;
@@ -225,6 +227,7 @@ class Replica {
   struct Peer {
     Status status;
     bool known = false;
+    std::size_t waits = 0;  // Statuses since the last that told of progress.
   };
 
   // --- replica.cpp ---
@@ -305,6 +308,7 @@ class Replica {
   void handle(PeerId from, const Fetch& message);
   void handle(PeerId from, const Fetched& message);
   void handle(PeerId from, const StableCheckpoint& message);
+  bool may_help(PeerId to) const;
   void help(PeerId peer);
   Committed blocks_for(const Status& status) const;
   void resend(PeerId peer);
