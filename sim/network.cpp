@@ -34,6 +34,9 @@ void World::transmit(Node& from, const pbft::Send& send) {
   std::vector<std::size_t> receivers;
   if (!send.to) {
     receivers = from.voters;
+    for (std::size_t i = 0; send.widely && i < nodes_.size(); ++i) {
+      if (from.peers[i] && *from.peers[i] >= pbft::kFirstFollower) receivers.push_back(i);
+    }
   } else if (*send.to >= pbft::kFirstFollower) {
     receivers.push_back(*send.to - pbft::kFirstFollower);
   } else if (*send.to < from.voters.size()) {

@@ -403,7 +403,7 @@ void ReplicaNode::State::transmit(const pbft::Send& send) {
     return;
   }
   for (const auto& [peer, node] : node_ids) {
-    if (peer < pbft::kFirstFollower) mesh->send(node, bytes);
+    if (peer < pbft::kFirstFollower || send.widely) mesh->send(node, bytes);
   }
 }
 
@@ -540,8 +540,12 @@ void ReplicaNode::State::update_members() {
   peer_ids.clear();
   node_ids.clear();
   pbft::PeerId follower = pbft::kFirstFollower;
-  for (const Member& member : configuration.members) {
-    member_ids.insert(stoq::NodeId::of(member.key));
+  auto nodes = configuration.members;
+  for (const Member& contact : options.contacts) {
+    if (configuration.find(contact.key) == nullptr) nodes.push_back(contact);
+  }
+  for (const Member& member : nodes) {
+    if (configuration.find(member.key) != nullptr) member_ids.insert(stoq::NodeId::of(member.key));
     if (member.role != Role::Node || member.key == parts.key->public_key()) continue;
     const auto id = stoq::NodeId::of(member.key);
     const auto voter = engine->voters().find(member.key);

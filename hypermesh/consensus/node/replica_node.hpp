@@ -26,6 +26,8 @@ struct ReplicaOptions {
   pbft::Options engine;  ///< Its cluster, window and interval are the genesis'.
   GatewayOptions gateway;
   state::MachineOptions machine;
+  /// Nodes to ask that the genesis does not name: who begins long after it finds nobody else.
+  std::vector<Member> contacts;
 };
 
 struct ReplicaStatus {

@@ -16,6 +16,16 @@ constexpr std::size_t kPushBytesMax = 1 << 20;
 void Replica::tell_status(std::optional<PeerId> to) {
   send(to, Status{epoch_.voters.epoch, view_, changing_, committed_, accepted_, stable(),
                   epochs_.proven()});
+  // Those who vote now may be others than this replica knows.
+  if (!to && is_alone()) std::get<Send>(out_->list.back()).widely = true;
+}
+
+// No honest voter is sure to be among those who were heard of late.
+bool Replica::is_alone() const {
+  const auto heard = std::ranges::count_if(peers_, [&](const auto& each) {
+    return each.first < kFirstFollower && now_ < each.second.heard + options_.suspicion_max;
+  });
+  return static_cast<std::size_t>(heard) < voters().weak_quorum();
 }
 
 void Replica::handle(PeerId from, const Status& message) {
@@ -26,6 +36,7 @@ void Replica::handle(PeerId from, const Status& message) {
   peer.known = true;
   peer.status = message;
   peer.waits = stands_still ? peer.waits + 1 : 0;
+  if (message.epoch >= epoch_.voters.epoch) peer.heard = now_;
   if (in_epoch(message.epoch) && message.view == view_ && !message.changing && !changing_ &&
       from == voters().primary(view_))
     heard_primary_ = now_;
@@ -95,18 +106,18 @@ Committed Replica::blocks_for(const Status& status) const {
 void Replica::resend(PeerId to) {
   if (!own_) return;
   const Status& status = peers_[to].status;
+  const Lsn after = last_lsn_;
   for (const auto& [slot, entry] : entries_) {
     if (slot <= status.committed && slot != base_.slot) continue;
     if (slot > status.accepted && is_primary() && entry.proposal)
       send(to, Proposal{epoch_.voters.epoch, view_, entry.primary_signature, entry.proposal});
-    const Lsn after = last_lsn_;
     for (const VoteSet* votes : {&entry.prepares, &entry.commits}) {
       if (const auto* own = votes->find(*own_)) send(to, own->vote, after);
     }
   }
   for (const auto& [slot, votes] : checkpoint_votes_) {
     const auto* own = votes.find(*own_);
-    if (slot > status.stable && own != nullptr) send(to, own->vote);
+    if (slot > status.stable && own != nullptr) send(to, own->vote, after);
   }
 }
 
@@ -238,17 +249,20 @@ void Replica::make_checkpoint(Slot slot, const base::Digest& root, const base::D
   if (is_last(slot)) made.next = next_->voters;
   made.certificate.statement = {Phase::Checkpoint, epoch_.voters.epoch, 0, slot,
                                 checkpoint_digest(made)};
-  persist(made);
-  vote_checkpoint(std::move(made));
+  const Lsn lsn = persist(made);
+  vote_checkpoint(std::move(made), lsn);
 }
 
-void Replica::vote_checkpoint(StableCheckpoint checkpoint) {
+// When others hear it, it is durable: whoever signed the end of an epoch says so in no later life
+// that it is not there yet.
+void Replica::vote_checkpoint(StableCheckpoint checkpoint, Lsn lsn) {
   const Statement statement = checkpoint.certificate.statement;
+  signed_end_ = signed_end_ || checkpoint.next;
   own_checkpoints_[statement.slot] = std::move(checkpoint);
   if (own_) {
     const Vote vote = sign(statement);
     checkpoint_votes_[statement.slot].add(vote, VoteSet::State::Good);
-    send(std::nullopt, vote);
+    send(std::nullopt, vote, lsn);
   }
   if (!end_epoch()) count_checkpoint(statement.slot);
 }

@@ -39,6 +39,7 @@ void Replica::begin_epoch(const StableCheckpoint& end, std::optional<NextEpoch> 
   prepared_.reset();
   own_checkpoints_.clear();
   checkpoint_votes_.clear();
+  signed_end_ = false;
   peers_.clear();
   heard_.clear();
   accused_.clear();

@@ -147,6 +147,7 @@ base::Digest Replica::fingerprint(bool timers) const {
   print.add(applied_);
   print.add(checkpoint_votes_);
   print.add(own_checkpoints_);
+  print.add(signed_end_);
   print.add(stable_);
   print.add(stable_before_);
   print.add(epochs_.proven());

@@ -4,10 +4,11 @@
 
 namespace hypermesh::consensus::pbft {
 
-// How far this replica knows its epoch to be. Nothing once it has executed the last slot of the
-// epoch: then a quorum may have begun the next one, and acknowledge what this epoch never sees.
+// How far this replica knows its epoch to be. Nothing once it has signed the last checkpoint of the
+// epoch, in this life or an earlier one: then a quorum may have begun the next one, and acknowledge
+// what this epoch never sees.
 std::optional<Slot> Replica::reached() const {
-  if (!own_ || restored_ || (next_ && applied_ >= next_->after)) return std::nullopt;
+  if (!own_ || restored_ || signed_end_) return std::nullopt;
   return std::max(committed_, prepared_ ? prepared_->statement.slot : 0);
 }
 

@@ -95,9 +95,10 @@ void Replica::start() {
     }
   }
   for (const auto& [slot, checkpoint] : restored.own_checkpoints) {
-    if (!mutant(Mutant::CheckpointVotesForgotten) && slot > stable() && slot <= applied_ &&
-        in_epoch(checkpoint.certificate.statement.epoch))
-      vote_checkpoint(checkpoint);
+    const bool current = in_epoch(checkpoint.certificate.statement.epoch);
+    signed_end_ = signed_end_ || (current && checkpoint.next);
+    if (!mutant(Mutant::CheckpointVotesForgotten) && current && slot > stable() && slot <= applied_)
+      vote_checkpoint(checkpoint, 0);
   }
   // A crash may have come between a checkpoint and what it leads to.
   const bool voted = own_checkpoints_.contains(position_.slot);

@@ -104,6 +104,7 @@ struct Send {
   std::optional<PeerId> to;  ///< None: all other voters.
   MessagePtr message;
   Lsn after = 0;
+  bool widely = false;  ///< With no `to`: all who can be reached, whether they vote or not.
 };
 struct Persist {
   Lsn lsn = 0;
@@ -228,6 +229,7 @@ class Replica {
     Status status;
     bool known = false;
     std::size_t waits = 0;  // Statuses since the last that told of progress.
+    MonotonicTime heard{};
   };
 
   // --- replica.cpp ---
@@ -314,8 +316,9 @@ class Replica {
   void resend(PeerId peer);
   void fetch_missing();
   void tell_status(std::optional<PeerId> to);
+  bool is_alone() const;
   void make_checkpoint(Slot slot, const base::Digest& root, const base::Digest& block);
-  void vote_checkpoint(StableCheckpoint checkpoint);
+  void vote_checkpoint(StableCheckpoint checkpoint, Lsn lsn);
   void count_checkpoint(Slot slot);
   void on_certified(const StableCheckpoint& checkpoint);
   void on_stable(StableCheckpoint checkpoint);
@@ -388,6 +391,7 @@ class Replica {
   Slot applying_ = 0, applied_ = 0;
 
   std::map<Slot, VoteSet> checkpoint_votes_;
+  bool signed_end_ = false;                           // Of this epoch, in whatever life.
   std::map<Slot, StableCheckpoint> own_checkpoints_;  // Without a certificate yet.
   std::optional<StableCheckpoint> stable_, stable_before_;
   EpochChain epochs_;
