@@ -2,11 +2,14 @@
 // replicas can do. Whatever fails prints how to see it again.
 
 #include <fmt/format.h>
+#include <poll.h>
 
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <chrono>
 #include <fstream>
 #include <sstream>
+#include <thread>
 
 #include "sim/explore.hpp"
 #include "sim/minimise.hpp"
@@ -73,36 +76,62 @@ int minimise(std::uint64_t seed, Wanted wanted) {
   return 1;
 }
 
+struct Request {
+  std::uint64_t first = 1, count = 100;
+  unsigned jobs = 1;
+  bool twice = false;
+};
+
 struct Totals {
   std::uint64_t failed = 0, steps = 0;
   base::Duration simulated{};
+
+  void add(std::uint64_t seed, Wanted wanted, const Ended& ended) {
+    simulated += ended.elapsed;
+    steps += ended.steps;
+    if (ended.failure.empty()) return;
+    ++failed;
+    const auto flags = fmt::format("{}{}", wanted.isolates ? " --isolate" : "",
+                                   wanted.changes ? " --changes" : "");
+    fmt::print(
+        "seed {}: {}\n  again: ./dev sim{} --seed {}\n  less of it: ./dev sim{} --minimise {}\n",
+        seed, ended.failure, flags, seed, flags, seed);
+    std::fflush(stdout);
+  }
 };
 
-void run_seed(std::uint64_t seed, bool twice, Wanted wanted, Totals& totals) {
-  const Plan plan = draw(seed, wanted);
-  Ended ended = sim::run_apart(plan);
-  totals.simulated += ended.elapsed;
-  totals.steps += ended.steps;
-  if (twice && ended.failure.empty() && sim::run_apart(plan).mark != ended.mark)
-    ended.failure = "another history when it is run again";
-  if (ended.failure.empty()) return;
-  ++totals.failed;
-  const auto flags =
-      fmt::format("{}{}", wanted.isolates ? " --isolate" : "", wanted.changes ? " --changes" : "");
-  fmt::print(
-      "seed {}: {}\n  again: ./dev sim{} --seed {}\n  less of it: ./dev sim{} --minimise {}\n",
-      seed, ended.failure, flags, seed, flags, seed);
-  std::fflush(stdout);
-}
-
-int run_seeds(std::uint64_t first, std::uint64_t count, bool twice, Wanted wanted) {
+// As many at once as there are jobs, each in a process of its own.
+int run_seeds(const Request& request, Wanted wanted) {
   const Stopwatch watch;
   Totals totals;
-  for (std::uint64_t at = first; at < first + count; ++at) run_seed(at, twice, wanted, totals);
+  const std::uint64_t end = request.first + request.count;
+  fmt::print("seeds {} to {}, {} at once\n", request.first, end - 1, request.jobs);
+  std::fflush(stdout);
+  std::vector<std::pair<std::uint64_t, sim::Apart>> running;
+  for (std::uint64_t next = request.first; next < end || !running.empty();) {
+    while (next < end && running.size() < request.jobs) {
+      running.emplace_back(next, sim::Apart(draw(next, wanted), request.twice));
+      ++next;
+    }
+    std::vector<pollfd> ends;
+    for (const auto& [seed, life] : running) ends.push_back({life.end(), POLLIN, 0});
+    (void)poll(ends.data(), ends.size(), -1);
+    std::vector<std::pair<std::uint64_t, sim::Apart>> others;
+    for (std::size_t i = 0; i < running.size(); ++i) {
+      if (ends[i].revents == 0) {
+        others.push_back(std::move(running[i]));
+      } else {
+        totals.add(running[i].first, wanted, running[i].second.wait());
+      }
+    }
+    running.swap(others);
+  }
   const double seconds = std::chrono::duration<double>(totals.simulated).count();
   const double real = watch.seconds();
-  fmt::print("{} seeds, {} failed; {:.0f} simulated seconds in {:.1f}, {:.0f} to one; {} events\n",
-             count, totals.failed, seconds, real, seconds / real, totals.steps);
+  fmt::print(
+      "{} seeds, {} failed; {:.0f} simulated seconds in {:.1f}, {:.0f} to one with {} at once; {} "
+      "events\n",
+      request.count, totals.failed, seconds, real, seconds / real, request.jobs, totals.steps);
   return totals.failed == 0 ? 0 : 1;
 }
 
@@ -164,12 +193,15 @@ int run_exploration(const std::vector<sim::Bounds>& all) {
 
 int main(int argc, char** argv) {
   CLI::App app("Simulated clusters, one for each seed, in virtual time");
-  std::uint64_t first = 1, count = 100, seed = 0;
-  app.add_option("--seeds", count, "How many seeds to run");
-  app.add_option("--first", first, "The first of them");
-  bool twice = false;
+  Request request;
+  request.jobs = std::max(1U, std::thread::hardware_concurrency());
+  app.add_option("--seeds", request.count, "How many seeds to run");
+  app.add_option("--first", request.first, "The first of them");
+  app.add_option("--jobs", request.jobs, "How many at once; one for each core if not said")
+      ->check(CLI::Range(1, 1024));
+  app.add_flag("--twice", request.twice, "Run each again, and compare what happened");
+  std::uint64_t seed = 0;
   std::string file;
-  app.add_flag("--twice", twice, "Run each again, and compare what happened");
   Wanted wanted;
   app.add_flag("--isolate", wanted.isolates, "In all, liars that are proven are isolated");
   app.add_flag("--changes", wanted.changes, "In all, nodes join and leave and are replaced");
@@ -209,5 +241,5 @@ int main(int argc, char** argv) {
   }
   if (less->count() > 0) return minimise(seed, wanted);
   if (given->count() > 0) return show_file(file);
-  return one->count() > 0 ? show(draw(seed, wanted)) : run_seeds(first, count, twice, wanted);
+  return one->count() > 0 ? show(draw(seed, wanted)) : run_seeds(request, wanted);
 }
