@@ -148,9 +148,10 @@ TEST_F(InEpochs, WhoCannotProveAnEpochIsToldOfItsVoters) {
   tell(Epochs{{end_of(1), end_of(2)}, checkpoint(3, 250, std::nullopt)});
   persist();
   step(Installed{take<NeedState>().at(0).checkpoint, std::nullopt});
-  tell(Status{.epoch = 1, .proven = 2});
+  // Voters take turns to help: within four statuses it is this one's.
+  for (int i = 0; i < 4; ++i) tell(Status{.epoch = 1, .proven = 2});
   const auto told = said<Epochs>();
-  ASSERT_EQ(told.size(), 1u);
+  ASSERT_FALSE(told.empty());
   ASSERT_EQ(told[0].ends.size(), 1u);
   EXPECT_EQ(told[0].ends[0].certificate.statement.epoch, 2u);
   EXPECT_EQ(told[0].newest->certificate.statement.slot, 250u);
