@@ -1,5 +1,6 @@
 #pragma once
 
+#include <map>
 #include <memory>
 
 #include "sim/keys.hpp"
@@ -37,6 +38,9 @@ class Cluster {
 
   hypermesh::consensus::EpochBegun genesis;
   pbft::Options options;
+  /// Who votes next, by the slot that orders it; from Options::window slots later on. The same
+  /// replicas in the same places: seats are known by these.
+  std::map<hypermesh::consensus::Slot, hypermesh::consensus::Voters> changes;
   /// Blocks do not tell when they were made, so that what differs only in that is the same.
   bool walls_stand_still = false;
 

@@ -18,6 +18,7 @@ std::string name(const testing::TestParamInfo<Scenario>& info) {
 INSTANTIATE_TEST_SUITE_P(Views, Regression, testing::ValuesIn(view_scenarios()), name);
 INSTANTIATE_TEST_SUITE_P(Restarts, Regression, testing::ValuesIn(restart_scenarios()), name);
 INSTANTIATE_TEST_SUITE_P(Checkpoints, Regression, testing::ValuesIn(checkpoint_scenarios()), name);
+INSTANTIATE_TEST_SUITE_P(Epochs, Regression, testing::ValuesIn(epoch_scenarios()), name);
 
 }  // namespace
 }  // namespace sim

@@ -14,6 +14,10 @@ class Table {
  public:
   explicit Table(Slot checkpoint_interval = 1000) : cluster(4) {
     cluster.options.checkpoint_interval = checkpoint_interval;
+    sit_down();
+  }
+  /// All begin, with what the cluster is now.
+  void sit_down() {
     lab_.emplace(cluster, std::vector<hypermesh::consensus::ReplicaId>{0, 1, 2, 3});
   }
 

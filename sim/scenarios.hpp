@@ -16,5 +16,6 @@ struct Scenario {
 std::vector<Scenario> view_scenarios();
 std::vector<Scenario> restart_scenarios();
 std::vector<Scenario> checkpoint_scenarios();
+std::vector<Scenario> epoch_scenarios();
 
 }  // namespace sim

@@ -37,12 +37,30 @@ void Seat::start(MonotonicTime now, std::vector<pbft::Send>& sent) {
   auto restored = pbft::recover(cluster_->genesis, log_);
   restored.last_lsn = std::max(restored.last_lsn, durable_);
   state_ = flushed_;
-  pbft::Position position{state_.slot, state_.block, {}, {}};
+  for (const auto& [slot, voters] : cluster_->changes) {
+    const Slot end = slot + cluster_->options.window;
+    if (voters.epoch <= restored.epoch.voters.epoch || end >= state_.slot) continue;
+    // The state survived a crash that the record of its epoch did not, as in resume().
+    restored = {};
+    restored.last_lsn = durable_;
+    restored.epoch = {voters, end, executed.at(end)};
+    restored.base = {0, end, executed.at(end)};
+  }
+  pbft::Position position{state_.slot, state_.block, {}, next_after(restored.epoch.voters.epoch)};
   if (state_.slot > 0) position.root = state_.root;  // What is on disk is a checkpoint.
   replica_ = std::make_unique<pbft::Replica>(cluster_->options, cluster_->signer(id),
                                              cluster_->voters().keys[id], std::move(restored),
                                              position, now);
   step(pbft::Tick{}, now, sent);
+}
+
+std::optional<NextEpoch> Seat::next_after(Epoch epoch) const {
+  for (const auto& [slot, voters] : cluster_->changes) {
+    const Slot end = slot + cluster_->options.window;
+    if (voters.epoch == epoch + 1 && slot <= state_.slot && state_.slot <= end)
+      return NextEpoch{voters, end};
+  }
+  return std::nullopt;
 }
 
 void Seat::crash(pbft::Lsn more) {
@@ -115,6 +133,8 @@ pbft::Applied Seat::apply(const pbft::Apply& apply) {
   hash.update(link.digest);
   state_ = {slot, link.digest, hash.finish(), link.block.time};
   pbft::Applied applied{slot, {}, {}};
+  if (const auto change = cluster_->changes.find(slot); change != cluster_->changes.end())
+    applied.next = NextEpoch{change->second, slot + cluster_->options.window};
   if (apply.checkpoint) {
     applied.root = state_.root;
     if (wrong_roots) applied.root->front() ^= 1;
@@ -129,7 +149,7 @@ void Seat::install(MonotonicTime now, std::vector<pbft::Send>& sent) {
   if (slot <= state_.slot) return;
   state_ = flushed_ = {slot, checkpoint.block, checkpoint.root, 0};
   executed.emplace(slot, checkpoint.block);
-  step(pbft::Installed{checkpoint, {}}, now, sent);
+  step(pbft::Installed{checkpoint, next_after(checkpoint.certificate.statement.epoch)}, now, sent);
 }
 
 void Seat::resume_disk(MonotonicTime now, std::vector<pbft::Send>& sent) {

@@ -58,6 +58,9 @@ class Seat {
   };
   void take(const pbft::Outputs& outputs, std::vector<pbft::Input>& next);
   pbft::Applied apply(const pbft::Apply& apply);
+  /// What the state knows of the epoch after this one, unless that began before where it is.
+  std::optional<hypermesh::consensus::NextEpoch> next_after(
+      hypermesh::consensus::Epoch epoch) const;
   void release(std::vector<pbft::Send>& sent);
 
   const Cluster* cluster_;

@@ -35,6 +35,8 @@ std::string_view to_text(Mutant mutant) {
       "time unchecked",
       "checkpoint of one",
       "executed twice",
+      "base before durable",
+      "epochs unchecked",
   };
   return kNames[static_cast<std::size_t>(mutant)];
 }

@@ -36,6 +36,8 @@ enum class Mutant : std::uint8_t {
   TimeUnchecked,
   CheckpointOfOne,
   ExecutedTwice,
+  BaseBeforeDurable,
+  EpochsUnchecked,
   Count,
 };
 std::string_view to_text(Mutant mutant);

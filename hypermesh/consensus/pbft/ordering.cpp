@@ -73,7 +73,8 @@ void Replica::propose(LinkPtr link) {
   entry.state = Entry::State::Good;
   entry.proposed = now_;
   // A crash must not let it begin the view again with another base. Later slots are reserved.
-  const Lsn after = slot == base_.slot ? begun_lsn_ : 0;
+  const bool waits = slot == base_.slot && !mutant(Mutant::BaseBeforeDurable);
+  const Lsn after = waits ? begun_lsn_ : 0;
   send(std::nullopt, Proposal{epoch_.voters.epoch, view_, vote.signature, std::move(link)}, after);
   accept(entry);
 }

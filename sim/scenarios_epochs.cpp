@@ -1,0 +1,80 @@
+#include "sim/scenario_table.hpp"
+
+// The same replicas in two epochs: what belongs to the first means nothing in the second.
+
+namespace sim {
+
+using namespace hypermesh::consensus;
+
+namespace {
+
+constexpr Slot kWindow = 4;
+
+// The block in slot 2 begins another epoch, four slots later.
+class TwoEpochs : public Table {
+ public:
+  TwoEpochs() {
+    cluster.options.window = kWindow;
+    Voters next = cluster.voters();
+    next.epoch = 2;
+    cluster.changes.emplace(2, next);
+    sit_down();
+  }
+  bool in_second(const std::vector<std::size_t>& seats) {
+    return std::ranges::all_of(
+        seats, [&](std::size_t seat) { return lab().replica(seat).voters().epoch == 2; });
+  }
+};
+
+std::string wishes_of_an_epoch_that_is_over_count_no_more() {
+  TwoEpochs table;
+  Lab& lab = table.lab();
+  std::vector<std::pair<ReplicaId, MessagePtr>> wishes;
+  lab.lost = [&](std::size_t from, std::size_t to, const Message& message) {
+    if (to == 3 && std::holds_alternative<ViewChange>(message))
+      wishes.emplace_back(from, std::make_shared<const Message>(message));
+    return false;
+  };
+  table.order(1);
+  lab.give_up({0, 1, 2, 3});
+  lab.pass(200ms);
+  table.order(4);
+  lab.pass(200ms);
+  const bool begun = table.in_second({0, 1, 2, 3}) && lab.replica(3).view() == 0;
+  for (const auto& [from, wish] : wishes) lab.tell(3, from, *wish);
+  lab.pass(50ms);
+  return table.judge(begun && wishes.size() >= 3 && lab.replica(3).view() == 0,
+                     "wishes of an epoch that is over end a view");
+}
+
+// All but one go on to the next epoch, and he hears of none of its end.
+std::string a_laggard_follows_into_the_next_epoch() {
+  TwoEpochs table;
+  Lab& lab = table.lab();
+  lab.separate({0, 0, 0, 1});
+  table.order(5);
+  lab.pass(200ms);
+  const bool begun = table.in_second({0, 1, 2});
+  lab.heal();
+  lab.pass(2s);
+  if (lab[3].needed) lab.install(3);
+  lab.pass(2s);
+  table.order(2);
+  lab.pass(200ms);
+  return table.judge(
+      begun && table.in_second({3}) && lab.replica(3).applied() == lab.replica(0).applied(),
+      "who missed the end of an epoch stays in it");
+}
+
+}  // namespace
+
+std::vector<Scenario> epoch_scenarios() {
+  return {
+      {"WishesOfAnEpochThatIsOverCountNoMore", "messages that liars keep",
+       wishes_of_an_epoch_that_is_over_count_no_more},
+      {"ALaggardFollowsIntoTheNextEpoch", "concord-bft #912, #927",
+       a_laggard_follows_into_the_next_epoch},
+  };
+}
+
+}  // namespace sim
