@@ -3,7 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <deque>
 #include <memory>
+#include <set>
+#include <unordered_map>
 
 #include "sim/explore_soup.hpp"
 #include "sim/seat.hpp"
@@ -23,7 +26,7 @@ class SeenStates {
   using Key = std::array<std::uint64_t, 2>;
   /// False if it was there.
   bool put(const Key& key) {
-    if (2 * (count_ + 1) > slots_.size()) grow();
+    if (3 * (count_ + 1) > 2 * slots_.size()) grow();
     if (!place(slots_, key)) return false;
     ++count_;
     return true;
@@ -59,13 +62,29 @@ struct Local {
 
   Seat seat;
   MonotonicTime now;
-  std::uint32_t executed = 0;                // The number of its list of executed blocks.
   std::map<MoveId, std::uint32_t> after[2];  // Transitions: with a working disk, and without.
 };
 struct Transition {
   LocalId to = 0;
   std::uint32_t said = 0;
   std::string failure;
+};
+
+struct Step {
+  MoveId move = 0;
+  bool disk_fails = false;
+};
+// Moves of one replica of which the last says something.
+struct Stride {
+  LocalId to = 0;
+  std::uint32_t said = 0;
+  unsigned crashes = 0;
+  std::vector<Step> steps;
+};
+struct Strides {
+  std::vector<Stride> list;
+  std::string failure;
+  std::vector<Step> failing;
 };
 
 class Explorer {
@@ -81,37 +100,47 @@ class Explorer {
   };
   struct Frame {
     State state;
-    std::size_t replica = 0, move = 0, disk_fails = 0;
-    std::string how;
+    std::size_t replica = 0, next = 0;
+    const Strides* strides = nullptr;  // Of the replica.
   };
   static SeenStates::Key key_of(const State& state);
   State first_state();
   LocalId intern(Seat seat, MonotonicTime now);
   const Transition& transition(LocalId from, MoveId move, bool disk_fails);
-  std::string check(const State& state);
-  bool next_move(Frame& frame);
+  std::string check_executed(const Menu& menu, LocalId local) const;
+  const Strides& strides(const State& state, std::size_t replica);
+  Strides find_strides(const State& state, std::size_t replica);
+  bool next_stride(Frame& frame);
+  void fail(const std::vector<Frame>& stack, std::string failure);
 
   const Bounds bounds_;
   Soups soups_;
   std::vector<std::unique_ptr<Local>> locals_;
   std::map<base::Digest, LocalId> local_by_print_;
-  std::vector<Transition> transitions_;
-  std::vector<std::map<Slot, base::Digest>> executed_;
-  std::map<std::map<Slot, base::Digest>, std::uint32_t> executed_by_content_;
+  std::deque<Transition> transitions_;
+  struct Asked {
+    LocalId local = 0;
+    MenuId menu = 0;
+    unsigned crashes = 0;
+    friend bool operator==(const Asked&, const Asked&) = default;
+  };
+  struct AskedHash {
+    std::size_t operator()(const Asked& asked) const {
+      return mixed(mixed(mixed(0, asked.local), asked.menu), asked.crashes);
+    }
+  };
+  std::unordered_map<Asked, std::unique_ptr<const Strides>, AskedHash> strides_;
   SeenStates seen_;
   Explored result_;
 };
 
 SeenStates::Key Explorer::key_of(const State& state) {
-  SeenStates::Key key{std::uint64_t{state.soup} << 32 | state.crashes, 0};
-  std::size_t place = 0;
-  for (const LocalId local : state.locals) {
+  for (const LocalId local : state.locals)
     BASE_ASSERT(local < 1U << 21, "a replica's state has a number of 21 bits");
-    if (place < 63) key[1] |= std::uint64_t{local} << place;
-    // The liar's is always 0, so that one of the four takes no space.
-    place += local == 0 ? 0 : 21;
-  }
-  return key;
+  BASE_ASSERT(state.crashes < 1U << 8, "a number of crashes has 8 bits");
+  const auto& [one, two, three, four] = state.locals;
+  return {std::uint64_t{state.soup} << 32 | state.crashes << 21 | one,
+          std::uint64_t{two} << 42 | std::uint64_t{three} << 21 | four};
 }
 
 LocalId Explorer::intern(Seat seat, MonotonicTime now) {
@@ -120,14 +149,7 @@ LocalId Explorer::intern(Seat seat, MonotonicTime now) {
   name.u16(seat.id);
   const auto [known, added] =
       local_by_print_.emplace(base::sha256(name.view()), static_cast<LocalId>(locals_.size()));
-  if (added) {
-    auto local = std::make_unique<Local>(std::move(seat), now);
-    const auto [list, first] = executed_by_content_.emplace(
-        local->seat.executed, static_cast<std::uint32_t>(executed_.size()));
-    if (first) executed_.push_back(local->seat.executed);
-    local->executed = list->second;
-    locals_.push_back(std::move(local));
-  }
+  if (added) locals_.push_back(std::make_unique<Local>(std::move(seat), now));
   return known->second;
 }
 
@@ -198,75 +220,126 @@ const Transition& Explorer::transition(LocalId from, MoveId id, bool disk_fails)
   return transitions_.back();
 }
 
-std::string Explorer::check(const State& state) {
-  for (std::size_t a = 0; a < kExplored; ++a) {
-    for (std::size_t b = 0; b < a; ++b) {
-      if (state.locals[a] == 0 || state.locals[b] == 0) continue;
-      const auto one = locals_[state.locals[a]]->executed, two = locals_[state.locals[b]]->executed;
-      if (one == two) continue;
-      for (const auto& [slot, digest] : executed_[one]) {
-        const auto other = executed_[two].find(slot);
-        if (other != executed_[two].end() && other->second != digest)
-          return fmt::format("{} and {} execute different blocks in slot {}", a, b, slot);
-      }
-    }
+// Whatever a replica has executed is in a chain that a quorum committed.
+std::string Explorer::check_executed(const Menu& menu, LocalId local) const {
+  const Seat& seat = locals_[local]->seat;
+  for (const auto& [slot, digest] : seat.executed) {
+    if (!menu.committed.contains(digest))
+      return fmt::format("{} executes slot {}, which no quorum committed", seat.id, slot);
   }
   return {};
 }
 
-// To the next that leads out of the state, in this order: replicas, their moves, and for each with
-// a working disk first.
-bool Explorer::next_move(Frame& frame) {
-  for (; frame.replica < kExplored; ++frame.replica, frame.move = 0) {
+const Strides& Explorer::strides(const State& state, std::size_t replica) {
+  auto& known =
+      strides_[{state.locals[replica], soups_.menu_id(state.soup, replica), state.crashes}];
+  if (!known) known = std::make_unique<const Strides>(find_strides(state, replica));
+  return *known;
+}
+
+// All ways to say something new, through any number of moves that say nothing new.
+Strides Explorer::find_strides(const State& state, std::size_t replica) {
+  struct Place {
+    LocalId local = 0;
+    unsigned crashes = 0;
+    std::size_t before = 0;
+    Step step;
+  };
+  const auto id = static_cast<ReplicaId>(replica);
+  std::vector<Place> places{{state.locals[replica], 0, 0, {}}};
+  std::set<std::pair<LocalId, unsigned>> silent{{state.locals[replica], 0}};
+  std::set<std::tuple<LocalId, std::uint32_t, unsigned>> loud;
+  const auto way_to = [&](std::size_t place, const Step& last) {
+    std::vector<Step> steps{last};
+    for (; place != 0; place = places[place].before) steps.push_back(places[place].step);
+    std::ranges::reverse(steps);
+    return steps;
+  };
+  Strides found;
+  const Menu& menu = soups_.menu(soups_.menu_id(state.soup, replica));
+  for (std::size_t at = 0; at < places.size(); ++at) {
+    for (const MoveId move : menu.moves) {
+      const bool crash = soups_.move(move).kind == Move::Kind::Crash;
+      // Whoever crashes anyway does so with all records.
+      for (const bool disk_fails : {false, true}) {
+        const unsigned crashes = places[at].crashes + (crash || disk_fails ? 1 : 0);
+        if (crashes > state.crashes || (crash && disk_fails)) continue;
+        const Step step{move, disk_fails};
+        const Transition& made = transition(places[at].local, move, disk_fails);
+        auto failure = made.failure;
+        if (failure.empty()) failure = check_executed(menu, made.to);
+        if (!failure.empty()) {
+          found.failure = std::move(failure);
+          found.failing = way_to(at, step);
+          return found;
+        }
+        if (soups_.add(state.soup, id, made.said).soup == state.soup) {
+          if (silent.emplace(made.to, crashes).second)
+            places.push_back({made.to, crashes, at, step});
+        } else if (loud.emplace(made.to, made.said, crashes).second) {
+          found.list.push_back({made.to, made.said, crashes, way_to(at, step)});
+        }
+      }
+    }
+  }
+  return found;
+}
+
+bool Explorer::next_stride(Frame& frame) {
+  for (; frame.replica < kExplored; ++frame.replica, frame.next = 0) {
     if (!soups_.honest(frame.replica)) continue;
-    const auto& moves = soups_.moves(frame.state.soup, frame.replica);
-    if (frame.move < moves.size()) return true;
+    if (frame.next == 0) frame.strides = &strides(frame.state, frame.replica);
+    if (!frame.strides->failure.empty() || frame.next < frame.strides->list.size()) return true;
   }
   return false;
 }
 
+void Explorer::fail(const std::vector<Frame>& stack, std::string failure) {
+  result_.failure = std::move(failure);
+  const auto tell = [&](std::size_t replica, const std::vector<Step>& steps) {
+    for (const Step& step : steps) {
+      result_.path.push_back(
+          fmt::format("{} {}{}", replica, soups_.move(step.move).text,
+                      step.disk_fails ? ", and crashes before that is on its disk" : ""));
+    }
+  };
+  // The next stride of each frame but the last was taken.
+  for (const Frame& frame : stack) {
+    const Strides& found = *frame.strides;
+    tell(frame.replica, found.failure.empty() ? found.list[frame.next - 1].steps : found.failing);
+  }
+}
+
 Explored Explorer::run() {
   std::vector<Frame> stack;
-  stack.push_back({first_state(), 0, 0, 0, "the beginning"});
+  stack.push_back({first_state()});
   seen_.put(key_of(stack.back().state));
   bool complete = true;
-  while (!stack.empty() && result_.failure.empty()) {
+  while (!stack.empty() && result_.failure.empty() && complete) {
     Frame& frame = stack.back();
-    if (!next_move(frame)) {
+    if (!next_stride(frame)) {
       stack.pop_back();
       continue;
     }
-    const std::size_t replica = frame.replica;
-    const MoveId id = soups_.moves(frame.state.soup, replica)[frame.move];
-    const Move& move = soups_.move(id);
-    const bool disk_fails = frame.disk_fails == 1;
-    const bool crashes = disk_fails || move.kind == Move::Kind::Crash;
-    // Whoever crashes anyway does so with all records.
-    const bool twice = frame.state.crashes > 0 && !crashes;
-    frame.disk_fails = twice ? 1 : 0;
-    frame.move += twice ? 0 : 1;
-    if (crashes && frame.state.crashes == 0) continue;
-
+    if (!frame.strides->failure.empty()) {
+      fail(stack, frame.strides->failure);
+      break;
+    }
+    const Stride& stride = frame.strides->list[frame.next++];
     ++result_.moves;
-    const LocalId from = frame.state.locals[replica];
-    const Transition made = transition(from, id, disk_fails);
-    const auto added = soups_.add(frame.state.soup, static_cast<ReplicaId>(replica), made.said);
+    const auto added =
+        soups_.add(frame.state.soup, static_cast<ReplicaId>(frame.replica), stride.said);
     State next = frame.state;
     next.soup = added.soup;
-    next.locals[replica] = made.to;
-    next.crashes -= crashes ? 1 : 0;
-    const bool fresh = seen_.put(key_of(next));
-    result_.failure = !made.failure.empty() ? made.failure : added.failure;
-    if (result_.failure.empty() && fresh) result_.failure = check(next);
-    if (!fresh && result_.failure.empty()) continue;
+    next.locals[frame.replica] = stride.to;
+    next.crashes -= stride.crashes;
+    if (!added.failure.empty()) {
+      fail(stack, added.failure);
+      break;
+    }
+    if (!seen_.put(key_of(next))) continue;
     if (seen_.size() >= bounds_.states_max) complete = false;
-    if (!complete && result_.failure.empty()) break;
-    stack.push_back({next, 0, 0, 0,
-                     fmt::format("{} {}{}", replica, move.text,
-                                 disk_fails ? ", and crashes before that is on its disk" : "")});
-  }
-  if (!result_.failure.empty()) {
-    for (const Frame& frame : stack) result_.path.push_back(frame.how);
+    stack.push_back({next});
   }
   result_.complete = complete && result_.failure.empty();
   result_.states = seen_.size();

@@ -19,6 +19,10 @@
 //  - A wish arrives only at the primary of view 1 that waits for it. Others would join, which they
 //    may do at any time anyway, or start the timer of a view that the bound excludes.
 //  - Votes and proposals of a view arrive when it has begun. Before, they would only be kept.
+//  - A replica's moves that say nothing new happen right before its next one that does: others see
+//    only what is said, and what can be heard stays so, hence they may wait. Those behind its last
+//    word change nothing for others; each state that they lead to is checked where it could be.
+//    What must hold of the soup stays broken once it is, so the states between are not needed.
 //  - Statuses are not delivered. What they ask for is: committed blocks with their certificate, and
 //    missing blocks.
 
@@ -30,8 +34,10 @@
 
 namespace sim {
 
+inline constexpr hypermesh::consensus::ReplicaId kNobody = 4;
+
 struct Bounds {
-  /// 0 and 1: the primaries of the two views; the others are backups.
+  /// 0 and 1: the primaries of the two views; the others are backups. kNobody: all are honest.
   hypermesh::consensus::ReplicaId liar = 0;
   unsigned slots = 2;    ///< 1 or 2.
   unsigned crashes = 0;  ///< In all. Records that the last step wrote are lost or not.

@@ -56,6 +56,7 @@ void Soups::offer_view(const Said& said, const Tally& votes) {
     for (const auto& [from, wish] : wishes) {
       if (from != primary) offer_wish(wish);
     }
+    if (!somebody_lies()) return;
     for (const auto& [claim, proof] : claims)
       offer_wish({epoch, kNext, cluster_.wish(bounds_.liar, kNext, claim), proof});
     return;

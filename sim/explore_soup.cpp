@@ -14,6 +14,11 @@ std::string short_name(const base::Digest& digest) {
   return base::to_hex(digest).substr(0, 4);
 }
 
+Statement statement_of(const Proposal& proposal) {
+  return {Phase::Prepare, proposal.epoch, proposal.view, proposal.link->block.slot,
+          proposal.link->digest};
+}
+
 // What decides how it is received; not by whom a certificate is signed.
 base::Bytes name_of(ReplicaId from, const Message& message) {
   base::ByteWriter out;
@@ -41,7 +46,7 @@ base::Bytes name_of(ReplicaId from, const Message& message) {
     out.u64(said.slot);
     out.raw(said.digest);
     // Whether it is forged.
-    out.raw(committed->certificate.signatures.front().second);
+    out.u8(committed->certificate.signatures.front().second == base::Signature{} ? 1 : 0);
   } else if (const auto* fetched = std::get_if<Fetched>(&message)) {
     for (const auto& link : fetched->links) out.raw(link->digest);
   } else {
@@ -134,19 +139,20 @@ std::string Soups::check_words(const Said& before, ReplicaId speaker,
         failure = fmt::format("{} votes in view {} after it wanted {}", speaker, view, wish.view);
     });
   };
-  if (const auto* vote = std::get_if<Vote>(&message)) {
-    not_before(vote->statement.view);
+  const auto votes = [&](const Vote& vote) {
+    not_before(vote.statement.view);
     each<Vote>(before, [&](ReplicaId from, const Vote& other) {
-      contradicts(from == speaker && contradict(*vote, other), to_text(vote->statement.phase));
+      contradicts(from == speaker && contradict(vote, other), to_text(vote.statement.phase));
     });
-  } else if (const auto* proposal = std::get_if<Proposal>(&message)) {
-    not_before(proposal->view);
     each<Proposal>(before, [&](ReplicaId from, const Proposal& other) {
-      contradicts(from == speaker && other.view == proposal->view &&
-                      other.link->block.slot == proposal->link->block.slot &&
-                      other.link->digest != proposal->link->digest,
+      contradicts(from == speaker && contradict(vote, {statement_of(other), speaker, {}}),
                   "propose");
     });
+  };
+  if (const auto* vote = std::get_if<Vote>(&message)) {
+    votes(*vote);
+  } else if (const auto* proposal = std::get_if<Proposal>(&message)) {
+    votes({statement_of(*proposal), speaker, {}});
   } else if (const auto* wish = std::get_if<ViewChange>(&message)) {
     const Claim& claim = wish->wish.claim;
     each<ViewChange>(before, [&](ReplicaId from, const ViewChange& other) {
@@ -184,6 +190,11 @@ std::string Soups::check_quorums(const Said& said) const {
         return fmt::format("two quorums {} different blocks in view {}, slot {}",
                            to_text(first.phase), first.view, first.slot);
       }
+      if (first.phase == Phase::Commit && second.phase == Phase::Commit &&
+          second.slot >= first.slot && !extends(second.digest, second.slot, first)) {
+        return fmt::format("what view {} committed in slot {} does not extend slot {} of view {}",
+                           second.view, second.slot, first.slot, first.view);
+      }
       if (first.phase == Phase::Commit && second.phase == Phase::Prepare &&
           std::pair(second.view, second.slot) > std::pair(first.view, first.slot) &&
           !extends(second.digest, second.slot, first)) {
@@ -201,13 +212,21 @@ Soups::Tally Soups::tally(const Said& said) const {
   Tally votes;
   each<Vote>(said,
              [&](ReplicaId from, const Vote& vote) { votes[vote.statement].push_back(from); });
-  for (auto& [statement, by] : votes) std::ranges::sort(by);
+  // A proposal is its primary's vote.
+  each<Proposal>(said, [&](ReplicaId from, const Proposal& proposal) {
+    votes[statement_of(proposal)].push_back(from);
+  });
+  for (auto& [statement, by] : votes) {
+    std::ranges::sort(by);
+    const auto repeated = std::ranges::unique(by);
+    by.erase(repeated.begin(), repeated.end());
+  }
   return votes;
 }
 
 bool Soups::certified(const std::vector<ReplicaId>& honest) const {
   // Not quorum(), which a bug may have changed.
-  return honest.size() + 1 >= kExplored - 1;
+  return honest.size() + (somebody_lies() ? 1 : 0) >= kExplored - 1;
 }
 
 // --- blocks ---
@@ -259,25 +278,39 @@ std::vector<LinkPtr> Soups::chain(base::Digest tip, Slot above) const {
 
 // --- what can happen ---
 
-const std::vector<MoveId>& Soups::moves(SoupId soup, std::size_t replica) {
+MenuId Soups::menu_id(SoupId soup, std::size_t replica) {
   if (!soups_[soup].opened) open(soup);
-  return soups_[soup].moves[replica];
+  return soups_[soup].menus[replica];
 }
 
 void Soups::open(SoupId id) {
   const Said said = soups_[id].said;
-  offers_ = soups_[id].moves;
-  soups_[id].opened = true;
+  for (auto& moves : offers_) moves.clear();
   const Tally votes = tally(said);
   offer_votes(votes);
   offer_blocks(said);
   offer_view(said, votes);
-  offer_lies(said, votes);
+  if (somebody_lies()) offer_lies(said, votes);
   for (std::size_t to = 0; to < kExplored; ++to) {
     offer(to, {Move::Kind::GiveUp, {}, "gives its view up"});
     if (bounds_.crashes > 0) offer(to, {Move::Kind::Crash, {}, "crashes and starts again"});
   }
-  offers_ = nullptr;
+  std::set<base::Digest> committed;
+  for (const auto& [statement, by] : votes) {
+    if (statement.phase != Phase::Commit || !certified(by)) continue;
+    for (const auto& link : chain(statement.digest, 0)) committed.insert(link->digest);
+  }
+  for (ReplicaId replica = 0; replica < kExplored; ++replica) {
+    Said own;
+    for (SpokenId spoken = 1; spoken < spoken_.size(); ++spoken) {
+      if (said.has(spoken) && spoken_[spoken].from == replica) own.put(spoken);
+    }
+    const auto [known, added] = menu_by_content_.emplace(
+        std::tuple(replica, offers_[replica], own, committed), static_cast<MenuId>(menus_.size()));
+    if (added) menus_.push_back({offers_[replica], committed});
+    soups_[id].menus[replica] = known->second;
+  }
+  soups_[id].opened = true;
 }
 
 void Soups::offer(std::size_t to, Move move) {
@@ -298,8 +331,14 @@ void Soups::offer_all(ReplicaId from, Message message, std::string text) {
   }
 }
 
+// Who brings what anybody can.
+ReplicaId Soups::carrier(std::size_t to) const {
+  return somebody_lies() ? bounds_.liar : static_cast<ReplicaId>((to + 1) % kExplored);
+}
+
 std::vector<ReplicaId> Soups::with_liar(const std::vector<ReplicaId>& honest) const {
-  std::vector<ReplicaId> all{bounds_.liar};
+  std::vector<ReplicaId> all;
+  if (somebody_lies()) all.push_back(bounds_.liar);
   all.insert(all.end(), honest.begin(), honest.end());
   return all;
 }
@@ -327,9 +366,12 @@ void Soups::offer_votes(const Tally& votes) {
       if (move.heard.size() + 1 == quorum) offer(to, std::move(move));
     }
     if (statement.phase == Phase::Commit && certified(by)) {
-      offer_all(bounds_.liar, Committed{certificate(statement, by), chain(statement.digest, 0)},
-                fmt::format("hears that view {} committed slot {} {}", statement.view,
-                            statement.slot, short_name(statement.digest)));
+      const auto proof = std::make_shared<const Message>(
+          Committed{certificate(statement, by), chain(statement.digest, 0)});
+      const auto text = fmt::format("hears that view {} committed slot {} {}", statement.view,
+                                    statement.slot, short_name(statement.digest));
+      for (std::size_t to = 0; to < kExplored; ++to)
+        offer(to, {Move::Kind::Hear, {{carrier(to), proof}}, text});
     }
   }
 }
@@ -344,7 +386,7 @@ void Soups::offer_blocks(const Said& said) {
     const auto found = chain(fetch.digest, fetch.above);
     if (found.empty() || found.back()->digest != fetch.digest) return;
     offer(from, {Move::Kind::Hear,
-                 {{bounds_.liar, std::make_shared<const Message>(Fetched{found})}},
+                 {{carrier(from), std::make_shared<const Message>(Fetched{found})}},
                  fmt::format("gets {} blocks up to {}", found.size(), short_name(fetch.digest))});
   });
 }

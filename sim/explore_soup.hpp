@@ -1,5 +1,7 @@
 #pragma once
 
+#include <deque>
+#include <set>
 #include <unordered_map>
 
 #include "sim/cluster.hpp"
@@ -15,6 +17,7 @@ using hypermesh::consensus::View;
 using SpokenId = std::uint16_t;
 using MoveId = std::uint32_t;
 using SoupId = std::uint32_t;
+using MenuId = std::uint32_t;
 inline constexpr std::size_t kSpokenMax = 512;
 inline constexpr std::size_t kExplored = 4;  ///< Replicas.
 
@@ -25,6 +28,12 @@ struct Move {
   std::string text;
 };
 
+/// What one replica finds.
+struct Menu {
+  std::vector<MoveId> moves;
+  std::set<base::Digest> committed;  ///< Blocks that a quorum did.
+};
+
 /// All that honest replicas have said, what the liar makes of it, and what can therefore happen.
 class Soups {
  public:
@@ -32,6 +41,7 @@ class Soups {
 
   const Cluster& cluster() const { return cluster_; }
   bool honest(std::size_t replica) const { return replica != bounds_.liar; }
+  bool somebody_lies() const { return bounds_.liar < kExplored; }
   /// The soup in which nothing was said.
   SoupId empty() const { return 0; }
   struct Added {
@@ -41,7 +51,9 @@ class Soups {
   Added add(SoupId soup, ReplicaId replica, std::uint32_t list);
   /// What may be added: the number of this list.
   std::uint32_t intern(ReplicaId replica, const std::vector<pbft::Send>& sent);
-  const std::vector<MoveId>& moves(SoupId soup, std::size_t replica);
+  /// Equal in soups that differ in nothing for this replica: what it may hear, and what it said.
+  MenuId menu_id(SoupId soup, std::size_t replica);
+  const Menu& menu(MenuId id) const { return menus_[id]; }
   const Move& move(MoveId id) const { return moves_[id]; }
   std::size_t size() const { return soups_.size(); }
 
@@ -59,7 +71,7 @@ class Soups {
   struct Soup {
     Said said;
     bool opened = false;
-    std::vector<MoveId> moves[kExplored];
+    std::array<MenuId, kExplored> menus{};
   };
   using Statement = hypermesh::consensus::Statement;
   using Claim = hypermesh::consensus::Claim;
@@ -84,6 +96,7 @@ class Soups {
   // The liar signs whatever honest replicas do.
   bool certified(const std::vector<ReplicaId>& honest) const;
   std::vector<ReplicaId> with_liar(const std::vector<ReplicaId>& honest) const;
+  ReplicaId carrier(std::size_t to) const;
   hypermesh::consensus::Certificate certificate(const Statement& statement,
                                                 const std::vector<ReplicaId>& honest) const;
 
@@ -110,7 +123,10 @@ class Soups {
   std::vector<Move> moves_;
   std::map<base::Bytes, MoveId> move_by_name_;
   std::vector<Soup> soups_;
-  std::vector<MoveId>* offers_ = nullptr;  // Of each replica, of the soup that is being opened.
+  std::deque<Menu> menus_;
+  std::map<std::tuple<ReplicaId, std::vector<MoveId>, Said, std::set<base::Digest>>, MenuId>
+      menu_by_content_;
+  std::array<std::vector<MoveId>, kExplored> offers_;  // Of the soup that is being opened.
   std::map<Said, SoupId> soup_by_content_;
   std::unordered_map<std::uint64_t, Added> added_;
 };
