@@ -36,12 +36,64 @@ void World::on_evidence(Node& node, const Evidence& evidence) {
   }
   if (nodes_[accused]->honest())
     fail(fmt::format("evidence against the honest replica {}", accused));
+  bool good = contradict(evidence.first, evidence.second);
+  for (const Vote& vote : {evidence.first, evidence.second})
+    good = good && keys_.good({liar, signed_bytes(cluster_, vote.statement), vote.signature});
+  if (!good) fail(fmt::format("evidence against {} convinces nobody else", accused));
   if (!proven_.insert(accused).second || !plan_.isolates) return;
   Evidence proof = evidence;
   for (Vote* const vote : {&proof.first, &proof.second})
     vote->signature = keys_.sign_real(liar, signed_bytes(cluster_, vote->statement));
   send_bundle(*clients_[plan_.clients], encode(OnCluster<Evidence>{0, proof}),
               OpenBundle{.begun = timeline_.now()});
+}
+
+// Only what its replica can hold against the liar: signed, of its view, and of a slot that is not
+// over.
+void World::hear_liar(Node& node, std::size_t from, const Message& message) {
+  const pbft::Replica& replica = *node.replica;
+  const pbft::PeerId id = *node.peers[from];
+  if (!replica.own() || id >= pbft::kFirstFollower || proven_.contains(from)) return;
+  Vote vote;
+  if (const auto* said = std::get_if<Vote>(&message)) {
+    vote = *said;
+  } else if (const auto* proposal = std::get_if<Proposal>(&message)) {
+    if (replica.voters().primary(proposal->view) != id) return;
+    const Link& link = *proposal->link;
+    vote = {{Phase::Prepare, proposal->epoch, proposal->view, link.block.slot, link.digest},
+            static_cast<ReplicaId>(id),
+            proposal->signature};
+  } else {
+    return;
+  }
+  const Statement& said = vote.statement;
+  if (vote.replica != id || said.epoch != replica.voters().epoch) return;
+  const bool checkpoint = said.phase == Phase::Checkpoint;
+  if (!checkpoint && (said.view != replica.view() || replica.changing())) return;
+  if (said.slot > replica.applied() + plan_.checkpoint_interval) return;
+  if (!keys_.good({nodes_[from]->key, signed_bytes(cluster_, said), vote.signature})) return;
+  const std::tuple place(Node::Place{said.epoch, said.view, said.slot, said.phase}, from);
+  const auto known = node.heard.find(place);
+  if (known != node.heard.end()) {
+    if (known->second != said.digest && done_.size() > 0)
+      node.caught.emplace(from, done_.rbegin()->first);
+    return;
+  }
+  const Slot over =
+      checkpoint ? replica.stable() : std::max(replica.committed(), replica.accepted());
+  if (said.slot > over) node.heard.emplace(place, said.digest);
+}
+
+// Whoever contradicts himself to one honest replica is convicted two checkpoints later.
+void World::check_lies_are_proven(Slot slot) {
+  for (const auto& node : nodes_) {
+    for (const auto& [liar, since] : node->caught) {
+      if (slot > since + 2 * plan_.checkpoint_interval && !proven_.contains(liar))
+        fail(fmt::format("{} contradicted itself to {} after slot {}, and nobody proves it", liar,
+                         node->index, since));
+    }
+    std::erase_if(node->caught, [&](const auto& each) { return proven_.contains(each.first); });
+  }
 }
 
 }  // namespace sim

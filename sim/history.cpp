@@ -55,7 +55,8 @@ class Search {
         State after = state;
         (void)apply(calls_[*next], after);
         done_[*next] = true;
-        if (tried_.emplace(done_, after).second) {
+        last_ = std::max(last_, *next);
+        if (tried_.emplace(what_is_done(), after).second) {
           path.push_back({*next, state});
           state = after;
           deepest = std::max(deepest, path.size());
@@ -95,10 +96,22 @@ class Search {
     return std::nullopt;
   }
 
+  // All before some call, and those behind it one by one.
+  std::vector<std::uint32_t> what_is_done() const {
+    auto open = first_;
+    while (open < calls_.size() && done_[open]) ++open;
+    std::vector<std::uint32_t> done{static_cast<std::uint32_t>(open)};
+    for (auto i = open; i <= last_; ++i) {
+      if (done_[i]) done.push_back(static_cast<std::uint32_t>(i));
+    }
+    return done;
+  }
+
   std::vector<Call> calls_;
   std::vector<bool> done_;
-  std::size_t first_ = 0;  // Not done; all before it are.
-  std::set<std::pair<std::vector<bool>, State>> tried_;
+  std::size_t first_ = 0;  // All before it are done,
+  std::size_t last_ = 0;   // and none behind it.
+  std::set<std::pair<std::vector<std::uint32_t>, State>> tried_;
 };
 
 }  // namespace

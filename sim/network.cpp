@@ -107,6 +107,7 @@ void World::deliver(std::size_t from, std::size_t to, const Packet& packet) {
   Node& node = *nodes_[to];
   if (!node.replica || !packet.message || !node.peers[from]) return;
   mark_ = mixed(mixed(mark_, packet.mark), from << 8 | to);
+  if (!nodes_[from]->honest() && node.honest()) hear_liar(node, from, *packet.message);
   if (trace_) note(fmt::format("{} -> {} {}", from, to, describe(*packet.message)));
   step(node, pbft::Received{*node.peers[from], packet.message});
 }

@@ -117,7 +117,18 @@ struct World::Node {
   Slot applied() const { return executor ? executor->applied() : 0; }
 
   Words words;
+  struct Place {
+    hypermesh::consensus::Epoch epoch = 0;
+    View view = 0;
+    Slot slot = 0;
+    hypermesh::consensus::Phase phase{};
+    friend auto operator<=>(const Place&, const Place&) = default;
+  };
   std::map<std::pair<View, Slot>, base::Digest> other_blocks;  ///< What a liar told some.
+  // What liars told it in this life that its replica should remember, and the slot that was
+  // executed last when one of them contradicted himself.
+  std::map<std::tuple<Place, std::size_t>, base::Digest> heard;
+  std::map<std::size_t, Slot> caught;
   std::vector<PacketPtr> once_said;
   std::map<View, Slot> first_of_view;  ///< That a liar proposed.
   std::map<View, hypermesh::consensus::LinkPtr> invented_bases;

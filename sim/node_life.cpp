@@ -56,6 +56,8 @@ void World::stop(Node& node) {
   node.held.clear();
   node.release.reset();
   node.executor.reset();
+  node.heard.clear();
+  node.caught.clear();
 }
 
 void World::crash(Node& node) {

@@ -23,7 +23,7 @@ void World::apply(Node& node, const pbft::Apply& apply) {
   mark_ = mixed(mixed(mark_, slot), node.index);
   const auto executed = node.executor->apply(link);
   if (!executed) return broken(node, executed.error());
-  on_executed(node, link, *executed);
+  on_executed(node, apply.link, *executed);
   if (executed->root.has_value() != apply.checkpoint)
     return fail(fmt::format("slot {} is a checkpoint for the state or the engine alone", slot));
   if (executed->configuration) update_members(node);
@@ -45,9 +45,10 @@ void World::flush_state(Node& node) {
 }
 
 // All execute the same, each bundle once, and what a deadline forbids has no effect.
-void World::on_executed(Node& node, const Link& link, const Executed& executed) {
+void World::on_executed(Node& node, const LinkPtr& ordered, const Executed& executed) {
+  const Link& link = *ordered;
   const Slot slot = executed.slot;
-  Done done{link.digest, executed.root, 0};
+  Done done{link.digest, executed.root, 0, ordered};
   for (const BundleResult& result : executed.results) {
     const auto outcomes = encode_outcomes(result.outcomes);
     done.results = mixed(mixed(done.results, outcomes),
@@ -58,6 +59,10 @@ void World::on_executed(Node& node, const Link& link, const Executed& executed) 
     return fail(fmt::format("{} executes another block in slot {}", node.index, slot));
   if (known->second.root != done.root || known->second.results != done.results)
     return fail(fmt::format("{} has another state after slot {}", node.index, slot));
+  constexpr std::uint64_t kAhead = 1'000'000'000;  // As pbft::Options::clock_skew_max.
+  if (first && link.block.time > wall(plan_.skew_max) + kAhead)
+    return fail(fmt::format("slot {} is of a time that no clock of an honest replica shows", slot));
+  if (first && executed.root) check_lies_are_proven(slot);
   if (trace_ && first) note(fmt::format("slot {} has {} bundles", slot, executed.results.size()));
   for (std::size_t i = 0; i < executed.results.size(); ++i) {
     const BundleResult& result = executed.results[i];

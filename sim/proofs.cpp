@@ -61,6 +61,21 @@ std::string World::check_proofs(const Node& node) const {
   return heads.size() == 2 ? check_watch(*view, heads[0], heads[1]) : "";
 }
 
+// Whoever executes what was committed, from the beginning, has every checkpoint's state.
+std::string World::check_replay() const {
+  state::MemoryStorage storage;
+  auto executor = Executor::open(genesis_, storage, {});
+  if (!executor) return "a replay cannot begin: " + executor.error().describe();
+  for (const auto& [slot, done] : done_) {
+    if (slot != (*executor)->applied() + 1) return fmt::format("nobody executed slot {}", slot - 1);
+    const auto executed = (*executor)->apply(*done.link);
+    if (!executed) return fmt::format("slot {} cannot be executed again", slot);
+    if (executed->root != done.root)
+      return fmt::format("slot {} comes to another state when it is executed again", slot);
+  }
+  return {};
+}
+
 std::string World::check_watch(const state::View& view, const state::Head& from,
                                const state::Head& to) const {
   const auto proof = view.prove_events(kPrefix, from.revision, to.revision);

@@ -131,7 +131,8 @@ std::string World::check_ends() {
     auto wrong = check_proofs(*node);
     if (!wrong.empty()) return wrong;
   }
-  return check_clients();
+  auto wrong = check_replay();
+  return wrong.empty() ? check_clients() : wrong;
 }
 
 }  // namespace sim

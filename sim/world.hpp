@@ -82,7 +82,7 @@ class World {
   // --- node_state.cpp ---
   void apply(Node& node, const pbft::Apply& apply);
   void flush_state(Node& node);
-  void on_executed(Node& node, const hypermesh::consensus::Link& link,
+  void on_executed(Node& node, const hypermesh::consensus::LinkPtr& ordered,
                    const hypermesh::consensus::Executed& executed);
 
   // --- transfer.cpp ---
@@ -97,7 +97,10 @@ class World {
   // --- checks.cpp ---
   void check_own_votes(Node& node, const hypermesh::consensus::Message& message);
   void on_evidence(Node& node, const hypermesh::consensus::Evidence& evidence);
+  void hear_liar(Node& node, std::size_t from, const hypermesh::consensus::Message& message);
+  void check_lies_are_proven(Slot slot);
   std::string check_proofs(const Node& node) const;
+  std::string check_replay() const;
   std::string check_certificate(const hypermesh::consensus::StableCheckpoint& checkpoint) const;
   std::string check_watch(const state::View& view, const state::Head& from,
                           const state::Head& to) const;
@@ -184,6 +187,7 @@ class World {
     base::Digest digest{};
     std::optional<base::Digest> root;  ///< Of a checkpoint.
     Mark results = 0;
+    hypermesh::consensus::LinkPtr link;
   };
   std::map<Slot, Done> done_;
   std::set<std::pair<base::PublicKey, std::uint64_t>> executed_;  // Bundles.

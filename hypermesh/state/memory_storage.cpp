@@ -62,18 +62,21 @@ base::Result<> MemoryStorage::write(const Batch& batch) {
   for (const auto& [from, end] : batch.delete_ranges) {
     auto at = map_->lower_bound(from);
     while (at != map_->end() && (end.empty() || at->first < end)) {
-      before_.try_emplace(at->first, at->second);
+      before_.try_emplace(at->first, std::move(at->second));
       at = map_->erase(at);
     }
   }
   for (const auto& [key, value] : batch.writes) {
-    const auto at = map_->find(key);
-    if (!before_.contains(key)) {
-      before_.emplace(key, at == map_->end() ? std::nullopt : std::optional(at->second));
-    }
-    if (value) {
-      map_->insert_or_assign(key, *value);
-    } else if (at != map_->end()) {
+    const auto at = map_->lower_bound(key);
+    const bool there = at != map_->end() && at->first == key;
+    // What it was is needed no more by the map.
+    const auto [before, first] = before_.try_emplace(key);
+    if (first && there) before->second = std::move(at->second);
+    if (value && there) {
+      at->second = *value;
+    } else if (value) {
+      map_->emplace_hint(at, key, *value);
+    } else if (there) {
       map_->erase(at);
     }
   }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <map>
+#include <unordered_map>
 
 #include "state/storage.hpp"
 
@@ -30,7 +31,7 @@ class MemoryStorage final : public Storage {
   std::shared_ptr<Map> map_ = std::make_shared<Map>();
   // Values of the last flush for the keys written since; lets a power cut be played without a copy
   // of the map.
-  std::map<std::string, std::optional<std::string>> before_;
+  std::unordered_map<std::string, std::optional<std::string>> before_;
   bool full_ = false, failed_ = false;
 };
 

@@ -134,7 +134,9 @@ void Replica::check_proposal(Slot slot) {
     const Link& link = *checked.proposal;
     for (std::size_t i = 0; i < link.block.bundles.size(); ++i)
       (void)pool_.add(link.block.bundles[i], link.bundle_digests[i], now_);
-    checked.prepares.add(vote_of_primary(checked), VoteSet::State::Good);
+    const Vote vote = vote_of_primary(checked);
+    if (const Vote* before = checked.prepares.add(vote, VoteSet::State::Good))
+      on_contradiction(*before, vote);
     for (const auto& held : checked.prepares.held()) show_primary(checked, held.vote);
     accept_ready();
   });
