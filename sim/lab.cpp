@@ -50,9 +50,12 @@ void Lab::deliver() {
 }
 
 void Lab::tell(std::size_t seat, pbft::PeerId from, Message message) {
+  step(seat, pbft::Received{from, std::make_shared<const Message>(std::move(message))});
+}
+
+void Lab::step(std::size_t seat, const pbft::Input& input) {
   std::vector<pbft::Send> sent;
-  seats_[seat].step(pbft::Received{from, std::make_shared<const Message>(std::move(message))}, now_,
-                    sent);
+  seats_[seat].step(input, now_, sent);
   post(seat, sent);
   deliver();
 }

@@ -28,6 +28,8 @@ class Lab {
 
   /// Says something to `seat` in the name of `from`, who may be nobody here.
   void tell(std::size_t seat, pbft::PeerId from, hypermesh::consensus::Message message);
+  /// Anything else that happens to `seat`.
+  void step(std::size_t seat, const pbft::Input& input);
   /// A client hands its bundle to every instance.
   void submit(const hypermesh::consensus::BundlePtr& bundle);
   void pass(base::Duration time);

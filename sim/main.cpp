@@ -2,6 +2,7 @@
 // replicas can do. Whatever fails prints how to see it again.
 
 #include <fmt/format.h>
+#include <malloc.h>
 #include <poll.h>
 
 #include <CLI/CLI.hpp>
@@ -192,6 +193,10 @@ int run_exploration(const std::vector<sim::Bounds>& all) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  // What one life lets go of, the next events take again.
+  mallopt(M_TRIM_THRESHOLD, 1 << 30);
+  mallopt(M_MMAP_THRESHOLD, 1 << 30);
+  mallopt(M_TOP_PAD, 16 << 20);
   CLI::App app("Simulated clusters, one for each seed, in virtual time");
   Request request;
   request.jobs = std::max(1U, std::thread::hardware_concurrency());

@@ -77,6 +77,60 @@ std::string who_returns_catches_up() {
                      "who returns is flooded, or does not catch up");
 }
 
+// 3 is told to fetch the state after slot 12; blocks that come before it has that must not be lost,
+// nor meet a state that they do not belong to.
+std::string blocks_wait_for_the_state_that_is_fetched() {
+  Table table(4);
+  Lab& lab = table.lab();
+  lab.separate({0, 0, 0, 1});
+  table.order(9);
+  lab.give_up({0, 1, 2});
+  lab.pass(200ms);
+  table.order(4);
+  lab.heal();
+  lab.pass(600ms);
+  const bool needs = lab[3].needed.has_value();
+  table.order(2);
+  const bool waits = lab.replica(3).applied() == 0;
+  if (needs) lab.install(3);
+  table.order(1);
+  lab.pass(1s);
+  return table.judge(
+      needs && waits && lab.replica(3).applied() == 16 && lab[3].root() == lab[0].root(),
+      "blocks that come while a state is fetched are lost or change it");
+}
+
+// 3 learns what is committed and not the block; two of those whom it could ask never answer.
+std::string who_does_not_answer_is_replaced() {
+  Table table;
+  Lab& lab = table.lab();
+  lab.lost = [](std::size_t from, std::size_t to, const Message& message) {
+    if (from == 3 && to != 2 && std::holds_alternative<Fetch>(message)) return true;
+    return to == 3 && (std::holds_alternative<Proposal>(message) ||
+                       std::holds_alternative<Committed>(message));
+  };
+  table.order(3);
+  lab.pass(1s);
+  return table.judge(table.executed({0, 1, 2, 3}, 3), "blocks are fetched from nobody else");
+}
+
+// The primary sends nothing to 3, and the others do without it. A read there may not be told at
+// once how far the others are, but what was ordered before it arrives while writes go on.
+std::string who_is_starved_reads() {
+  Table table;
+  Lab& lab = table.lab();
+  lab.lost = [](std::size_t from, std::size_t to, const Message&) { return from == 0 && to == 3; };
+  table.order(5);
+  lab.step(3, pbft::Read{1});
+  for (int i = 0; i < 20; ++i) {
+    table.order(1);
+    lab.pass(50ms);
+  }
+  const auto& answers = lab[3].readable;
+  return table.judge(answers.size() == 1 && lab.replica(3).applied() >= 6,
+                     "a replica that the primary starves cannot read");
+}
+
 std::string a_damaged_state_is_noticed() {
   Table table(4);
   Lab& lab = table.lab();
@@ -120,6 +174,11 @@ std::vector<Scenario> checkpoint_scenarios() {
       {"WhatIsBeyondTheWindowIsNotLost", "hyperledger fabric #1857",
        what_is_beyond_the_window_is_not_lost},
       {"WhoReturnsCatchesUp", "bft-smart #27", who_returns_catches_up},
+      {"BlocksWaitForTheStateThatIsFetched", "concord-bft #2863",
+       blocks_wait_for_the_state_that_is_fetched},
+      {"WhoDoesNotAnswerIsReplaced", "concord-bft #1742", who_does_not_answer_is_replaced},
+      {"WhoIsStarvedReads", "Berger, Reiser, Bessani 2021, the read-only optimisation of PBFT",
+       who_is_starved_reads},
       {"ADamagedStateIsNoticed", "bft-smart #73", a_damaged_state_is_noticed},
       {"OneVoteMakesNoCheckpoint", "claims of others", one_vote_makes_no_checkpoint},
       {"ALaggardIsHelpedWithTheLastBlocks", "tendermint #3199",

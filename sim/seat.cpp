@@ -19,6 +19,7 @@ Seat::Seat(const Seat& other)
       evidence(other.evidence),
       failure(other.failure),
       needed(other.needed),
+      readable(other.readable),
       damaged(other.damaged),
       wake_at(other.wake_at),
       wrong_roots(other.wrong_roots),
@@ -68,6 +69,7 @@ void Seat::crash(pbft::Lsn more) {
   held_.clear();
   release_.reset();
   needed.reset();
+  readable.clear();
   damaged = false;
   disk_works_ = true;
   durable_ = std::min(durable_ + more, written());
@@ -112,6 +114,8 @@ void Seat::take(const pbft::Outputs& outputs, std::vector<pbft::Input>& next) {
       damaged = true;
     } else if (const auto* done = std::get_if<pbft::Release>(&output)) {
       release_ = *done;
+    } else if (const auto* reads = std::get_if<pbft::Readable>(&output)) {
+      readable.push_back(*reads);
     } else if (const auto* proof = std::get_if<Evidence>(&output)) {
       evidence.push_back(*proof);
     }

@@ -46,6 +46,7 @@ class Seat {
   std::string failure;  ///< Empty, or what it did that no state machine can follow.
   // Of this life:
   std::optional<hypermesh::consensus::StableCheckpoint> needed;
+  std::vector<pbft::Readable> readable;
   bool damaged = false;  ///< Was told that its state differs from a quorum's.
   MonotonicTime wake_at{};
   bool wrong_roots = false;  ///< The root of its next checkpoints will be another.
