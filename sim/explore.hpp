@@ -39,7 +39,7 @@ inline constexpr hypermesh::consensus::ReplicaId kNobody = 4;
 struct Bounds {
   /// 0 and 1: the primaries of the two views; the others are backups. kNobody: all are honest.
   hypermesh::consensus::ReplicaId liar = 0;
-  unsigned slots = 2;    ///< 1 or 2.
+  unsigned slots = 1;    ///< 1 or 2.
   unsigned crashes = 0;  ///< In all. Records that the last step wrote are lost or not.
   std::uint64_t states_max = 50'000'000;
 };
