@@ -163,6 +163,25 @@ std::string a_block_from_the_future_waits() {
                      "a block whose time is an hour ahead is accepted", {1, 2, 3});
 }
 
+// Its vote comes before the proposal that contradicts it, or behind.
+std::string a_primary_that_says_two_things_is_convicted() {
+  for (const bool vote_first : {true, false}) {
+    Table table;
+    Lab& lab = table.lab();
+    lab.separate({0, 1, 2, 3});
+    const auto one = table.block(1, table.cluster.id(), 1),
+               other = table.block(1, table.cluster.id(), 2);
+    const Message vote = table.cluster.vote(0, table.statement(Phase::Prepare, 0, one)),
+                  proposal = table.cluster.proposal(0, other);
+    lab.tell(2, 0, vote_first ? vote : proposal);
+    lab.tell(2, 0, vote_first ? proposal : vote);
+    auto failure = table.judge(lab[2].evidence.size() == 1 && lab[2].evidence[0].first.replica == 0,
+                               "a primary that contradicts itself is not convicted", {1, 2, 3});
+    if (!failure.empty()) return failure;
+  }
+  return {};
+}
+
 std::string forged_evidence_convicts_nobody() {
   Table table;
   Lab& lab = table.lab();
@@ -206,6 +225,8 @@ std::vector<Scenario> view_scenarios() {
       {"AViewBeginsWithWhatIsProven", "Abraham et al. 2017, Revisiting Fast Practical BFT",
        a_view_begins_with_what_is_proven},
       {"ABlockFromTheFutureWaits", "clocks of replicas", a_block_from_the_future_waits},
+      {"APrimaryThatSaysTwoThingsIsConvicted", "a proposal that is a vote",
+       a_primary_that_says_two_things_is_convicted},
       {"ForgedEvidenceConvictsNobody", "claims of others", forged_evidence_convicts_nobody},
       {"AForgedCertificateCommitsNothing", "claims of others",
        a_forged_certificate_commits_nothing},
