@@ -50,7 +50,8 @@ void World::work_again() {
 }
 
 void World::end_goal() {
-  if (trace_) note(fmt::format("the operator is done with {}", to_text(goals_.front()->fault.kind)));
+  if (trace_)
+    note(fmt::format("the operator is done with {}", to_text(goals_.front()->fault.kind)));
   goals_.erase(goals_.begin());
   if (!goals_.empty()) work();
 }
@@ -127,7 +128,9 @@ void World::change_voters() {
     change.voters.erase(place);
   }
   if (change.voters == now.keys || !may_vote_together(change.voters)) return end_goal();
-  if (trace_) note(fmt::format("the operator wants {} voters after epoch {}", change.voters.size(), now.epoch));
+  if (trace_)
+    note(fmt::format("the operator wants {} voters after epoch {}", change.voters.size(),
+                     now.epoch));
   order_change(encode(OnCluster<ChangeVoters>{0, std::move(change)}),
                [this](const Outcome& outcome) {
                  if (trace_ && outcome.refused) note("refused: " + outcome.message);
@@ -165,9 +168,9 @@ void World::try_unsafe() {
   if (which == 0) {
     // More than may go at once.
     const auto gone = std::max<std::size_t>(1, now.voters.faulty_max()) + 1;
-    change.voters.erase(change.voters.begin(),
-                        change.voters.begin() + static_cast<std::ptrdiff_t>(
-                                                    std::min(gone, change.voters.size())));
+    change.voters.erase(
+        change.voters.begin(),
+        change.voters.begin() + static_cast<std::ptrdiff_t>(std::min(gone, change.voters.size())));
   } else if (which == 1) {
     const std::size_t place = goals_.front()->fault.amount % now.voters.size();
     command = encode(OnCluster<ChangeMembers>{0, {{}, {now.voters.keys[place]}}});
