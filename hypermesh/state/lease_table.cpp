@@ -61,4 +61,9 @@ std::vector<LeaseId> LeaseTable::expired(Time now) const {
   return ended;
 }
 
+std::optional<Time> LeaseTable::first_end() const {
+  if (by_end_.empty()) return std::nullopt;
+  return by_end_.begin()->first;
+}
+
 }  // namespace hypermesh::state

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <set>
 #include <vector>
 
@@ -27,6 +28,8 @@ class LeaseTable {
   const LeaseRecord* find(LeaseId lease) const;
   /// Those that end at or before `now`, ascending by id.
   std::vector<LeaseId> expired(Time now) const;
+  /// When the first one ends.
+  std::optional<Time> first_end() const;
   std::size_t size() const { return leases_.size(); }
   void clear() { *this = {}; }
 

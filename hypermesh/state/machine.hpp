@@ -45,6 +45,8 @@ class Machine {
   base::Result<base::Digest> root();
   const std::vector<Checkpoint>& checkpoints() const { return meta_.checkpoints; }
   std::size_t lease_count() const { return leases_.size(); }
+  /// In ordered time: the first slot that is later ends a lease.
+  std::optional<Time> lease_end() const { return leases_.first_end(); }
 
   /// Starts the slot after `applied()` (a machine without state takes any). Leases that have ended
   /// by `time` go first: their keys in key order, with a revision of their own. `time` is the

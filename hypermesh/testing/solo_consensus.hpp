@@ -1,6 +1,7 @@
 #pragma once
 
 #include <hypermesh/consensus.hpp>
+#include <vector>
 
 namespace hypermesh {
 
@@ -12,20 +13,23 @@ class SoloConsensus final : public Consensus {
     for (auto phase : {Vote::Phase::Prepare, Vote::Phase::Commit}) {
       if (observe_) observe_({phase, 0, sequence, 0, base::sha256(operation)});
     }
-    log_.push_back({sequence, std::move(operation)});
-    if (apply_) apply_(log_.back());
+    log_.push_back(Ordered{sequence, std::move(operation)});
+    if (apply_ && sequence > after_) apply_(log_.back());
     co_return sequence;
   }
-  void on_commit(std::uint64_t after, std::function<void(const Ordered&)> apply) override {
+  base::Result<> on_commit(std::uint64_t after, OnCommit apply) override {
     apply_ = std::move(apply);
-    for (std::size_t i = after; i < log_.size(); ++i) apply_(log_[i]);
+    after_ = after;
+    for (std::size_t i = after; apply_ && i < log_.size(); ++i) apply_(log_[i]);
+    return {};
   }
   void on_vote(std::function<void(const Vote&)> observe) override { observe_ = std::move(observe); }
   ConsensusStatus status() const override { return {"solo", 0, log_.size(), 1, 0, 1, 0}; }
 
  private:
-  std::vector<Ordered> log_;
-  std::function<void(const Ordered&)> apply_;
+  std::vector<base::Result<Ordered>> log_;
+  OnCommit apply_;
+  std::uint64_t after_ = 0;
   std::function<void(const Vote&)> observe_;
 };
 

@@ -10,7 +10,7 @@ using base::Result;
 
 namespace {
 
-enum class Kind : std::uint8_t { OnState = 1, Members, Voters, Evidence };
+enum class Kind : std::uint8_t { OnState = 1, Members, Voters, Evidence, Proposed };
 
 base::ByteWriter begin(Kind kind, std::uint64_t deadline) {
   base::ByteWriter out;
@@ -71,9 +71,14 @@ Result<Command> read_command(base::BytesView bytes) {
       command = OnCluster<Evidence>{deadline, evidence};
       break;
     }
+    case Kind::Proposed: {
+      TRY(const auto proposed, in.sized(kBundleBytesMax));
+      command = OnCluster<Proposed>{deadline, {{proposed.begin(), proposed.end()}}};
+      break;
+    }
     default:
       return base::fail(Errc::Unsupported,
-                        fmt::format("a command of kind {}; this program knows 1 to 4", kind));
+                        fmt::format("a command of kind {}; this program knows 1 to 5", kind));
   }
   TRY_DO(in.end());
   return command;
@@ -121,12 +126,26 @@ base::Bytes encode(const OnCluster<Evidence>& command) {
   return std::move(out).take();
 }
 
+base::Bytes encode(const OnCluster<Proposed>& command) {
+  auto out = begin(Kind::Proposed, command.deadline);
+  out.sized(command.change.bytes);
+  return std::move(out).take();
+}
+
 Result<Command> decode_command(base::BytesView bytes) {
   auto command = read_command(bytes);
   // To whoever reads the log, bytes that are no command are a wrong request, not a damaged disk.
   if (!command && command.error().code == Errc::DataLoss)
     command.error().code = Errc::InvalidArgument;
   return command;
+}
+
+std::uint64_t deadline_of(base::BytesView command) {
+  base::ByteReader in(command);
+  const auto kind = in.u8();
+  // An operation on the state has its version before it.
+  if (kind && *kind == static_cast<std::uint8_t>(Kind::OnState)) (void)in.u8();
+  return kind ? in.u64().value_or(0) : 0;
 }
 
 }  // namespace hypermesh::consensus

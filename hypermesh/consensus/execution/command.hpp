@@ -19,14 +19,22 @@ struct OnCluster {
   std::uint64_t deadline = 0;
   Change change;
 };
-using Command =
-    std::variant<OnState, OnCluster<ChangeMembers>, OnCluster<ChangeVoters>, OnCluster<Evidence>>;
+/// Bytes that are put into the order and mean something to others only. Their number is their
+/// position among all ordered operations, from 1.
+struct Proposed {
+  base::Bytes bytes;
+};
+using Command = std::variant<OnState, OnCluster<ChangeMembers>, OnCluster<ChangeVoters>,
+                             OnCluster<Evidence>, OnCluster<Proposed>>;
 
 base::Bytes encode_on_state(base::BytesView operation);
 base::Bytes encode(const OnCluster<ChangeMembers>& command);
 base::Bytes encode(const OnCluster<ChangeVoters>& command);
 base::Bytes encode(const OnCluster<Evidence>& command);
+base::Bytes encode(const OnCluster<Proposed>& command);
 /// An OnState's view is into `bytes`. Errors: InvalidArgument, Unsupported (of a newer program).
 base::Result<Command> decode_command(base::BytesView bytes);
+/// In ordered time: a command that is ordered later changes nothing. 0: none.
+std::uint64_t deadline_of(base::BytesView command);
 
 }  // namespace hypermesh::consensus

@@ -13,7 +13,7 @@ namespace {
 
 constexpr std::uint8_t kVersion = 1;
 constexpr std::size_t kRefusalBytesMax = 400;  // So that a bundle's outcomes fit a value.
-constexpr std::string_view kLastKey = "last", kCheckpointsKey = "checkpoints";
+constexpr std::string_view kCheckpointsKey = "checkpoints";
 constexpr std::string_view kEvidencePrefix = "evidence/";
 
 std::string text(base::BytesView bytes) {
@@ -131,14 +131,15 @@ Result<std::unique_ptr<Executor>> Executor::open(const Genesis& genesis, state::
 Result<> Executor::load() {
   TRY(const auto view, state::View::of(storage_));
   applied_digest_ = first_.start_digest;
-  operations_ = 0;
+  operations_ = time_ = 0;
   configuration_ = first_;
   checkpoints_.clear();
   TRY(const auto last, read_system(view, kLastKey));
   if (last) {
-    base::ByteReader in(base::as_bytes(*last));
-    TRY_DO(read_array(in, applied_digest_));
-    TRY(operations_, in.u64());
+    TRY(const auto slot, decode_last(*last));
+    applied_digest_ = slot.block;
+    operations_ = slot.operations;
+    time_ = slot.time;
   }
   TRY(const auto configuration, read_system(view, kConfigurationKey));
   if (configuration) {
@@ -175,7 +176,7 @@ std::optional<base::Digest> Executor::checkpoint_root() const {
 
 Result<Executed> Executor::apply(const Link& link) {
   const Block& block = link.block;
-  Executed executed{block.slot, 0, block.time, operations_, {}, {}, {}, {}};
+  Executed executed{block.slot, 0, block.time, operations_, {}, {}, {}, {}, {}};
   const Configuration before = configuration_;
   const auto made = checkpoint_root();
   if (made) {
@@ -184,9 +185,11 @@ Result<Executed> Executor::apply(const Link& link) {
   }
   TRY(const auto slot, machine_->begin(block.slot, block.time));
   if (made) TRY_DO(slot->set_system(kCheckpointsKey, text(encode(checkpoints_))));
+  std::uint64_t before_bundle = operations_;
   for (std::size_t i = 0; i < block.bundles.size(); ++i) {
-    TRY(auto result, execute(*slot, link, i));
+    TRY(auto result, execute(*slot, link, i, before_bundle));
     executed.results.push_back(std::move(result));
+    before_bundle += block.bundles[i]->operations.size();
   }
   const base::PublicKey proposer = block.proposer < configuration_.voters.size()
                                        ? configuration_.voters.keys[block.proposer]
@@ -205,11 +208,14 @@ Result<Executed> Executor::apply(const Link& link) {
   base::ByteWriter last;
   last.raw(link.digest);
   last.u64(operations_ + block.operations());
+  last.u64(block.time);
   TRY_DO(slot->set_system(kLastKey, base::as_text(last.view()), state::Shown::WhenStored));
   TRY_DO(slot->finish());
   applied_digest_ = link.digest;
   operations_ += block.operations();
+  time_ = block.time;
   executed.revision = machine_->revision();
+  executed.lease_end = machine_->lease_end();
   if (is_checkpoint(block.slot)) {
     TRY(const auto checkpoint, machine_->checkpoint());
     executed.root = checkpoint.tree.root;
@@ -217,8 +223,8 @@ Result<Executed> Executor::apply(const Link& link) {
   return executed;
 }
 
-Result<BundleResult> Executor::execute(state::SlotApply& slot, const Link& link,
-                                       std::size_t index) {
+Result<BundleResult> Executor::execute(state::SlotApply& slot, const Link& link, std::size_t index,
+                                       std::uint64_t operations_before) {
   const Bundle& bundle = *link.block.bundles[index];
   BundleResult result{bundle.client, bundle.sequence, {}};
   const Member* const client = configuration_.find(bundle.client);
@@ -253,7 +259,7 @@ Result<BundleResult> Executor::execute(state::SlotApply& slot, const Link& link,
   // A copy: the bundle may change the configuration.
   const Member member = *client;
   for (const auto& operation : bundle.operations) {
-    TRY(auto outcome, execute(slot, link.block, member, operation));
+    TRY(auto outcome, execute(slot, link.block, member, operation, ++operations_before));
     if (outcome.message.size() > kRefusalBytesMax) outcome.message.resize(kRefusalBytesMax);
     result.outcomes.push_back(std::move(outcome));
   }
@@ -264,7 +270,7 @@ Result<BundleResult> Executor::execute(state::SlotApply& slot, const Link& link,
 }
 
 Result<Outcome> Executor::execute(state::SlotApply& slot, const Block& block, const Member& client,
-                                  base::BytesView bytes) {
+                                  base::BytesView bytes, std::uint64_t position) {
   const auto command = decode_command(bytes);
   if (!command) return state::refusal(command.error());
   if (const auto* on_state = std::get_if<OnState>(&*command))
@@ -285,6 +291,7 @@ Result<Outcome> Executor::execute(state::SlotApply& slot, const Block& block, co
     TRY_DO(slot.set_system(evidence_key(*liar), text(bytes)));
     return Outcome{.number = configuration_.voters.epoch};
   }
+  if (std::holds_alternative<OnCluster<Proposed>>(*command)) return Outcome{.number = position};
   if (client.role != Role::Operator) {
     return refuse(Errc::Forbidden, fmt::format("a {} may not change the cluster; operators can",
                                                to_text(client.role)));
@@ -325,6 +332,16 @@ Result<Configuration> configuration_of(const state::View& view, const Genesis& g
   TRY(const auto stored, read_system(view, kConfigurationKey));
   if (!stored) return first_configuration(genesis);
   return decode_configuration(base::as_bytes(*stored));
+}
+
+Result<LastSlot> decode_last(std::string_view record) {
+  base::ByteReader in(base::as_bytes(record));
+  LastSlot last;
+  TRY_DO(read_array(in, last.block));
+  TRY(last.operations, in.u64());
+  TRY(last.time, in.u64());
+  TRY_DO(in.end());
+  return last;
 }
 
 Result<std::vector<Evidence>> evidence_in(const state::View& view, const Genesis& genesis) {

@@ -38,6 +38,7 @@ struct Executed {
   std::optional<NextEpoch> next;        ///< This slot ordered other voters.
   std::optional<Configuration> configuration;  ///< If the slot changed it.
   std::optional<base::Digest> root;            ///< Of a checkpoint.
+  std::optional<std::uint64_t> lease_end;      ///< The next lease ends then, in ordered time.
 };
 
 class Executor {
@@ -51,6 +52,10 @@ class Executor {
   /// Of the block in that slot; of the genesis before the first.
   const base::Digest& applied_digest() const { return applied_digest_; }
   const Configuration& configuration() const { return configuration_; }
+  /// Ordered so far, as Executed::operations_before counts them.
+  std::uint64_t operations() const { return operations_; }
+  /// Of the block that was applied last.
+  std::uint64_t time() const { return time_; }
   state::Machine& machine() { return *machine_; }
 
   /// The block of the next slot. Errors: of the storage; then recover().
@@ -67,9 +72,11 @@ class Executor {
            state::Storage& storage);
   base::Result<> load();
   bool is_checkpoint(Slot slot) const;
-  base::Result<BundleResult> execute(state::SlotApply& slot, const Link& link, std::size_t index);
+  base::Result<BundleResult> execute(state::SlotApply& slot, const Link& link, std::size_t index,
+                                     std::uint64_t operations_before);
   base::Result<state::Outcome> execute(state::SlotApply& slot, const Block& block,
-                                       const Member& client, base::BytesView command);
+                                       const Member& client, base::BytesView command,
+                                       std::uint64_t position);
 
   const ClusterId cluster_;
   const Configuration first_;
@@ -77,7 +84,7 @@ class Executor {
   std::unique_ptr<state::Machine> machine_;
   state::Storage& storage_;
   base::Digest applied_digest_{};
-  std::uint64_t operations_ = 0;  // Ordered so far.
+  std::uint64_t operations_ = 0, time_ = 0;
   Configuration configuration_;
   std::vector<KnownCheckpoint> checkpoints_;  // That copies may be of: the last two.
   std::set<std::string> remembered_;          // Of Mutant::WindowsOutsideState alone.
@@ -91,6 +98,15 @@ base::Result<std::optional<BundleResult>> find_result(const state::View& view,
 base::Result<Configuration> configuration_of(const state::View& view, const Genesis& genesis);
 /// The key of the configuration among those of state::Space::System, for proofs.
 inline constexpr std::string_view kConfigurationKey = "configuration";
+/// Likewise, of the last slot.
+inline constexpr std::string_view kLastKey = "last";
+struct LastSlot {
+  base::Digest block{};
+  std::uint64_t operations = 0;  ///< Ordered up to it.
+  std::uint64_t time = 0;
+};
+/// Errors: DataLoss.
+base::Result<LastSlot> decode_last(std::string_view record);
 /// Proofs of lies, in the order of Configuration::proven.
 base::Result<std::vector<Evidence>> evidence_in(const state::View& view, const Genesis& genesis);
 

@@ -139,6 +139,27 @@ TEST(Executor, StrangersAndWhatTheyMayNotDoAreRefused) {
   EXPECT_EQ(cluster.run(cluster.nodes[0], base::Bytes(9, 9)).refused, Errc::Unsupported);
 }
 
+TEST(Executor, WhatIsOnlyOrderedHasItsPositionForNumber) {
+  Cluster cluster;
+  const auto proposed = [](std::uint64_t deadline) {
+    return encode(OnCluster<Proposed>{deadline, {{7, 7}}});
+  };
+  const auto late = encode(OnCluster<Proposed>{1, {{7}}});
+  const auto first = cluster.bundle(cluster.nodes[0], {put("a", "1"), proposed(0), late});
+  const auto second = cluster.bundle(cluster.nodes[1], {proposed(cluster.time + 1)});
+  const auto executed = cluster.run({first, second});
+  EXPECT_EQ(executed.results.at(0).outcomes.at(1).number, 2u);
+  EXPECT_EQ(executed.results.at(0).outcomes.at(2).refused, Errc::TimedOut);
+  EXPECT_EQ(executed.results.at(1).outcomes.at(0).number, 4u);
+  EXPECT_EQ(executed.revision, 1u);
+  // Again, they take positions, but keep the first.
+  const auto again = cluster.run({second, cluster.bundle(cluster.nodes[1], {proposed(0)})});
+  EXPECT_EQ(again.operations_before, 4u);
+  EXPECT_EQ(again.results.at(0).outcomes.at(0).number, 4u);
+  EXPECT_EQ(again.results.at(1).outcomes.at(0).number, 6u);
+  EXPECT_EQ(cluster.executor->operations(), 6u);
+}
+
 TEST(Executor, VotersChangeWhenTheWindowHasPassed) {
   Cluster cluster;
   EXPECT_EQ(cluster.run(cluster.op, cluster.voters({0, 1, 2, 4})).refused, Errc::NotVerified);
@@ -242,6 +263,14 @@ TEST(Command, EveryKindIsReadAsItWasWritten) {
                                        {1, {cluster.nodes[0].public_key()}, {cluster.copy_of(4)}}};
   EXPECT_EQ(std::get<OnCluster<ChangeVoters>>(*decode_command(encode(voters))).change,
             voters.change);
+  const OnCluster<Proposed> proposed{7, {{1, 2, 3}}};
+  const auto read = std::get<OnCluster<Proposed>>(*decode_command(encode(proposed)));
+  EXPECT_EQ(read.change.bytes, proposed.change.bytes);
+  EXPECT_EQ(deadline_of(encode(proposed)), 7u);
+  EXPECT_EQ(deadline_of(encode(members)), 5u);
+  const state::Operation operation{8, state::Barrier{}};
+  EXPECT_EQ(deadline_of(encode_on_state(state::encode(operation))), 8u);
+  EXPECT_EQ(deadline_of({}), 0u);
 }
 
 }  // namespace

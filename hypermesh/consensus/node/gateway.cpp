@@ -1,11 +1,26 @@
 #include "consensus/node/gateway.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 
 namespace hypermesh::consensus {
 
 using base::Errc;
 using base::MonotonicTime;
+
+namespace {
+
+constexpr const char* kNotRead = "what was ordered before was not known in time";
+
+// An operation that was ordered too late is as if it had never been.
+base::Result<std::uint64_t> answer_of(const state::Outcome& outcome) {
+  auto result = outcome.result();
+  if (!result && result.error().code == Errc::TimedOut) result.error().code = Errc::NoQuorum;
+  return result;
+}
+
+}  // namespace
 
 Gateway::Gateway(const ClusterId& cluster, const base::SigningKey& key, std::uint64_t first,
                  GatewayOptions options)
@@ -15,16 +30,23 @@ Gateway::Gateway(const ClusterId& cluster, const base::SigningKey& key, std::uin
 }
 
 void Gateway::submit(base::Bytes command, MonotonicTime now, MonotonicTime deadline, Done done) {
+  if (command.size() > kCommandBytesMax) {
+    return done(
+        base::fail(Errc::ResourceExhausted, fmt::format("a command of {} bytes; one has at most {}",
+                                                        command.size(), kCommandBytesMax)));
+  }
   if (waiting_bytes_ + command.size() > options_.waiting_bytes_max) {
     return done(base::fail(Errc::ResourceExhausted,
                            "too many operations wait to be ordered; nothing was done, try again"));
   }
   waiting_bytes_ += command.size();
-  waiting_.push_back({std::move(command), now, deadline, std::move(done)});
+  const auto ordered_deadline = deadline_of(command);
+  first_deadline_ = std::min(first_deadline_, deadline);
+  waiting_.push_back({std::move(command), now, deadline, std::move(done), ordered_deadline});
 }
 
 void Gateway::barrier(MonotonicTime now, MonotonicTime deadline, Done done) {
-  barriers_.push_back({{}, now, deadline, std::move(done)});
+  barriers_.push_back({{}, now, deadline, std::move(done), 0});
 }
 
 MonotonicTime Gateway::waits_since() const {
@@ -34,10 +56,16 @@ MonotonicTime Gateway::waits_since() const {
   return since;
 }
 
+// What became of a bundle is known for certain only while its number is in the window.
+bool Gateway::may_send() const {
+  return !held() && under_way_.size() < options_.bundles_max &&
+         (under_way_.empty() || next_ - under_way_.begin()->first < kClientWindow);
+}
+
 // When to send what waits. Callers that wait for answers ask again when they have them, so about as
 // much as the last bundle had is on its way when it is executed.
 MonotonicTime Gateway::due(MonotonicTime now) const {
-  if (!anything_waits() || under_way_.size() >= options_.bundles_max) return MonotonicTime::max();
+  if (!anything_waits() || !may_send()) return MonotonicTime::max();
   const std::size_t waiting = waiting_.size() + barriers_.size();
   if (waiting >= options_.operations_at_once || waiting_bytes_ >= options_.bytes_max) return now;
   if (!under_way_.empty())
@@ -88,43 +116,68 @@ BundlePtr Gateway::make_bundle(MonotonicTime now) {
   return bundle;
 }
 
-namespace {
-
 // Answers those whose time has passed; whether somebody still waits.
-bool expire(auto& operations, MonotonicTime now, const char* outcome) {
+bool Gateway::expire_operations(UnderWay& bundle, MonotonicTime now) const {
   bool awaited = false;
-  for (auto& operation : operations) {
+  for (Operation& operation : bundle.operations) {
     if (operation.done == nullptr) continue;
     if (now < operation.deadline) {
       awaited = true;
+      continue;
+    }
+    const bool passed =
+        operation.ordered_deadline != 0 && ordered_time_ > operation.ordered_deadline;
+    std::exchange(operation.done, nullptr)(
+        passed ? base::fail(Errc::NoQuorum,
+                            "the operation was not ordered in time and will not take effect")
+               : base::fail(Errc::TimedOut,
+                            fmt::format("the operation was not ordered in time; it may or may not "
+                                        "take effect (it is in bundle {} of this node)",
+                                        bundle.bundle->sequence)));
+  }
+  for (Operation& barrier : bundle.barriers) {
+    if (barrier.done == nullptr) continue;
+    if (now < barrier.deadline) {
+      awaited = true;
     } else {
-      std::exchange(operation.done, nullptr)(base::fail(Errc::TimedOut, outcome));
+      std::exchange(barrier.done, nullptr)(base::fail(Errc::TimedOut, kNotRead));
     }
   }
   return awaited;
 }
 
-}  // namespace
-
-// What is under way may still be executed.
+// Whoever is answered may ask again at once.
 void Gateway::expire(MonotonicTime now) {
-  constexpr const char* kNothingDone = "the operation was not sent in time; nothing was done";
-  constexpr const char* kNotRead = "what was ordered before was not known in time";
-  while (!waiting_.empty() && now >= waiting_.front().deadline) {
-    waiting_bytes_ -= waiting_.front().command.size();
-    const Operation gone = std::move(waiting_.front());
-    waiting_.pop_front();
-    gone.done(base::fail(Errc::TimedOut, kNothingDone));
+  std::vector<Done> not_sent, not_read;
+  const auto take_late = [now](auto& operations, std::vector<Done>& late) {
+    std::erase_if(operations, [&](Operation& operation) {
+      if (now < operation.deadline) return false;
+      late.push_back(std::move(operation.done));
+      return true;
+    });
+  };
+  if (now >= first_deadline_) {
+    take_late(waiting_, not_sent);
+    waiting_bytes_ = 0;
+    first_deadline_ = MonotonicTime::max();
+    for (const Operation& operation : waiting_) {
+      waiting_bytes_ += operation.command.size();
+      first_deadline_ = std::min(first_deadline_, operation.deadline);
+    }
   }
-  (void)consensus::expire(barriers_, now, kNotRead);
-  std::erase_if(barriers_, [](const Operation& barrier) { return barrier.done == nullptr; });
-  for (auto each = under_way_.begin(); each != under_way_.end();) {
-    const bool operations =
-        consensus::expire(each->second.operations, now,
-                          "the operation was not ordered in time; it may or may not take effect");
-    const bool barriers = consensus::expire(each->second.barriers, now, kNotRead);
-    each = operations || barriers ? std::next(each) : under_way_.erase(each);
+  take_late(barriers_, not_read);
+  for (auto each = under_way_.begin(); each != under_way_.end();)
+    each = expire_operations(each->second, now) ? std::next(each) : under_way_.erase(each);
+  if (not_sent.empty() && not_read.empty()) return;
+  const auto why = held() ? fmt::format("no quorum: {} voters can be reached, {} are needed; ",
+                                        reached_, quorum_)
+                          : std::string();
+  for (const Done& done : not_sent) {
+    done(base::fail(Errc::NoQuorum,
+                    why + "the operation was not sent in time, and will not take effect"));
   }
+  for (const Done& done : not_read)
+    done(base::fail(held() ? Errc::NoQuorum : Errc::TimedOut, why + kNotRead));
 }
 
 MonotonicTime Gateway::wake_at() const {
@@ -133,7 +186,7 @@ MonotonicTime Gateway::wake_at() const {
     for (const auto& operation : operations)
       if (operation.done != nullptr) at = std::min(at, operation.deadline);
   };
-  if (!waiting_.empty()) at = waiting_.front().deadline;
+  if (!waiting_.empty()) at = first_deadline_;
   deadlines(barriers_);
   at = std::min(at, due(MonotonicTime::min()));
   for (const auto& [sequence, bundle] : under_way_) {
@@ -157,6 +210,7 @@ void Gateway::on_executed(const BundleResult& result, MonotonicTime now) {
       if (operation.done == nullptr) continue;
       operation.command = under_way.bundle->operations[i];
       waiting_bytes_ += operation.command.size();
+      first_deadline_ = std::min(first_deadline_, operation.deadline);
       waiting_.push_front(std::move(operation));
     }
     std::ranges::move(under_way.barriers, std::back_inserter(barriers_));
@@ -168,7 +222,7 @@ void Gateway::on_executed(const BundleResult& result, MonotonicTime now) {
     const Operation& operation = under_way.operations[i];
     if (operation.done == nullptr) continue;
     const auto& outcome = result.outcomes.at(result.refused ? 0 : i);
-    operation.done(outcome.result());
+    operation.done(answer_of(outcome));
   }
   for (const Operation& barrier : under_way.barriers) {
     if (barrier.done == nullptr) continue;

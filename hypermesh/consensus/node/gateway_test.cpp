@@ -106,6 +106,68 @@ TEST_F(GatewayTest, TakesOtherNumbersWhenAnEarlierLifeUsedThem) {
   EXPECT_TRUE(answers[0]);
 }
 
+TEST_F(GatewayTest, SendsNothingWithoutAQuorumAndSaysThatNothingWasDone) {
+  gateway.reach(2, 3);
+  submit(1h);
+  submit(1s);
+  EXPECT_TRUE(gateway.poll(now).empty());
+  EXPECT_EQ(gateway.wake_at(), now + 1s);
+  now += 1s;
+  EXPECT_TRUE(gateway.poll(now).empty());
+  ASSERT_EQ(answers.size(), 1u);
+  EXPECT_EQ(answers[0].error().code, Errc::NoQuorum);
+  EXPECT_NE(answers[0].error().message.find("2 voters"), std::string::npos);
+  gateway.reach(3, 3);
+  ASSERT_EQ(gateway.poll(now).size(), 1u);
+}
+
+// What was sent has no effect for certain only when later blocks were seen, or one refused it.
+TEST_F(GatewayTest, SaysWhatWillNotTakeEffect) {
+  const auto submit_until = [this](std::uint64_t ordered) {
+    gateway.submit(encode(OnCluster<Proposed>{ordered, {{1}}}), now, now + 1s,
+                   [this](auto answer) { answers.push_back(std::move(answer)); });
+  };
+  submit_until(100);
+  submit_until(200);
+  ASSERT_EQ(gateway.poll(now).size(), 1u);
+  gateway.on_time(150);
+  now += 1s;
+  (void)gateway.poll(now);
+  ASSERT_EQ(answers.size(), 2u);
+  EXPECT_EQ(answers[0].error().code, Errc::NoQuorum);
+  EXPECT_EQ(answers[1].error().code, Errc::TimedOut);
+  EXPECT_NE(answers[1].error().message.find("bundle 100 "), std::string::npos);
+  submit_until(300);
+  const auto late = gateway.poll(now);
+  ASSERT_EQ(late.size(), 1u);
+  BundleResult result{key.public_key(), late[0].bundle->sequence, {}};
+  result.outcomes.push_back(state::refusal(base::make_error(Errc::TimedOut, "too late")));
+  gateway.on_executed(result, now);
+  ASSERT_EQ(answers.size(), 3u);
+  EXPECT_EQ(answers[2].error().code, Errc::NoQuorum);
+}
+
+// Beyond the window of results nobody could tell whether the oldest was executed.
+TEST_F(GatewayTest, StaysWithinTheWindowOfItsOldestBundle) {
+  submit(1h);
+  const auto oldest = gateway.poll(now);
+  ASSERT_EQ(oldest.size(), 1u);
+  std::uint64_t last = oldest[0].bundle->sequence;
+  for (int i = 0; i < 100; ++i) {
+    submit(1h);
+    now += 100ms;
+    for (const auto& [bundle, again] : gateway.poll(now)) {
+      if (again) continue;
+      last = bundle->sequence;
+      execute(*bundle);
+    }
+  }
+  EXPECT_EQ(last, oldest[0].bundle->sequence + kClientWindow - 1);
+  execute(*oldest[0].bundle);
+  submit();
+  EXPECT_EQ(gateway.poll(now).size(), 1u);
+}
+
 TEST_F(GatewayTest, RefusesWhatIsTooMuchAndAnswersEverybodyAtItsEnd) {
   GatewayOptions options;
   options.waiting_bytes_max = 5;

@@ -28,6 +28,10 @@ namespace {
 
 constexpr std::size_t kCheckedAtOnce = 8;
 constexpr base::Duration kFetchRetry = std::chrono::milliseconds(300);
+constexpr base::Duration kDeadlineMarginMax = std::chrono::seconds(1);
+constexpr std::size_t kRecentMax = 4096;
+constexpr base::Duration kLeaseGrace = std::chrono::milliseconds(500);
+constexpr base::Duration kLeaseRetry = std::chrono::seconds(1);
 constexpr base::Duration kRelayedLook = std::chrono::milliseconds(100);
 
 class KeySigner final : public pbft::Signer {
@@ -116,15 +120,15 @@ struct ReplicaNode::State {
   void on_batch(const BlockApplier::Batch& batch);
   void update_members();
   void poll_gateway();
+  void await_lease_end(std::optional<std::uint64_t> end);
   void poll_gateway_soon();
   void set_timer(base::MonotonicTime at);
   void on_timer();
   void submit(base::Bytes command, base::Duration limit, Gateway::Done done);
   void send_bundle(const BundlePtr& bundle, bool proposal_is_enough);
-  void answer_relayed(const BundleResult& result);
+  void answer_relayed(const BundleResult& result, const base::Digest& bundle);
   void expire_relayed();
   void answer_all(const base::Error& error);
-  Result<std::uint64_t> with_quorum(Result<std::uint64_t> result) const;
   std::size_t voters_reached() const;
   void add_read(Read read);
   Task<> run_reads();
@@ -153,6 +157,7 @@ struct ReplicaNode::State {
   base::TaskScope scope;
   boost::asio::steady_timer timer;
   base::MonotonicTime engine_wake{}, timer_at = base::MonotonicTime::max();
+  base::MonotonicTime lease_due = base::MonotonicTime::max();
   bool running = false, poll_due = false;
 
   std::deque<pbft::Send> held;  // Until their records are durable; by `after`.
@@ -176,11 +181,19 @@ struct ReplicaNode::State {
     base::MonotonicTime deadline{};
     std::function<void(Result<BundleResult>)> done;
   };
-  std::multimap<std::pair<base::PublicKey, std::uint64_t>, Relayed> relayed;
+  using BundleName = std::pair<base::PublicKey, std::uint64_t>;
+  std::multimap<BundleName, Relayed> relayed;
+  // What became of bundles that were not nodes' own: somebody may ask later than others.
+  struct Recent {
+    base::Digest bundle{};
+    BundleResult result;
+  };
+  std::map<BundleName, Recent> recent;
+  std::deque<BundleName> recent_order;
 
   Slot applied = 0;
   state::Revision revision = 0;
-  std::uint64_t time = 0;
+  std::uint64_t time = 0, operations = 0;
   base::Event progressed;
   std::optional<base::Error> failure;
   base::Event failed;
@@ -201,6 +214,8 @@ ReplicaNode::State::State(Parts made, const ReplicaOptions& how, std::unique_ptr
       on_disk(blocks->applied()),
       applied(blocks->applied()),
       revision(blocks->machine().revision()),
+      time(blocks->time()),
+      operations(blocks->operations()),
       progressed(parts.executor),
       failed(parts.executor) {}
 
@@ -263,6 +278,7 @@ void ReplicaNode::start() {
     return s.serve_state(call, request);
   });
   s.running = true;
+  s.await_lease_end(s.blocks->machine().lease_end());
   s.update_members();
   s.step(pbft::Tick{});
 }
@@ -359,13 +375,16 @@ void ReplicaNode::State::on_batch(const BlockApplier::Batch& batch) {
       update_members();
     }
     const auto now = parts.clock->now();
-    for (const auto& result : executed.results) {
-      gateway.on_executed(result, now);
-      answer_relayed(result);
+    for (std::size_t i = 0; i < executed.results.size(); ++i) {
+      gateway.on_executed(executed.results[i], now);
+      answer_relayed(executed.results[i], link->bundle_digests[i]);
     }
+    gateway.on_time(executed.time);
+    operations = executed.operations_before + link->block.operations();
     for (const auto& observe : on_executed) observe(*link, executed);
     step(pbft::Applied{executed.slot, executed.root, executed.next});
   }
+  if (!batch.executed.empty()) await_lease_end(batch.executed.back().second.lease_end);
   progressed.notify();
   if (!batch.ended) fail(base::wrap(batch.ended.error(), "the replicated state"));
 }
@@ -484,7 +503,10 @@ Task<> ReplicaNode::State::fetch_state() {
 Task<> ReplicaNode::State::on_fetched(const StableCheckpoint& checkpoint) {
   applied = checkpoint.certificate.statement.slot;
   revision = blocks->machine().revision();
+  operations = blocks->operations();
+  time = blocks->time();
   configuration = blocks->configuration();
+  await_lease_end(blocks->machine().lease_end());
   const auto results = co_await parts.pool->run(
       [this, sequences = gateway.under_way()]() -> Result<std::vector<BundleResult>> {
         TRY(const auto view, state::View::of(*parts.storage));
@@ -589,10 +611,26 @@ void ReplicaNode::State::poll_gateway_soon() {
   });
 }
 
+// A lease ends with the first slot of a later time. When nothing else is ordered the primary orders
+// one, or another voter if it does not.
+void ReplicaNode::State::await_lease_end(std::optional<std::uint64_t> end) {
+  lease_due = base::MonotonicTime::max();
+  if (!end || !engine->own()) return;
+  const auto wall = wall_of(*parts.clock);
+  const auto left = base::Duration(*end < wall ? 0 : static_cast<std::int64_t>(*end - wall + 1));
+  lease_due = parts.clock->now() + std::min<base::Duration>(left, std::chrono::hours(24)) +
+              (engine->is_primary() ? base::Duration::zero() : kLeaseGrace);
+}
+
 void ReplicaNode::State::poll_gateway() {
   if (!running) return;
+  if (const auto now = parts.clock->now(); now >= lease_due) {
+    lease_due = now + kLeaseRetry;
+    gateway.barrier(now, lease_due, [](const auto&) {});
+  }
+  if (gateway.anything_waits()) gateway.reach(voters_reached(), engine->voters().quorum());
   for (const auto& sent : gateway.poll(parts.clock->now())) send_bundle(sent.bundle, !sent.again);
-  auto wake = std::min(engine_wake, gateway.wake_at());
+  auto wake = std::min({engine_wake, gateway.wake_at(), lease_due});
   if (!relayed.empty()) wake = std::min(wake, parts.clock->now() + kRelayedLook);
   set_timer(wake);
 }
@@ -605,7 +643,16 @@ void ReplicaNode::State::send_bundle(const BundlePtr& bundle, bool proposal_is_e
                     [this, message] { step(pbft::Received{pbft::kFirstFollower, message}); });
 }
 
-void ReplicaNode::State::answer_relayed(const BundleResult& result) {
+void ReplicaNode::State::answer_relayed(const BundleResult& result, const base::Digest& bundle) {
+  const Member* const client = configuration.find(result.client);
+  if (client != nullptr && client->role != Role::Node && !result.refused) {
+    const BundleName name(result.client, result.sequence);
+    if (recent.insert_or_assign(name, Recent{bundle, result}).second) recent_order.push_back(name);
+    if (recent_order.size() > kRecentMax) {
+      recent.erase(recent_order.front());
+      recent_order.pop_front();
+    }
+  }
   auto [first, last] = relayed.equal_range({result.client, result.sequence});
   while (first != last) {
     const auto done = std::move(first->second.done);
@@ -655,9 +702,7 @@ void ReplicaNode::State::on_timer() {
 void ReplicaNode::order(base::Bytes command, base::Duration limit, Gateway::Done done) {
   State& s = *state_;
   if (!s.running) return done(base::fail(Errc::Unavailable, "this replica does not run"));
-  s.submit(std::move(command), limit, [this, done = std::move(done)](Result<std::uint64_t> result) {
-    done(state_->with_quorum(std::move(result)));
-  });
+  s.submit(std::move(command), limit, std::move(done));
 }
 
 Task<Result<std::uint64_t>> ReplicaNode::order(base::Bytes command, base::Duration limit) {
@@ -665,16 +710,6 @@ Task<Result<std::uint64_t>> ReplicaNode::order(base::Bytes command, base::Durati
       state_->parts.executor, [this, command = std::move(command), limit](auto done) mutable {
         order(std::move(command), limit, std::move(done));
       });
-}
-
-// An answer that came too late says why, if we know.
-Result<std::uint64_t> ReplicaNode::State::with_quorum(Result<std::uint64_t> result) const {
-  if (result || result.error().code != Errc::TimedOut) return result;
-  const std::size_t reached = voters_reached(), needed_voters = engine->voters().quorum();
-  if (reached >= needed_voters) return result;
-  return base::fail(Errc::NoQuorum,
-                    fmt::format("no quorum: {} of {} voters answer, {} needed; {}", reached,
-                                engine->voters().size(), needed_voters, result.error().message));
 }
 
 std::size_t ReplicaNode::State::voters_reached() const {
@@ -716,7 +751,6 @@ void ReplicaNode::State::carry_out(pbft::Readable&& readable) {
 void ReplicaNode::State::read_behind_barrier(base::MonotonicTime now, base::MonotonicTime deadline,
                                              Read read) {
   gateway.barrier(now, deadline, [this, read = std::move(read)](Result<std::uint64_t> done) {
-    done = with_quorum(std::move(done));
     if (!done) return read(std::unexpected(std::move(done).error()))();
     add_read(read);
   });
@@ -746,10 +780,18 @@ Task<> ReplicaNode::State::run_reads() {
   reading = false;
 }
 
+std::uint64_t ReplicaNode::deadline_within(base::Duration limit) const {
+  const auto within = limit - std::min(limit / 4, kDeadlineMarginMax);
+  return wall_of(clock()) + static_cast<std::uint64_t>(std::max<std::int64_t>(within.count(), 0));
+}
+
 void ReplicaNode::relay(BundlePtr bundle, base::Duration limit,
                         std::function<void(Result<BundleResult>)> done) {
   State& s = *state_;
   if (!s.running) return done(base::fail(Errc::Unavailable, "this replica does not run"));
+  const auto known = s.recent.find({bundle->client, bundle->sequence});
+  if (known != s.recent.end() && known->second.bundle == digest_of(*bundle))
+    return done(known->second.result);
   s.relayed.emplace(std::pair(bundle->client, bundle->sequence),
                     State::Relayed{s.parts.clock->now() + limit, std::move(done)});
   s.send_bundle(bundle, false);
@@ -802,13 +844,27 @@ ReplicaStatus ReplicaNode::status() const {
                        voters.faulty_max(),
                        voters.quorum(),
                        0,
-                       voters.keys[voters.primary(s.engine->view())]};
+                       voters.keys[voters.primary(s.engine->view())],
+                       voters.primary(s.engine->view()),
+                       s.operations};
   status.connected = s.voters_reached() - (status.votes ? 1 : 0);
   return status;
 }
 
 const Genesis& ReplicaNode::genesis() const {
   return state_->parts.genesis;
+}
+const ClusterId& ReplicaNode::cluster() const {
+  return state_->cluster;
+}
+const Voters& ReplicaNode::voters() const {
+  return state_->engine->voters();
+}
+const std::optional<StableCheckpoint>& ReplicaNode::stable_checkpoint() const {
+  return state_->engine->stable_checkpoint();
+}
+std::vector<StableCheckpoint> ReplicaNode::ends_from(Epoch epoch) const {
+  return state_->engine->epochs().ends_from(epoch);
 }
 const base::PublicKey& ReplicaNode::own_key() const {
   return state_->parts.key->public_key();

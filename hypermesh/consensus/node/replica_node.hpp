@@ -40,6 +40,8 @@ struct ReplicaStatus {
   std::uint64_t time = 0;  ///< Ordered, of the slot that was applied last.
   std::size_t voters = 0, faulty_max = 0, quorum = 0, connected = 0;
   base::PublicKey leader{};
+  ReplicaId leader_id = 0;
+  std::uint64_t operations = 0;  ///< Ordered up to the slot that was applied last.
 };
 
 /// All its calls are made on one executor. Call stop() before it goes.
@@ -72,10 +74,14 @@ class ReplicaNode {
   base::Task<base::Error> failed();
 
   /// Orders a command (execution/command.hpp) and answers with its number when it is executed here.
-  /// Errors: those of the command; TimedOut (after `limit`: it may still take effect), NoQuorum
-  /// (likewise, and fewer than a quorum of voters are connected), Unavailable.
+  /// Errors: those of the command; NoQuorum (not ordered within `limit`, and it will not take
+  /// effect), TimedOut (likewise, but it may), Unavailable. With the command's own deadline from
+  /// deadline_within() most of those that come too late are known to have no effect; and nothing is
+  /// sent while fewer than a quorum of voters are connected.
   void order(base::Bytes command, base::Duration limit, Gateway::Done done);
   base::Task<base::Result<std::uint64_t>> order(base::Bytes command, base::Duration limit);
+  /// In ordered time, a little before `limit` has passed: what is ordered after it was seen to be.
+  std::uint64_t deadline_within(base::Duration limit) const;
   /// Orders what a client signed itself, and answers when it is executed here. The signature is
   /// checked before anything else of it is used. Errors: TimedOut, Unavailable.
   void relay(BundlePtr bundle, base::Duration limit,
@@ -106,6 +112,12 @@ class ReplicaNode {
 
   ReplicaStatus status() const;
   const Genesis& genesis() const;
+  const ClusterId& cluster() const;
+  const Voters& voters() const;  ///< Of the epoch under way.
+  /// The newest that a quorum signed, and the last ones of the epochs from `epoch` on. This node
+  /// may not hold its state.
+  const std::optional<StableCheckpoint>& stable_checkpoint() const;
+  std::vector<StableCheckpoint> ends_from(Epoch epoch) const;
   const base::PublicKey& own_key() const;
   const base::Clock& clock() const;
   const base::Executor& executor() const;

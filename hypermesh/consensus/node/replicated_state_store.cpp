@@ -118,8 +118,7 @@ nexus::Revision ReplicatedStateStore::revision() const {
 }
 
 Task<Result<std::uint64_t>> ReplicatedStateStore::order(decltype(state::Operation::action) action) {
-  const auto deadline = node_.clock().wall().time_since_epoch() + limits_.time;
-  const state::Operation operation{static_cast<state::Time>(deadline.count()), std::move(action)};
+  const state::Operation operation{node_.deadline_within(limits_.time), std::move(action)};
   co_return co_await node_.order(encode_on_state(state::encode(operation)), limits_.time);
 }
 

@@ -24,7 +24,7 @@ RequestClient::RequestClient(const base::Executor& executor,
 
 RequestClient::~RequestClient() = default;
 
-void RequestClient::ask(What what, base::Duration limit, Done done) {
+std::uint64_t RequestClient::ask(What what, base::Duration limit, Done done) {
   const auto id = next_id_++;
   const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(limit).count();
   base::ByteWriter out;
@@ -32,6 +32,7 @@ void RequestClient::ask(What what, base::Duration limit, Done done) {
   waiting_.push_back(std::move(out).take());
   open_.emplace(id, std::move(done));
   ready_.notify();
+  return id;
 }
 
 Task<RequestClient::Answer> RequestClient::ask(What what, base::Duration limit) {

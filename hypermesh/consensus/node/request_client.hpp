@@ -23,8 +23,10 @@ class RequestClient {
   ~RequestClient();
 
   /// `limit`: 1 ms to kLimitMsMax. Errors: those of the node; Unavailable (the stream ended: the
-  /// outcome of what changes something is unknown).
-  void ask(What what, base::Duration limit, Done done);
+  /// outcome of what changes something is unknown). A node that says nothing leaves it open.
+  std::uint64_t ask(What what, base::Duration limit, Done done);
+  /// Its answer is not awaited any more.
+  void forget(std::uint64_t id) { open_.erase(id); }
   base::Task<Answer> ask(What what, base::Duration limit);
   base::Task<> stop();
 

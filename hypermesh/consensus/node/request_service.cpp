@@ -15,6 +15,7 @@ namespace {
 constexpr std::size_t kFrameReplyBytes = 256 * 1024;  // Gathered for one frame.
 constexpr std::size_t kUnreadBytesMax = 64 << 20;     // Replies that a client does not take.
 constexpr std::size_t kOpenMax = 10'000;              // Requests of one stream under way.
+constexpr std::size_t kOpenBytesMax = 8 << 20;        // Likewise; one request may be more.
 constexpr base::Duration kLook = std::chrono::milliseconds(200);
 
 }  // namespace
@@ -24,7 +25,12 @@ struct RequestService::Session {
   explicit Session(const base::Executor& executor) : ready(executor), room(executor) {}
 
   void reply(std::uint64_t id, decltype(Reply::what) what) {
-    if (open-- == kOpenMax) room.notify();
+    const bool was_full = full();
+    if (const auto asked = open.find(id); asked != open.end()) {
+      open_bytes -= asked->second;
+      open.erase(asked);
+    }
+    if (was_full && !full()) room.notify();
     if (ended) return;
     base::ByteWriter out;
     write(out, Reply{id, std::move(what)});
@@ -34,10 +40,14 @@ struct RequestService::Session {
     ready.notify();
   }
 
+  // One client's requests wait for each other, not for others'.
+  bool full() const { return open.size() >= kOpenMax || open_bytes >= kOpenBytesMax; }
+
   base::Event ready;  ///< There is something to write.
   base::Event room;   ///< Another request may be read.
   std::deque<base::Bytes> replies;
-  std::size_t bytes = 0, open = 0;
+  std::size_t bytes = 0, open_bytes = 0;
+  std::multimap<std::uint64_t, std::size_t> open;  // Bytes of requests by their ids.
   bool ended = false;
 };
 
@@ -88,8 +98,9 @@ Task<Result<>> RequestService::read_requests(SessionPtr session,
     while (in.remaining() > 0) {
       CO_TRY(const auto bytes, in.sized(kRequestBytesMax));
       CO_TRY(auto request, decode_request(bytes));
-      while (session->open >= kOpenMax) co_await session->room.wait();
-      ++session->open;
+      while (session->full()) co_await session->room.wait();
+      session->open.emplace(request.id, bytes.size());
+      session->open_bytes += bytes.size();
       answer(session, std::move(request));
     }
   }
@@ -128,6 +139,27 @@ void RequestService::answer(const SessionPtr& session, Request request) {
     node_.spawn(this->changes(session, id, deadline, std::move(*changes)));
   } else if (std::holds_alternative<CopyRequest>(request.what)) {
     node_.spawn(copy(session, id));
+  } else if (auto* prove = std::get_if<ProveRequest>(&request.what)) {
+    node_.spawn(proven<ProveReply>(
+        session, id, prove->proven,
+        [key = std::move(prove->full_key)](const state::View& view, const state::Checkpoint& at,
+                                           ProveReply& reply) -> Result<> {
+          TRY(reply.proof, view.prove_at(at.slot, key));
+          return {};
+        }));
+  } else if (auto* events = std::get_if<ProveChangesRequest>(&request.what)) {
+    node_.spawn(proven<ProveChangesReply>(
+        session, id, events->proven,
+        [asked = std::move(*events)](const state::View& view, const state::Checkpoint& at,
+                                     ProveChangesReply& reply) -> Result<> {
+          TRY(reply.head, view.prove_at(at.slot, state::kHeadKey));
+          TRY(reply.events, view.prove_events(asked.prefix, asked.after, at.revision));
+          if (reply.events.size() <= kEventsProvenBytesMax) return {};
+          return base::fail(Errc::ResourceExhausted,
+                            fmt::format("the proof of what came after revision {} has {} bytes; {} "
+                                        "may be sent: list again, and watch from there",
+                                        asked.after, reply.events.size(), kEventsProvenBytesMax));
+        }));
   } else {
     session->reply(id, status());
   }
@@ -137,6 +169,34 @@ Task<> RequestService::copy(SessionPtr session, std::uint64_t id) {
   auto copy = co_await node_.copy();
   if (!copy) co_return session->reply(id, std::unexpected(std::move(copy).error()));
   session->reply(id, CopyReply{*std::move(copy)});
+}
+
+template <class R, class Prove>
+Task<> RequestService::proven(SessionPtr session, std::uint64_t id, Epoch from, Prove prove) {
+  const auto& stable = node_.stable_checkpoint();
+  if (!stable) {
+    co_return session->reply(
+        id, base::fail(Errc::Unavailable, "no checkpoint is certified yet; ask again later"));
+  }
+  auto reply = co_await node_.read(
+      ReplicaNode::Consistency::Local, kLook,
+      [at = Proven{node_.ends_from(from), *stable, {}},
+       prove = std::move(prove)](const state::View& view) -> decltype(Reply::what) {
+        const auto slot = at.checkpoint.certificate.statement.slot;
+        const auto& kept = view.checkpoints();
+        const auto found = std::ranges::find(kept, slot, &state::Checkpoint::slot);
+        if (found == kept.end()) {
+          return base::fail(Errc::Unavailable,
+                            fmt::format("this node does not hold the state of slot {}, which is "
+                                        "certified; ask another, or again later",
+                                        slot));
+        }
+        R reply{.at = at};
+        TRY(reply.at.last, view.prove_at(slot, state::full_key(state::Space::System, kLastKey)));
+        TRY_DO(prove(view, *found, reply));
+        return reply;
+      });
+  session->reply(id, std::move(reply));
 }
 
 // `find` gives a reply that has a time.

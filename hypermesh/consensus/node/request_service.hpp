@@ -32,6 +32,9 @@ class RequestService {
                       GetRequest request);
   /// False when the time is over first.
   base::Task<bool> reaches(state::Revision revision, base::MonotonicTime deadline);
+  /// `prove` adds what is asked for to the proof of the checkpoint.
+  template <class R, class Prove>
+  base::Task<> proven(SessionPtr session, std::uint64_t id, Epoch from, Prove prove);
   StatusReply status() const;
 
   ReplicaNode& node_;

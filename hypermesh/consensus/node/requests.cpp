@@ -1,6 +1,7 @@
 #include "consensus/node/requests.hpp"
 
 #include "consensus/wire.hpp"
+#include "state/proof.hpp"
 
 namespace hypermesh::consensus {
 
@@ -69,6 +70,15 @@ struct RequestWriter {
   }
   void operator()(const StatusRequest&) const {}
   void operator()(const CopyRequest&) const {}
+  void operator()(const ProveRequest& r) const {
+    out.sized(r.full_key);
+    out.u64(r.proven);
+  }
+  void operator()(const ProveChangesRequest& r) const {
+    out.sized(r.prefix);
+    out.u64(r.after);
+    out.u64(r.proven);
+  }
 };
 
 struct RequestReader {
@@ -106,7 +116,39 @@ struct RequestReader {
   }
   What operator()(std::type_identity<StatusRequest>) { return StatusRequest{}; }
   What operator()(std::type_identity<CopyRequest>) { return CopyRequest{}; }
+  What operator()(std::type_identity<ProveRequest>) {
+    ProveRequest r;
+    TRY(r.full_key, read_text(in, state::kFullKeyBytesMax));
+    TRY(r.proven, in.u64());
+    return r;
+  }
+  What operator()(std::type_identity<ProveChangesRequest>) {
+    ProveChangesRequest r;
+    TRY(r.prefix, read_text(in, kKeyMax));
+    TRY(r.after, in.u64());
+    TRY(r.proven, in.u64());
+    return r;
+  }
 };
+
+void write(ByteWriter& out, const Proven& proven) {
+  out.u16(static_cast<std::uint16_t>(proven.ends.size()));
+  for (const auto& end : proven.ends) write(out, end);
+  write(out, proven.checkpoint);
+  out.sized(proven.last);
+}
+Result<base::Bytes> read_bytes(ByteReader& in, std::size_t bytes_max) {
+  TRY(const auto bytes, in.sized(bytes_max));
+  return base::Bytes(bytes.begin(), bytes.end());
+}
+Result<Proven> read_proven(ByteReader& in) {
+  Proven proven;
+  TRY(const auto count, read_count(in, kEndsPerMessageMax, "ends of epochs"));
+  for (std::size_t i = 0; i < count; ++i) TRY_DO(read(in, proven.ends.emplace_back()));
+  TRY_DO(read(in, proven.checkpoint));
+  TRY(proven.last, read_bytes(in, state::kProofBytesMax));
+  return proven;
+}
 
 struct ReplyWriter {
   ByteWriter& out;
@@ -154,6 +196,15 @@ struct ReplyWriter {
     out.u64(r.copy.slot);
     out.raw(r.copy.root);
     out.raw(r.copy.signature);
+  }
+  void operator()(const ProveReply& r) const {
+    write(out, r.at);
+    out.sized(r.proof);
+  }
+  void operator()(const ProveChangesReply& r) const {
+    write(out, r.at);
+    out.sized(r.head);
+    out.sized(r.events);
   }
 };
 
@@ -225,6 +276,19 @@ struct ReplyReader {
     TRY(r.copy.slot, in.u64());
     TRY_DO(read_array(in, r.copy.root));
     TRY_DO(read_array(in, r.copy.signature));
+    return r;
+  }
+  What operator()(std::type_identity<ProveReply>) {
+    ProveReply r;
+    TRY(r.at, read_proven(in));
+    TRY(r.proof, read_bytes(in, state::kProofBytesMax));
+    return r;
+  }
+  What operator()(std::type_identity<ProveChangesReply>) {
+    ProveChangesReply r;
+    TRY(r.at, read_proven(in));
+    TRY(r.head, read_bytes(in, state::kProofBytesMax));
+    TRY(r.events, read_bytes(in, kEventsProvenBytesMax));
     return r;
   }
 };

@@ -6,6 +6,7 @@
 #include <variant>
 
 #include "consensus/execution/executor.hpp"
+#include "consensus/messages.hpp"
 
 namespace hypermesh::consensus {
 
@@ -38,12 +39,24 @@ struct ChangesRequest {
 struct StatusRequest {};
 /// The node's word that it holds the newest checkpoint, for who makes it a voter.
 struct CopyRequest {};
+/// A full key (state/keys.hpp) at the newest certified checkpoint, with what proves its value, or
+/// that it has none, to whoever knows the voters of the epoch `proven`.
+struct ProveRequest {
+  std::string full_key;
+  Epoch proven = 1;
+};
+/// All changes under a prefix between a revision and the newest certified checkpoint, proven.
+struct ProveChangesRequest {
+  std::string prefix;
+  state::Revision after = 0;
+  Epoch proven = 1;
+};
 
 struct Request {
   std::uint64_t id = 0;        ///< The client's, for the reply.
   std::uint32_t limit_ms = 0;  ///< How long to try; 1 to kLimitMsMax.
   std::variant<OrderRequest, BundleRequest, GetRequest, RangeRequest, ChangesRequest, StatusRequest,
-               CopyRequest>
+               CopyRequest, ProveRequest, ProveChangesRequest>
       what;
 };
 inline constexpr std::uint32_t kLimitMsMax = 60'000;
@@ -81,11 +94,26 @@ struct StatusReply {
 struct CopyReply {
   Copy copy;
 };
+/// A certified state, and how old it is: see proof_checker.hpp.
+struct Proven {
+  std::vector<StableCheckpoint> ends;  ///< Of the epochs from the asked one to the checkpoint's.
+  StableCheckpoint checkpoint;
+  base::Bytes last;  ///< Proof of kLastKey.
+};
+struct ProveReply {
+  Proven at;
+  base::Bytes proof;
+};
+struct ProveChangesReply {
+  Proven at;
+  base::Bytes head, events;  ///< Proof of state::kHeadKey, and of what leads to it.
+};
+inline constexpr std::size_t kEventsProvenBytesMax = 16 << 20;
 
 struct Reply {
   std::uint64_t id = 0;
   base::Result<std::variant<OrderReply, BundleReply, GetReply, RangeReply, ChangesReply,
-                            StatusReply, CopyReply>>
+                            StatusReply, CopyReply, ProveReply, ProveChangesReply>>
       what;
 };
 

@@ -205,6 +205,7 @@ class Replica {
   Slot applied() const { return applied_; }
   Slot accepted() const { return accepted_; }
   Slot stable() const { return stable_ ? stable_->certificate.statement.slot : 0; }
+  const std::optional<StableCheckpoint>& stable_checkpoint() const { return stable_; }
   std::size_t bodies() const { return bodies_.size(); }
   /// How long a primary may be silent now.
   Duration patience() const;

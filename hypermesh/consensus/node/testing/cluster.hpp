@@ -13,6 +13,7 @@
 #include "consensus/log/segment_log.hpp"
 #include "consensus/node/begin_log.hpp"
 #include "consensus/node/replica_node.hpp"
+#include "consensus/node/request_service.hpp"
 #include "state/rocksdb_storage.hpp"
 #include "transport/memory_transport.hpp"
 
@@ -45,11 +46,14 @@ struct TestReplica {
         stoq::rpc::Peers::Parts{executor, &transport, &clock, &rng, nullptr, server.get()},
         stoq::rpc::PeersOptions{.backoff_min = 10ms, .backoff_max = 100ms});
     std::filesystem::create_directories(folder);
-    storage = std::move(*state::open_rocksdb_storage(folder / "state", {}, cipher, {}));
+    storage = std::move(*state::open_rocksdb_storage(folder / "state", {}, *state_cipher, {}));
+    if (wrap_storage) storage = wrap_storage(std::move(storage));
     LogOptions log_options;
     log_options.segment_bytes = 4 << 20;
     log_options.payload_bytes_max = 1 << 20;
-    auto log = open_segment_log(std::move(*open_disk_files(folder / "log")), cipher, log_options);
+    auto files = std::move(*open_disk_files(folder / "log"));
+    if (wrap_files) files = wrap_files(std::move(files));
+    auto log = open_segment_log(std::move(files), *log_cipher, log_options);
     if (!std::exchange(begun, true)) EXPECT_TRUE(begin_log(**log, genesis));
     node = std::move(*ReplicaNode::open({executor,
                                          pool.get(),
@@ -62,6 +66,7 @@ struct TestReplica {
                                          *std::move(log),
                                          {}},
                                         options));
+    requests = std::make_unique<RequestService>(*node, *server);
     node->start();
     server->serve(*transport.listen(endpoint, {.alpn = {"stoq/1", "stoq-bulk/1"}}),
                   [this](const auto& connection) { peers->adopt(connection); });
@@ -73,6 +78,7 @@ struct TestReplica {
     co_await node->stop();
     co_await peers->stop(0s);
     co_await server->stop(0s);
+    requests.reset();
     node.reset();
     peers.reset();
     server.reset();
@@ -90,20 +96,46 @@ struct TestReplica {
   stoq::MemoryTransport transport;
   bool begun = false;  // Its log.
   at_rest::FixedKeyCipher cipher;
+  at_rest::RecordCipher* log_cipher = &cipher;
+  at_rest::RecordCipher* state_cipher = &cipher;
+  std::function<std::unique_ptr<LogFiles>(std::unique_ptr<LogFiles>)> wrap_files;
+  std::function<std::unique_ptr<state::Storage>(std::unique_ptr<state::Storage>)> wrap_storage;
   std::unique_ptr<base::BlockingPool> pool;
   std::unique_ptr<stoq::rpc::Server> server;
   std::unique_ptr<stoq::rpc::Peers> peers;
   std::unique_ptr<state::Storage> storage;
   std::unique_ptr<ReplicaNode> node;
+  std::unique_ptr<RequestService> requests;
 };
 
 class ClusterTest : public ::testing::Test {
  protected:
   using Replicas = std::vector<std::unique_ptr<TestReplica>>;
 
-  /// `voters` of `nodes` replicas vote; `strangers` more are no members.
+  /// `voters` of `nodes` replicas vote; `strangers` more are no members. Again, it goes on with
+  /// what the last body left on disk.
   void run(std::size_t voters, std::size_t nodes, std::function<Task<>(Replicas&)> body,
            std::size_t strangers = 0) {
+    if (replicas.empty()) make_replicas(voters, nodes, strangers);
+    boost::asio::co_spawn(context, whole(std::move(body)), [](const std::exception_ptr& thrown) {
+      if (thrown) std::rethrow_exception(thrown);
+    });
+    context.restart();
+    context.run();
+  }
+
+  ~ClusterTest() override {
+    replicas.clear();
+    std::filesystem::remove_all(folder);
+  }
+
+  boost::asio::io_context context;
+  stoq::MemoryNetwork network;
+  Replicas replicas;
+  std::filesystem::path folder = make_folder();
+
+ private:
+  void make_replicas(std::size_t voters, std::size_t nodes, std::size_t strangers) {
     Genesis genesis;
     genesis.name = "test";
     genesis.window = 8;
@@ -119,23 +151,7 @@ class ClusterTest : public ::testing::Test {
       replicas.push_back(
           std::make_unique<TestReplica>(executor, network, genesis, name(i), folder, port(i)));
     }
-    boost::asio::co_spawn(executor, whole(std::move(body)), [](const std::exception_ptr& thrown) {
-      if (thrown) std::rethrow_exception(thrown);
-    });
-    context.run();
   }
-
-  ~ClusterTest() override {
-    replicas.clear();
-    std::filesystem::remove_all(folder);
-  }
-
-  boost::asio::io_context context;
-  stoq::MemoryNetwork network;
-  Replicas replicas;
-  std::filesystem::path folder = make_folder();
-
- private:
   static std::string name(std::size_t i) { return "n" + std::to_string(i + 1); }
   static std::uint16_t port(std::size_t i) { return static_cast<std::uint16_t>(1000 + i); }
   static std::filesystem::path make_folder() {
