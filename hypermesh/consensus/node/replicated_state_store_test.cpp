@@ -75,5 +75,25 @@ TEST_F(StateStores, WatchesFollowAndLeasesEnd) {
   });
 }
 
+TEST_F(StateStores, LeasesEndThoughNothingElseIsOrdered) {
+  run(4, 4, [](Replicas& replicas) -> Task<> {
+    for (auto& replica : replicas) replica->open();
+    ReplicatedStateStore store(*replicas[1]->node);
+    const auto lease = co_await store.grant_lease(100ms);
+    EXPECT_TRUE(lease);
+    std::vector<nexus::Write> leased(1);
+    leased[0].key = "a/1";
+    leased[0].value = "y";
+    leased[0].lease = *lease;
+    const auto written = co_await store.commit(std::move(leased));
+    EXPECT_TRUE(written) << written.error().describe();
+    auto watch = co_await store.watch("a/", written.value_or(0));
+    EXPECT_TRUE(watch) << watch.error().describe();
+    const auto gone = co_await (*watch)->next();
+    EXPECT_EQ(gone->at(0).key, "a/1");
+    EXPECT_FALSE(gone->at(0).value);
+  });
+}
+
 }  // namespace
 }  // namespace hypermesh::consensus::testing
