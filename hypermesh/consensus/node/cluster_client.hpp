@@ -1,7 +1,7 @@
 #pragma once
 
 // The cluster to somebody who is no replica and trusts none: what f + 1 replicas answer alike, one
-// honest replica says; and what a quorum signed needs one answer only. docs/design/0011.
+// honest replica says; and what a quorum signed needs one answer only. docs/design/0012.
 
 #include <base/async/task_scope.hpp>
 #include <base/random.hpp>

@@ -1,7 +1,7 @@
 #pragma once
 
 // What somebody believes who trusts no replica: it knows the voters of one epoch, and follows the
-// certificates from there. docs/design/0011.
+// certificates from there. docs/design/0012.
 
 #include "consensus/epoch_chain.hpp"
 #include "consensus/node/requests.hpp"
