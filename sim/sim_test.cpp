@@ -102,7 +102,7 @@ TEST(Minimise, ShrinksTheLifeInWhichABugWasFound) {
     const Plan plan = draw_plan(seed);
     const auto failure = trial(plan);
     if (failure.empty() || plan.faults.size() < 4) continue;
-    const Minimal minimal = minimise(plan, failure, trial, 8);
+    const Minimal minimal = minimise(plan, failure, trial, 40);
     EXPECT_LT(minimal.plan.faults.size(), plan.faults.size());
     EXPECT_EQ(kind_of(trial(minimal.plan)), kind_of(failure));
     return;

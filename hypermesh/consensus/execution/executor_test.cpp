@@ -232,6 +232,7 @@ TEST(Executor, ACrashBetweenASlotAndItsCheckpointIsMadeUpFor) {
     base::ByteWriter last;
     last.raw(tenth->digest);
     last.u64(0);
+    last.u64(tenth->block.time);
     ASSERT_TRUE(slot->set_system("last", base::as_text(last.view())));
     ASSERT_TRUE(slot->finish());
   }
