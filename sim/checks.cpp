@@ -21,6 +21,7 @@ void World::check_own_votes(Node& node, const Message& message) {
   if (vote != nullptr && vote->replica != own) return;
   if (!own) return fail(fmt::format("{} speaks in epoch {}, and is no voter", node.index, *epoch));
   if (node.forgot) return fail(fmt::format("{} votes after its disk was lost", node.index));
+  if (node.forgets) return;
   const auto wrong = node.words.say(message, *own);
   if (!wrong.empty()) fail(fmt::format("node {}: {}", node.index, wrong));
 }
@@ -34,7 +35,7 @@ void World::on_evidence(Node& node, const Evidence& evidence) {
     note(fmt::format("{} proves that {} lies ({})", node.index, accused,
                      to_text(evidence.first.statement.phase)));
   }
-  if (nodes_[accused]->honest())
+  if (nodes_[accused]->honest() && !nodes_[accused]->forgets)
     fail(fmt::format("evidence against the honest replica {}", accused));
   bool good = contradict(evidence.first, evidence.second);
   for (const Vote& vote : {evidence.first, evidence.second})

@@ -82,7 +82,8 @@ void World::rot(Node& node, const Fault& fault) {
   if (!node.replica || node.durable == 0) return;
   const Lsn first = std::max<Lsn>(node.log->opened().first, 1);
   if (node.durable >= first) {
-    (void)node.disk.flip_record(first + fault.amount % (node.durable - first + 1), fault.amount);
+    const Lsn lsn = first + fault.amount % (node.durable - first + 1);
+    if (node.disk.flip_record(lsn, fault.amount)) node.rotten = lsn;
   }
   crash_for(node, fault.length);
 }

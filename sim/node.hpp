@@ -67,6 +67,9 @@ struct World::Node {
   bool gone = false;     ///< It never comes back: its disk is lost, or it is no member any more.
   bool forgot = false;   ///< Its disk was lost; its key is the same, and it votes no more.
   bool damaged = false;  ///< Promises may be lost with its log: it follows, and votes no more.
+  /// A bit rotted in what was written last, which no log can tell from a write that a crash cut
+  /// short: it goes on voting, and may contradict what it said. It is among the f that may fail.
+  bool forgets = false;
 
   std::unique_ptr<pbft::Replica> replica;  ///< Null while it is down.
   std::uint64_t incarnation = 0;
@@ -100,6 +103,8 @@ struct World::Node {
   std::unique_ptr<hypermesh::consensus::Log> log;
   std::optional<hypermesh::consensus::LogBatch> writing;
   Lsn durable = 0;
+  Lsn told = 0;    ///< Durable before the last write: the log has to know that it was.
+  Lsn rotten = 0;  ///< The record in which a bit flipped.
   std::optional<pbft::Release> release;
   Slot release_stable = 0;
 

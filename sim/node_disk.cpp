@@ -19,6 +19,14 @@ LogOptions log_options() {
   return options;
 }
 
+// Not there any more, though nobody let it go. 0 is no record.
+bool is_lost(Lsn lsn, const LogContents& kept, const std::vector<LogGap>& gaps) {
+  if (lsn == 0 || lsn < kept.first) return false;
+  return lsn > kept.last || std::ranges::any_of(gaps, [&](const LogGap& gap) {
+           return gap.first <= lsn && lsn <= gap.last;
+         });
+}
+
 }  // namespace
 
 // Of a node whose key is made now.
@@ -37,8 +45,8 @@ void World::lose_disk(Node& node, Duration down) {
   node.disk = testing::MemoryDisk(++node.disk_seed);
   node.storage = state::MemoryStorage();
   node.forgot = true;
-  node.damaged = false;
-  node.durable = 0;
+  node.damaged = node.forgets = false;
+  node.durable = node.told = node.rotten = 0;
   timeline_.after(down, [this, &node] {
     if (!node.replica) start(node);
   });
@@ -71,6 +79,13 @@ bool World::open_disk(Node& node, std::vector<pbft::Persist>& records) {
       std::ranges::any_of(*gaps, [](const LogGap& gap) { return gap.acknowledged; });
   if (node.damaged && !damaged) fail(fmt::format("{} forgot that its log is damaged", node.index));
   node.damaged = damaged;
+  if (is_lost(node.rotten, node.log->opened(), *gaps) && !damaged) {
+    node.forgets = true;
+    if (trace_) note(fmt::format("{} forgot record {}, and cannot know", node.index, node.rotten));
+    if (node.rotten <= node.told)
+      fail(fmt::format("{} does not know that record {} was durable", node.index, node.rotten));
+    node.rotten = 0;
+  }
   (void)node.storage.reopen();
   state::MachineOptions options;
   options.history_revisions_max = 2000;
@@ -116,7 +131,7 @@ void World::sync(Node& node) {
 void World::on_synced(Node& node) {
   const auto durable = node.log->write(*std::exchange(node.writing, std::nullopt));
   if (!durable) return broken(node, durable.error());
-  node.durable = *durable;
+  node.told = std::exchange(node.durable, *durable);
   flush_sends(node);
   release_what_may_go(node);
   sync(node);

@@ -225,12 +225,22 @@ class SegmentLog final : public Log {
     if (found.file_bytes > last.used_bytes)
       TRY_DO(files_->cut(segment_name(last.place), last.used_bytes));
     // A file without a record is made anew under its own name.
-    if (last.next == last.place.first) {
+    const bool empty = last.next == last.place.first;
+    if (empty) {
       next_number_ = last.place.number;
-      continues_ = found.continues;
       segments_.pop_back();
     }
+    continues_ = empty && found.continues;
+    // Whoever opened the log acts on what is there: if that is damaged later, it was acknowledged.
+    if (!segments_.empty()) continues_ = continues_ || is_whole(segments_.back());
     return {};
+  }
+
+  /// But for damage of which the open said that it was acknowledged.
+  bool is_whole(const Segment& segment) const {
+    return std::ranges::none_of(contents_.gaps, [&](const LogGap& gap) {
+      return !gap.acknowledged && gap.file == files_->path(segment_name(segment.place));
+    });
   }
 
   base::Result<> write_batch(const LogBatch& batch) {

@@ -130,6 +130,20 @@ TEST_F(SegmentLogTest, DamageInTheLastBatchIsNotCertainAndStaysSo) {
   }
 }
 
+TEST_F(SegmentLogTest, DamageToWhatALaterRunReadWasAcknowledged) {
+  start();
+  add_batch(5);
+  start();
+  add_batch(1);
+  for (const Lsn lsn : {5u, 6u}) {
+    ASSERT_TRUE(disk_.flip_record(lsn, 1000));
+    start();
+    ASSERT_EQ(gaps().back().first, lsn);
+    EXPECT_EQ(gaps().back().acknowledged, lsn == 5);
+  }
+  EXPECT_TRUE(gaps().front().acknowledged);
+}
+
 TEST_F(SegmentLogTest, DamageBeforeAFullFileWasAcknowledged) {
   start();
   add_batch(30);  // Does not fit; the next file has one record at least.
