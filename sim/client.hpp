@@ -14,7 +14,7 @@ struct OpenBundle {
   PacketPtr packet;
   MonotonicTime begun{};
   /// Who waits for it, if not a client that reads and writes.
-  std::function<void(const hypermesh::state::Outcome&)> then{};
+  std::function<void(const OpenBundle&)> then{};
   std::optional<hypermesh::state::Outcome> outcome;  ///< When it was executed first,
   Slot slot = 0;                                     ///< where,
   Nodes by = 0;                                      ///< and who has executed it.

@@ -116,7 +116,7 @@ void World::settle(Node& node) {
 void World::on_answer(Client& client, std::uint64_t sequence, const Node& node) {
   const Client::Open open = std::move(client.open.extract(sequence).mapped());
   const auto& outcome = *open.outcome;
-  if (open.then) return open.then(outcome);
+  if (open.then) return open.then(open);
   const bool late = outcome.refused == base::Errc::TimedOut;
   if (open.reads) {
     if (!late) read(client, open.key, open.begun, node);

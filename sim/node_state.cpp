@@ -63,6 +63,7 @@ void World::on_executed(Node& node, const LinkPtr& ordered, const Executed& exec
   if (first && link.block.time > wall(plan_.skew_max) + kAhead)
     return fail(fmt::format("slot {} is of a time that no clock of an honest replica shows", slot));
   if (first && executed.root) check_lies_are_proven(slot);
+  if (first && executed.configuration) configured_.emplace(slot, *executed.configuration);
   if (trace_ && first) note(fmt::format("slot {} has {} bundles", slot, executed.results.size()));
   for (std::size_t i = 0; i < executed.results.size(); ++i) {
     const BundleResult& result = executed.results[i];

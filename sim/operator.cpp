@@ -58,7 +58,10 @@ void World::end_goal() {
 
 void World::order_change(base::Bytes command, std::function<void(const Outcome&)> then) {
   send_bundle(*clients_.back(), std::move(command),
-              OpenBundle{.begun = timeline_.now(), .then = std::move(then)});
+              OpenBundle{.begun = timeline_.now(),
+                         .then = [then = std::move(then)](const OpenBundle& open) {
+                           then(*open.outcome);
+                         }});
 }
 
 // Of whoever has executed most.
@@ -149,13 +152,26 @@ void World::let_go() {
                [this, &node](const Outcome& outcome) {
                  if (outcome.refused && outcome.refused != base::Errc::NotFound)
                    return work_again();
-                 node.gone = true;
-                 timeline_.after(0us, [this, &node] {
-                   if (trace_) note(fmt::format("{} goes", node.index));
-                   if (node.replica) crash(node);
-                 });
+                 go(node);
                  end_goal();
                });
+}
+
+// No member any more: nobody hears it, and it is switched off.
+void World::go(Node& node) {
+  node.gone = true;
+  timeline_.after(0us, [this, &node] {
+    if (trace_) note(fmt::format("{} goes", node.index));
+    if (node.replica) crash(node);
+  });
+}
+
+// Or will in the next epoch, by the configuration in which that slot is executed.
+bool World::votes_in(Slot slot, const base::PublicKey& key) const {
+  const auto after = configured_.lower_bound(slot);
+  const auto now =
+      after == configured_.begin() ? first_configuration(genesis_) : std::prev(after)->second;
+  return now.voters.find(key) || (now.next && now.next->voters.find(key));
 }
 
 // Whatever the state is, these change nothing.
@@ -165,6 +181,7 @@ void World::try_unsafe() {
   const std::uint64_t which = goals_.front()->fault.amount % 7;
   ChangeVoters change{now.voters.epoch, now.voters.keys, {}};
   base::Bytes command;
+  std::optional<base::PublicKey> member;
   if (which == 0) {
     // More than may go at once.
     const auto gone = std::max<std::size_t>(1, now.voters.faulty_max()) + 1;
@@ -172,8 +189,8 @@ void World::try_unsafe() {
         change.voters.begin(),
         change.voters.begin() + static_cast<std::ptrdiff_t>(std::min(gone, change.voters.size())));
   } else if (which == 1) {
-    const std::size_t place = goals_.front()->fault.amount % now.voters.size();
-    command = encode(OnCluster<ChangeMembers>{0, {{}, {now.voters.keys[place]}}});
+    member = now.voters.keys[goals_.front()->fault.amount % now.voters.size()];
+    command = encode(OnCluster<ChangeMembers>{0, {{}, {*member}}});
   } else if (which == 2) {
     change.epoch += 100;
     change.voters.pop_back();
@@ -183,8 +200,8 @@ void World::try_unsafe() {
     change.voters.push_back(change.voters.front());
   } else if (which == 5) {
     // Nobody says that it holds a copy, or it says so of another state.
-    const auto other = std::ranges::find_if(now.members, [&](const Member& member) {
-      return member.role == Role::Node && !now.voters.find(member.key);
+    const auto other = std::ranges::find_if(now.members, [&](const Member& each) {
+      return each.role == Role::Node && !now.voters.find(each.key);
     });
     if (other != now.members.end()) {
       change.voters.push_back(other->key);
@@ -198,12 +215,18 @@ void World::try_unsafe() {
   if (command.empty()) command = encode(OnCluster<ChangeVoters>{0, std::move(change)});
   // By who is no operator it is as little allowed as anything else.
   Client& asks = *clients_[which == 6 ? plan_.clients : plan_.clients + 1];
-  send_bundle(asks, std::move(command),
-              OpenBundle{.begun = timeline_.now(), .then = [this, which](const Outcome& outcome) {
-                           if (!outcome.refused)
-                             fail(fmt::format("an unsafe change ({}) is not refused", which));
-                           end_goal();
-                         }});
+  send_bundle(
+      asks, std::move(command),
+      OpenBundle{.begun = timeline_.now(), .then = [this, which, member](const OpenBundle& open) {
+                   // A voter may have left its place to another before this was ordered.
+                   const bool safe = member && !votes_in(open.slot, *member);
+                   if (!open.outcome->refused && !safe) {
+                     fail(fmt::format("an unsafe change ({}) is not refused", which));
+                   } else if (!open.outcome->refused) {
+                     go(*nodes_[node_of_.at(*member)]);
+                   }
+                   end_goal();
+                 }});
 }
 
 }  // namespace sim

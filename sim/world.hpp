@@ -122,8 +122,10 @@ class World {
   void change_voters();
   void let_go();
   void end_goal();
+  void go(Node& node);
   void try_unsafe();
   void order_change(base::Bytes command, std::function<void(const Outcome&)> then);
+  bool votes_in(Slot slot, const base::PublicKey& key) const;
   bool may_vote_together(const std::vector<base::PublicKey>& keys) const;
   const hypermesh::consensus::Configuration& configuration() const;
   std::optional<hypermesh::consensus::Copy> copy_of(const Node& node) const;
@@ -190,7 +192,8 @@ class World {
     hypermesh::consensus::LinkPtr link;
   };
   std::map<Slot, Done> done_;
-  std::set<std::pair<base::PublicKey, std::uint64_t>> executed_;  // Bundles.
+  std::map<Slot, hypermesh::consensus::Configuration> configured_;  // By the slot that made it so.
+  std::set<std::pair<base::PublicKey, std::uint64_t>> executed_;    // Bundles.
   std::map<hypermesh::consensus::Epoch, hypermesh::consensus::Voters> epochs_;
   std::set<std::size_t> proven_;  // Liars.
   std::uint64_t transfers_ = 0;
