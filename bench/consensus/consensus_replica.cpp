@@ -58,7 +58,7 @@ base::Task<> serve(std::filesystem::path folder, std::size_t index, base::Log li
   // The folder was made for this replica, and its log is there from its first start on.
   const bool first_start = !std::filesystem::exists(own / "log");
   LogOptions log_options;
-  log_options.payload_bytes_max = kBlockBytesMax + 4096;
+  log_options.payload_bytes_max = kRecordBytesMax;
   auto log = must(open_segment_log(must(open_disk_files(own / "log"), "log"), *cipher, log_options),
                   "log");
 

@@ -60,6 +60,9 @@ struct Silenced {};
 using Record = std::variant<EpochBegun, ViewWanted, ViewBegun, Reserved, Body, Accepted, Certified,
                             StableCheckpoint, EpochEnded, Silenced>;
 
+/// Of one, encoded: of a block, and what is around it.
+inline constexpr std::size_t kRecordBytesMax = kBlockBytesMax + 4096;
+
 base::Bytes encode(const Record& record);
 /// Errors: DataLoss, Unsupported (a newer version).
 base::Result<Record> decode_record(const ClusterId& cluster, base::BytesView bytes);

@@ -64,6 +64,7 @@ class Log {
   virtual ~Log() = default;
 
   virtual const LogContents& opened() const = 0;
+  virtual std::uint64_t payload_bytes_max() const = 0;  ///< Of one record.
 
   /// Buffers a record. Errors: InvalidArgument (longer than payload_bytes_max), ResourceExhausted
   /// (more is waiting for write() than pending_bytes_max: nothing is appended, try again), and the

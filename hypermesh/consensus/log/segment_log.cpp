@@ -53,6 +53,7 @@ class SegmentLog final : public Log {
   }
 
   const LogContents& opened() const override { return contents_; }
+  std::uint64_t payload_bytes_max() const override { return options_.payload_bytes_max; }
 
   base::Result<Lsn> append(std::uint8_t type, base::BytesView payload) override {
     TRY_DO(still_good());

@@ -10,7 +10,7 @@ namespace hypermesh::consensus {
 struct LogOptions {
   LogId id{};                                 ///< Which log this is; a file of another is refused.
   std::uint64_t segment_bytes = 64ull << 20;  ///< Of one file; reserved when it is begun.
-  std::uint64_t payload_bytes_max = 8ull << 20;  ///< Of one record.
+  std::uint64_t payload_bytes_max = (8ull << 20) + 4096;  ///< Of one record.
   /// Of what is appended and not yet taken; one record more is always taken in.
   std::uint64_t pending_bytes_max = 64ull << 20;
 

@@ -244,6 +244,12 @@ ReplicaNode::ReplicaNode(std::unique_ptr<State> state) : state_(std::move(state)
 ReplicaNode::~ReplicaNode() = default;
 
 Result<std::unique_ptr<ReplicaNode>> ReplicaNode::open(Parts parts, ReplicaOptions options) {
+  if (parts.log->payload_bytes_max() < kRecordBytesMax) {
+    return base::fail(Errc::InvalidArgument,
+                      fmt::format("the consensus log takes records of up to {} bytes; a block can "
+                                  "need {}: raise its payload_bytes_max",
+                                  parts.log->payload_bytes_max(), kRecordBytesMax));
+  }
   TRY(auto blocks, Executor::open(parts.genesis, *parts.storage, options.machine));
   TRY(const auto kept, read_log(cluster_of(parts.genesis), *parts.log, parts.lines));
   auto state = std::make_unique<State>(std::move(parts), options, std::move(blocks));

@@ -62,7 +62,8 @@ class ReplicaNode {
   };
   /// Reads what is on disk. Blocks. The log was begun when the key was made: begin_log(). With an
   /// empty or damaged one the node follows, and does not vote.
-  /// Errors: DataLoss (names what is damaged), Unsupported (a newer version), of the system.
+  /// Errors: InvalidArgument (the log takes no block of kBlockBytesMax), DataLoss (names what is
+  /// damaged), Unsupported (a newer version), of the system.
   static base::Result<std::unique_ptr<ReplicaNode>> open(Parts parts, ReplicaOptions options);
   ~ReplicaNode();
 

@@ -70,5 +70,17 @@ TEST_F(ReplicaNodes, SayThatThereIsNoQuorum) {
   });
 }
 
+TEST_F(ReplicaNodes, AreNotOpenedWithALogThatIsTooSmallForABlock) {
+  run(4, 4, [](Replicas& replicas) -> Task<> {
+    replicas[0]->log_options.payload_bytes_max = kBlockBytesMax;
+    const auto opened = replicas[0]->try_open();
+    EXPECT_EQ(opened.error().code, Errc::InvalidArgument);
+    EXPECT_NE(opened.error().message.find("up to 8388608 bytes; a block can need 8392704"),
+              std::string::npos)
+        << opened.error().describe();
+    co_return;
+  });
+}
+
 }  // namespace
 }  // namespace hypermesh::consensus::testing

@@ -39,37 +39,18 @@ struct TestReplica {
   }
 
   void open(ReplicaOptions options = {}) {
-    pool = std::make_unique<base::BlockingPool>(3);
-    server = std::make_unique<stoq::rpc::Server>(
-        stoq::rpc::Server::Parts{executor, &clock, nullptr, {}});
-    peers = std::make_unique<stoq::rpc::Peers>(
-        stoq::rpc::Peers::Parts{executor, &transport, &clock, &rng, nullptr, server.get()},
-        stoq::rpc::PeersOptions{.backoff_min = 10ms, .backoff_max = 100ms});
-    std::filesystem::create_directories(folder);
-    storage = std::move(*state::open_rocksdb_storage(folder / "state", {}, *state_cipher, {}));
-    if (wrap_storage) storage = wrap_storage(std::move(storage));
-    LogOptions log_options;
-    log_options.segment_bytes = 4 << 20;
-    log_options.payload_bytes_max = 1 << 20;
-    auto files = std::move(*open_disk_files(folder / "log"));
-    if (wrap_files) files = wrap_files(std::move(files));
-    auto log = open_segment_log(std::move(files), *log_cipher, log_options);
-    if (!std::exchange(begun, true)) EXPECT_TRUE(begin_log(**log, genesis));
-    node = std::move(*ReplicaNode::open({executor,
-                                         pool.get(),
-                                         peers.get(),
-                                         server.get(),
-                                         &clock,
-                                         &key,
-                                         genesis,
-                                         storage.get(),
-                                         *std::move(log),
-                                         {}},
-                                        options));
+    const auto opened = try_open(std::move(options));
+    if (!opened) throw std::runtime_error(opened.error().describe());
+  }
+  /// After an error it is closed.
+  Result<> try_open(ReplicaOptions options = {}) {
+    TRY(auto made, open_node(std::move(options)));
+    node = std::move(made);
     requests = std::make_unique<RequestService>(*node, *server);
     node->start();
     server->serve(*transport.listen(endpoint, {.alpn = {"stoq/1", "stoq-bulk/1"}}),
                   [this](const auto& connection) { peers->adopt(connection); });
+    return {};
   }
   /// While it is closed.
   void lose_disk() { std::filesystem::remove_all(folder); }
@@ -78,6 +59,38 @@ struct TestReplica {
     co_await node->stop();
     co_await peers->stop(0s);
     co_await server->stop(0s);
+    let_go();
+  }
+
+  Result<std::unique_ptr<ReplicaNode>> open_node(ReplicaOptions options) {
+    std::filesystem::create_directories(folder);
+    TRY(auto opened, state::open_rocksdb_storage(folder / "state", {}, *state_cipher, {}));
+    TRY(auto files, open_disk_files(folder / "log"));
+    if (wrap_files) files = wrap_files(std::move(files));
+    TRY(auto log, open_segment_log(std::move(files), *log_cipher, log_options));
+    if (!std::exchange(begun, true)) TRY_DO(begin_log(*log, genesis));
+    storage = wrap_storage ? wrap_storage(std::move(opened)) : std::move(opened);
+    pool = std::make_unique<base::BlockingPool>(3);
+    server = std::make_unique<stoq::rpc::Server>(
+        stoq::rpc::Server::Parts{executor, &clock, nullptr, {}});
+    peers = std::make_unique<stoq::rpc::Peers>(
+        stoq::rpc::Peers::Parts{executor, &transport, &clock, &rng, nullptr, server.get()},
+        stoq::rpc::PeersOptions{.backoff_min = 10ms, .backoff_max = 100ms});
+    auto made = ReplicaNode::open({executor,
+                                   pool.get(),
+                                   peers.get(),
+                                   server.get(),
+                                   &clock,
+                                   &key,
+                                   genesis,
+                                   storage.get(),
+                                   std::move(log),
+                                   {}},
+                                  std::move(options));
+    if (!made) let_go();
+    return made;
+  }
+  void let_go() {
     requests.reset();
     node.reset();
     peers.reset();
@@ -95,6 +108,7 @@ struct TestReplica {
   stoq::Endpoint endpoint;
   stoq::MemoryTransport transport;
   bool begun = false;  // Its log.
+  LogOptions log_options{.segment_bytes = 9 << 20};
   at_rest::FixedKeyCipher cipher;
   at_rest::RecordCipher* log_cipher = &cipher;
   at_rest::RecordCipher* state_cipher = &cipher;
