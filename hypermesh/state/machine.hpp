@@ -125,6 +125,8 @@ class SlotApply {
 
   /// Writes everything. Call once, last.
   base::Result<> finish();
+  /// The revisions of this slot, those of leases that ended first. Call once, after finish().
+  std::vector<LoggedRevision> take_changes() { return std::move(changes_); }
 
  private:
   friend class Machine;
@@ -142,7 +144,7 @@ class SlotApply {
   void attach(LeaseId lease, std::string_view full, bool attached);
   base::Result<> delete_keys(std::span<const std::string> keys);
   base::Result<std::vector<std::string>> keys_of(LeaseId lease);
-  void log_revision(const LoggedEvents& events);
+  void log_revision(LoggedEvents events);
   base::Result<> set_record(const std::string& full, std::optional<std::string_view> value,
                             Shown shown);
   base::Result<> set_lease(LeaseId lease, const LeaseRecord* record);
@@ -161,6 +163,7 @@ class SlotApply {
   Head head_;
   Storage::Batch batch_;
   EventBlock events_;
+  std::vector<LoggedRevision> changes_;
   std::string changed_records_;
   std::map<LeaseId, std::map<std::string, bool, std::less<>>> attached_;  // changes of this slot
   std::uint64_t history_bytes_ = 0;

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <array>
+#include <set>
 
 namespace hypermesh::state {
 namespace {
@@ -127,6 +128,54 @@ base::Bytes encode(const Operation& operation) {
   writer.u8(static_cast<std::uint8_t>(operation.action.index()));
   std::visit(Encoder{writer}, operation.action);
   return std::move(writer).take();
+}
+
+base::Result<> check(const Transaction& transaction) {
+  using base::Errc;
+  using base::fail;
+  if (transaction.writes.empty()) return fail(Errc::InvalidArgument, "a transaction has no writes");
+  if (transaction.writes.size() > kWritesMax || transaction.conditions.size() > kConditionsMax) {
+    return fail(
+        Errc::ResourceExhausted,
+        fmt::format("a transaction has {} writes and {} conditions; at most {} and {} are allowed",
+                    transaction.writes.size(), transaction.conditions.size(), kWritesMax,
+                    kConditionsMax));
+  }
+  std::size_t bytes = 0;
+  std::set<std::string_view> keys;
+  const auto bad_key = [](std::string_view key) {
+    return key.empty() || key.size() > kKeyBytesMax;
+  };
+  for (const Write& write : transaction.writes) {
+    if (bad_key(write.key)) {
+      return fail(Errc::InvalidArgument, fmt::format("a key has {} bytes; 1 to {} are allowed",
+                                                     write.key.size(), kKeyBytesMax));
+    }
+    if (transaction.writes.size() > 1 && !keys.insert(write.key).second) {
+      return fail(Errc::InvalidArgument, fmt::format("a transaction writes {} twice", write.key));
+    }
+    const std::size_t value_bytes = write.value ? write.value->size() : 0;
+    if (value_bytes > kValueBytesMax) {
+      return fail(Errc::ResourceExhausted,
+                  fmt::format("the value of {} has {} bytes; at most {} are allowed", write.key,
+                              value_bytes, kValueBytesMax));
+    }
+    bytes += write.key.size() + value_bytes;
+  }
+  for (const Condition& condition : transaction.conditions) {
+    if (bad_key(condition.key)) {
+      return fail(Errc::InvalidArgument,
+                  fmt::format("a condition's key has {} bytes; 1 to {} are allowed",
+                              condition.key.size(), kKeyBytesMax));
+    }
+    bytes += condition.key.size();
+  }
+  if (bytes > kTransactionBytesMax) {
+    return fail(Errc::ResourceExhausted,
+                fmt::format("a transaction has {} bytes; at most {} are allowed", bytes,
+                            kTransactionBytesMax));
+  }
+  return {};
 }
 
 base::Result<Operation> decode_operation(base::BytesView bytes) {

@@ -38,6 +38,8 @@ struct Transaction {
   std::vector<Write> writes;
   bool operator==(const Transaction&) const = default;
 };
+/// Refuses what is wrong whatever the state is.
+base::Result<> check(const Transaction& transaction);
 /// Its number is the lease's id. Refusals: InvalidArgument, ResourceExhausted.
 struct GrantLease {
   Time time_to_live = 0;

@@ -38,51 +38,7 @@ base::Result<Outcome> SlotApply::run(const Barrier&) {
 base::Result<std::optional<base::Error>> SlotApply::refuse(const Transaction& transaction) {
   using base::Errc;
   using base::make_error;
-  if (transaction.writes.empty())
-    return make_error(Errc::InvalidArgument, "a transaction has no writes");
-  if (transaction.writes.size() > kWritesMax || transaction.conditions.size() > kConditionsMax) {
-    return make_error(
-        Errc::ResourceExhausted,
-        fmt::format("a transaction has {} writes and {} conditions; at most {} and {} are allowed",
-                    transaction.writes.size(), transaction.conditions.size(), kWritesMax,
-                    kConditionsMax));
-  }
-  std::size_t bytes = 0;
-  std::set<std::string_view> keys;
-  const auto bad_key = [](std::string_view key) {
-    return key.empty() || key.size() > kKeyBytesMax;
-  };
-  for (const Write& write : transaction.writes) {
-    if (bad_key(write.key)) {
-      return make_error(
-          Errc::InvalidArgument,
-          fmt::format("a key has {} bytes; 1 to {} are allowed", write.key.size(), kKeyBytesMax));
-    }
-    if (transaction.writes.size() > 1 && !keys.insert(write.key).second) {
-      return make_error(Errc::InvalidArgument,
-                        fmt::format("a transaction writes {} twice", write.key));
-    }
-    const std::size_t value_bytes = write.value ? write.value->size() : 0;
-    if (value_bytes > kValueBytesMax) {
-      return make_error(Errc::ResourceExhausted,
-                        fmt::format("the value of {} has {} bytes; at most {} are allowed",
-                                    write.key, value_bytes, kValueBytesMax));
-    }
-    bytes += write.key.size() + value_bytes;
-  }
-  for (const Condition& condition : transaction.conditions) {
-    if (bad_key(condition.key)) {
-      return make_error(Errc::InvalidArgument,
-                        fmt::format("a condition's key has {} bytes; 1 to {} are allowed",
-                                    condition.key.size(), kKeyBytesMax));
-    }
-    bytes += condition.key.size();
-  }
-  if (bytes > kTransactionBytesMax) {
-    return make_error(Errc::ResourceExhausted,
-                      fmt::format("a transaction has {} bytes; at most {} are allowed", bytes,
-                                  kTransactionBytesMax));
-  }
+  if (auto checked = check(transaction); !checked) return std::move(checked).error();
   for (const Condition& condition : transaction.conditions) {
     TRY(const Found now, find(full_key(Space::User, condition.key)));
     const Revision found = now.meta ? now.meta->modified : 0;
@@ -123,7 +79,7 @@ base::Result<Outcome> SlotApply::run(const Transaction& transaction) {
       events.push_back({write.key, {}, previous, 0});
     }
   }
-  log_revision(events);
+  log_revision(std::move(events));
   return done();
 }
 
@@ -189,7 +145,7 @@ base::Result<> SlotApply::delete_keys(std::span<const std::string> keys) {
       events.push_back({std::string(user_part(full)), {}, found.meta->modified, 0});
       remove(found, full, head_.revision + 1);
     }
-    log_revision(events);
+    log_revision(std::move(events));
     keys = keys.subspan(some.size());
   }
   return {};
@@ -213,12 +169,13 @@ base::Result<std::vector<std::string>> SlotApply::keys_of(LeaseId lease) {
   return std::vector<std::string>(keys.begin(), keys.end());
 }
 
-void SlotApply::log_revision(const LoggedEvents& events) {
+void SlotApply::log_revision(LoggedEvents events) {
   ++head_.revision;
   head_.chain = chain_after(head_.chain, head_.revision, events);
   history_bytes_ += history_bytes_of(events);
   events_.add(head_.revision, events);
   if (events_.full()) events_.store(batch_);
+  changes_.push_back({head_.revision, std::move(events)});
 }
 
 base::Result<> SlotApply::set_lease(LeaseId lease, const LeaseRecord* record) {

@@ -176,7 +176,7 @@ std::optional<base::Digest> Executor::checkpoint_root() const {
 
 Result<Executed> Executor::apply(const Link& link) {
   const Block& block = link.block;
-  Executed executed{block.slot, 0, block.time, operations_, {}, {}, {}, {}, {}};
+  Executed executed{block.slot, 0, block.time, operations_, {}, {}, {}, {}, {}, {}};
   const Configuration before = configuration_;
   const auto made = checkpoint_root();
   if (made) {
@@ -215,6 +215,7 @@ Result<Executed> Executor::apply(const Link& link) {
   operations_ += block.operations();
   time_ = block.time;
   executed.revision = machine_->revision();
+  executed.changes = slot->take_changes();
   executed.lease_end = machine_->lease_end();
   if (is_checkpoint(block.slot)) {
     TRY(const auto checkpoint, machine_->checkpoint());

@@ -39,6 +39,7 @@ struct Executed {
   std::optional<Configuration> configuration;  ///< If the slot changed it.
   std::optional<base::Digest> root;            ///< Of a checkpoint.
   std::optional<std::uint64_t> lease_end;      ///< The next lease ends then, in ordered time.
+  std::vector<state::LoggedRevision> changes;  ///< Of users' keys, in order, up to `revision`.
 };
 
 class Executor {

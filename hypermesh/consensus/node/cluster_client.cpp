@@ -261,9 +261,11 @@ Task<Result<std::uint64_t>> ClusterClient::order(base::Bytes command, base::Dura
 
 Task<Result<std::uint64_t>> ClusterClient::change(decltype(state::Operation::action) action,
                                                   base::Duration limit) {
+  if (const auto* const transaction = std::get_if<state::Transaction>(&action))
+    CO_TRY_DO(state::check(*transaction));
   const auto within = limit - std::min(limit / 4, kDeadlineMarginMax);
   const state::Operation operation{wall_of(*parts_.clock) + within.count(), std::move(action)};
-  return order(encode_on_state(state::encode(operation)), limit);
+  co_return co_await order(encode_on_state(state::encode(operation)), limit);
 }
 
 Task<> ClusterClient::send_bundles() {

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <memory>
 #include <nexus/state_store.hpp>
+#include <set>
 
 #include "consensus/node/replica_node.hpp"
 
@@ -32,10 +34,12 @@ class ReplicatedStateStore final : public nexus::StateStore {
   nexus::Revision revision() const override;
 
  private:
+  class Cursor;
   base::Task<base::Result<std::uint64_t>> order(decltype(state::Operation::action) action);
 
   ReplicaNode& node_;
   const Limits limits_;
+  const std::shared_ptr<std::set<Cursor*>> cursors_;  // That are watched with.
 };
 
 }  // namespace hypermesh::consensus
