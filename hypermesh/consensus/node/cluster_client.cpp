@@ -6,6 +6,7 @@
 #include <set>
 
 #include "consensus/node/awaited.hpp"
+#include "consensus/node/ordered_time.hpp"
 #include "consensus/node/replica_node.hpp"
 
 namespace hypermesh::consensus {
@@ -19,12 +20,7 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr base::Duration kDeadlineMarginMax = std::chrono::seconds(1);
 constexpr base::Duration kFollowAfter = std::chrono::seconds(2);
-
-std::uint64_t wall_of(const base::Clock& clock) {
-  return static_cast<std::uint64_t>(clock.wall().time_since_epoch().count());
-}
 
 /// Whether it is the replica's word; other errors say only that it cannot answer.
 bool is_answer(const RequestClient::Answer& answer) {
@@ -79,7 +75,6 @@ struct ClusterClient::Round {
     std::optional<Answer> answer;
     std::optional<std::uint64_t> asked;  // Its id, until there is an answer.
     MonotonicTime again = MonotonicTime::min();
-    bool seen = false;  // By who decides.
   };
   explicit Round(const base::Executor& executor) : changed(executor) {}
   ~Round() {
@@ -176,7 +171,6 @@ void ClusterClient::ask(const RoundPtr& round, std::size_t index, const RequestC
     if (!still) return;
     Round::Seat& seat = still->seats[index];
     seat.asked.reset();
-    seat.seen = false;
     if (is_answer(answer)) {
       seat.replica->failing = false;
       seat.answer = std::move(answer);
@@ -263,8 +257,7 @@ Task<Result<std::uint64_t>> ClusterClient::change(decltype(state::Operation::act
                                                   base::Duration limit) {
   if (const auto* const transaction = std::get_if<state::Transaction>(&action))
     CO_TRY_DO(state::check(*transaction));
-  const auto within = limit - std::min(limit / 4, kDeadlineMarginMax);
-  const state::Operation operation{wall_of(*parts_.clock) + within.count(), std::move(action)};
+  const state::Operation operation{deadline_within(*parts_.clock, limit), std::move(action)};
   co_return co_await order(encode_on_state(state::encode(operation)), limit);
 }
 

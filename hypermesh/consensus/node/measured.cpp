@@ -17,8 +17,8 @@ base::Duration RecentTail::p99() const {
   return *rank;
 }
 
-void Measured::keep(const std::set<stoq::NodeId>& peers) {
-  std::erase_if(round_trips_, [&](const auto& each) { return !peers.contains(each.first); });
+void Measured::keep(const std::function<bool(const stoq::NodeId&)>& votes) {
+  std::erase_if(round_trips_, [&](const auto& each) { return !votes(each.first); });
 }
 
 pbft::Conditions Measured::conditions(std::size_t faulty_max) const {

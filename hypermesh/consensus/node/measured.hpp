@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <functional>
 #include <map>
 #include <stoq/types.hpp>
 
@@ -30,7 +31,7 @@ class Measured {
     round_trips_[peer].add(took);
   }
   /// Others are no voters any more.
-  void keep(const std::set<stoq::NodeId>& peers);
+  void keep(const std::function<bool(const stoq::NodeId&)>& votes);
   /// The slowest `faulty_max` peers are left out: they might hold their answers back, so that
   /// everybody waits long for a primary that is gone.
   pbft::Conditions conditions(std::size_t faulty_max) const;

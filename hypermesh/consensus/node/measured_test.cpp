@@ -37,7 +37,7 @@ TEST(Measured, FaultyPeersDoNotRaiseThePatience) {
   measured.on_round_trip(node(2), 3ms);
   measured.on_round_trip(node(3), 10s);
   EXPECT_EQ(measured.conditions(1), (pbft::Conditions{3ms, 4ms}));
-  measured.keep({node(1), node(2)});
+  measured.keep([](const stoq::NodeId& id) { return id == node(1) || id == node(2); });
   EXPECT_EQ(measured.conditions(1), (pbft::Conditions{2ms, 4ms}));
   EXPECT_EQ(measured.conditions(0), (pbft::Conditions{3ms, 4ms}));
 }

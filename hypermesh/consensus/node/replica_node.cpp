@@ -13,6 +13,7 @@
 #include "consensus/node/log_writer.hpp"
 #include "consensus/node/measured.hpp"
 #include "consensus/node/mesh.hpp"
+#include "consensus/node/ordered_time.hpp"
 #include "consensus/node/round_trips.hpp"
 #include "consensus/node/signature_checker.hpp"
 #include "consensus/node/state_fetch.hpp"
@@ -28,7 +29,6 @@ namespace {
 
 constexpr std::size_t kCheckedAtOnce = 8;
 constexpr base::Duration kFetchRetry = std::chrono::milliseconds(300);
-constexpr base::Duration kDeadlineMarginMax = std::chrono::seconds(1);
 constexpr std::size_t kRecentMax = 4096;
 constexpr base::Duration kLeaseGrace = std::chrono::milliseconds(500);
 constexpr base::Duration kLeaseRetry = std::chrono::seconds(1);
@@ -50,8 +50,15 @@ pbft::Options engine_options(const Genesis& genesis, pbft::Options options) {
   return options;
 }
 
-std::uint64_t wall_of(const base::Clock& clock) {
-  return static_cast<std::uint64_t>(clock.wall().time_since_epoch().count());
+// Whether nobody waits for it to be on disk.
+bool is_lazy(const Record& record, bool is_primary) {
+  // A Commit certificate promises nothing: it can be had from others, or be made again.
+  if (const auto* const certified = std::get_if<Certified>(&record))
+    return certified->certificate.statement.phase == Phase::Commit;
+  // What a primary accepts it has reserved before, and it is written with the certificate that
+  // follows.
+  return is_primary &&
+         (std::holds_alternative<Body>(record) || std::holds_alternative<Accepted>(record));
 }
 
 struct Kept {
@@ -344,6 +351,7 @@ void ReplicaNode::State::on_message(const stoq::NodeId& from, base::BytesView by
 }
 
 void ReplicaNode::State::observe_votes(pbft::PeerId from, const Message& message) const {
+  if (on_vote.empty()) return;
   const auto tell = [this](const Vote& vote) {
     for (const auto& observe : on_vote) observe(vote);
   };
@@ -439,15 +447,9 @@ void ReplicaNode::State::carry_out(pbft::Check&& check) {
 }
 
 void ReplicaNode::State::carry_out(pbft::Persist&& persist) {
-  // A Commit certificate promises nothing: it can be had from others, or be made again. What a
-  // primary accepts it has reserved before, and it is written with the certificate that follows.
-  const auto* const certified = std::get_if<Certified>(&persist.record);
-  const bool lazy = certified != nullptr ? certified->certificate.statement.phase == Phase::Commit
-                                         : engine->is_primary() &&
-                                               (std::holds_alternative<Body>(persist.record) ||
-                                                std::holds_alternative<Accepted>(persist.record));
-  const auto lsn = log_writer->append(static_cast<std::uint8_t>(persist.record.index()),
-                                      encode(persist.record), lazy);
+  const auto lsn =
+      log_writer->append(static_cast<std::uint8_t>(persist.record.index()), encode(persist.record),
+                         is_lazy(persist.record, engine->is_primary()));
   if (!lsn) return fail(base::wrap(lsn.error(), "the consensus log"));
   BASE_ASSERT(*lsn == persist.lsn, "the log and the engine count alike");
 }
@@ -590,13 +592,10 @@ void ReplicaNode::State::update_members() {
   }
   mesh->set_members(members);
   std::map<stoq::NodeId, stoq::Endpoint> voters;
-  std::set<stoq::NodeId> voter_ids;
   for (const auto& [id, endpoint] : members) {
-    if (peer_ids.at(id) >= pbft::kFirstFollower) continue;
-    voters.emplace(id, endpoint);
-    voter_ids.insert(id);
+    if (peer_ids.at(id) < pbft::kFirstFollower) voters.emplace(id, endpoint);
   }
-  measured.keep(voter_ids);
+  measured.keep([&voters](const stoq::NodeId& id) { return voters.contains(id); });
   round_trips->set_peers(std::move(voters));
 }
 
@@ -787,8 +786,7 @@ Task<> ReplicaNode::State::run_reads() {
 }
 
 std::uint64_t ReplicaNode::deadline_within(base::Duration limit) const {
-  const auto within = limit - std::min(limit / 4, kDeadlineMarginMax);
-  return wall_of(clock()) + static_cast<std::uint64_t>(std::max<std::int64_t>(within.count(), 0));
+  return consensus::deadline_within(clock(), limit);
 }
 
 void ReplicaNode::relay(BundlePtr bundle, base::Duration limit,
