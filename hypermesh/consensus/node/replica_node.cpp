@@ -140,6 +140,7 @@ struct ReplicaNode::State {
   void add_read(Read read);
   Task<> run_reads();
   void fail(base::Error error);
+  base::Error not_running() const;
 
   Parts parts;
   const ReplicaOptions options;
@@ -405,11 +406,23 @@ void ReplicaNode::State::on_batch(const BlockApplier::Batch& batch) {
 
 void ReplicaNode::State::fail(base::Error error) {
   if (failure) return;
-  parts.lines.error("this replica stops", {{"why", error}});
+  if (error.hints.empty()) {
+    error = with_hint(std::move(error),
+                      "when the disk is well, stop this replica and open it anew: it goes on from "
+                      "what is on disk");
+  }
+  parts.lines.error("this replica stops", {{"why", error}, {"do", error.hints.front()}});
   running = false;
   failure = std::move(error);
-  answer_all(base::make_error(Errc::Unavailable, "this replica stopped: " + failure->message));
+  answer_all(not_running());
   failed.notify();
+}
+
+base::Error ReplicaNode::State::not_running() const {
+  if (!failure) return base::make_error(Errc::Unavailable, "this replica does not run");
+  auto error = base::make_error(Errc::Unavailable, "this replica stopped: " + failure->describe());
+  error.hints = failure->hints;
+  return error;
 }
 
 // --- what comes out ---
@@ -706,7 +719,7 @@ void ReplicaNode::State::on_timer() {
 
 void ReplicaNode::order(base::Bytes command, base::Duration limit, Gateway::Done done) {
   State& s = *state_;
-  if (!s.running) return done(base::fail(Errc::Unavailable, "this replica does not run"));
+  if (!s.running) return done(std::unexpected(s.not_running()));
   s.submit(std::move(command), limit, std::move(done));
 }
 
@@ -728,7 +741,7 @@ std::size_t ReplicaNode::State::voters_reached() const {
 void ReplicaNode::read(Consistency consistency, base::Duration limit, Read read) {
   State& s = *state_;
   if (!s.running) {
-    return read(base::fail(Errc::Unavailable, "this replica does not run"))();
+    return read(std::unexpected(s.not_running()))();
   }
   if (consistency == Consistency::Local) return s.add_read(std::move(read));
   s.asking.emplace(++s.last_read, State::Asking{s.parts.clock->now() + limit, std::move(read)});
@@ -792,7 +805,7 @@ std::uint64_t ReplicaNode::deadline_within(base::Duration limit) const {
 void ReplicaNode::relay(BundlePtr bundle, base::Duration limit,
                         std::function<void(Result<BundleResult>)> done) {
   State& s = *state_;
-  if (!s.running) return done(base::fail(Errc::Unavailable, "this replica does not run"));
+  if (!s.running) return done(std::unexpected(s.not_running()));
   const auto known = s.recent.find({bundle->client, bundle->sequence});
   if (known != s.recent.end() && known->second.bundle == digest_of(*bundle))
     return done(known->second.result);
