@@ -23,6 +23,7 @@ class KeySigner final : public pbft::Signer {
 Cluster::Cluster(std::size_t replicas, std::size_t clients) : keys_(0, false) {
   options.cluster = base::sha256("a cluster");
   options.suspects_alone = true;
+  options.fast_path = false;  // Unless a script is about it.
   genesis.start_digest = options.cluster;
   for (std::size_t i = 0; i < replicas; ++i) {
     genesis.voters.keys.push_back(keys_.add(fmt::format("replica {}", i)));
@@ -48,11 +49,14 @@ Vote Cluster::vote(ReplicaId replica, const Statement& statement) const {
 Proposal Cluster::proposal(View view, LinkPtr link) const {
   const Epoch epoch = voters().epoch;
   const Statement statement{Phase::Prepare, epoch, view, link->block.slot, link->digest};
-  return {epoch, view, vote(voters().primary(view), statement).signature, std::move(link)};
+  return {epoch, view, vote(voters().primary(view), statement).signature, options.fast_path,
+          std::move(link)};
 }
 
-Wish Cluster::wish(ReplicaId replica, View view, const Claim& claim) const {
-  return {replica, claim, vote(replica, statement_of(voters().epoch, view, claim)).signature};
+Wish Cluster::wish(ReplicaId replica, View view, const Claim& claim,
+                   const std::vector<base::Digest>& held) const {
+  return {replica, claim, held,
+          vote(replica, statement_of(voters().epoch, view, claim, held)).signature};
 }
 
 Certificate Cluster::certificate(const Statement& statement,

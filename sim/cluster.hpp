@@ -29,7 +29,8 @@ class Cluster {
                                           hypermesh::consensus::LinkPtr link) const;
   hypermesh::consensus::Wish wish(hypermesh::consensus::ReplicaId replica,
                                   hypermesh::consensus::View view,
-                                  const hypermesh::consensus::Claim& claim) const;
+                                  const hypermesh::consensus::Claim& claim,
+                                  const std::vector<base::Digest>& held = {}) const;
   hypermesh::consensus::Certificate certificate(
       const hypermesh::consensus::Statement& statement,
       const std::vector<hypermesh::consensus::ReplicaId>& signers) const;

@@ -19,11 +19,12 @@ std::string describe(const Message& message) {
                          m.statement.slot, base::to_hex(m.statement.digest).substr(0, 8));
     }
     std::string operator()(const ViewChange& m) const {
-      return fmt::format("wish for view {}, has view {} slot {}", m.view, m.wish.claim.view,
-                         m.wish.claim.slot);
+      return fmt::format("wish for view {}, has view {} slot {} and {} behind it", m.view,
+                         m.wish.claim.view, m.wish.claim.slot, m.wish.held.size());
     }
     std::string operator()(const NewView& m) const {
-      return fmt::format("new view {} from view {} slot {}", m.view, m.base().view, m.base().slot);
+      const Claim& highest = highest_claim(m.wishes);
+      return fmt::format("new view {} from view {} slot {}", m.view, highest.view, highest.slot);
     }
     std::string operator()(const Status& m) const {
       return fmt::format("status epoch {} of {} view {}{} committed {} accepted {} stable {}",
@@ -33,6 +34,13 @@ std::string describe(const Message& message) {
     std::string operator()(const Committed& m) const {
       return fmt::format("{} committed blocks up to {}", m.links.size(),
                          m.certificate.statement.slot);
+    }
+    std::string operator()(const Decided& m) const {
+      return fmt::format("slot {} is decided in view {} ({})", m.certificate.statement.slot,
+                         m.certificate.statement.view, to_text(m.certificate.statement.phase));
+    }
+    std::string operator()(const VoteOpenly& m) const {
+      return fmt::format("vote openly in view {} up to slot {}", m.view, m.slot);
     }
     std::string operator()(const StableCheckpoint& m) const {
       return fmt::format("checkpoint {}", m.certificate.statement.slot);

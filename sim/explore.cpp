@@ -200,6 +200,9 @@ const Transition& Explorer::transition(LocalId from, MoveId id, bool disk_fails)
       now += soups_.cluster().options.request_timeout;
       seat.step(pbft::Tick{}, now, sent);
     }
+  } else if (move.kind == Move::Kind::GoSlow) {
+    now += 2 * soups_.cluster().options.heartbeat;
+    seat.step(pbft::Tick{}, now, sent);
   } else if (move.kind == Move::Kind::Hear) {
     for (const auto& [sender, message] : move.heard) {
       if (comes_later(seat.replica(), *message)) continue;

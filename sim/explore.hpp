@@ -11,7 +11,7 @@
 // answers.
 //
 // What makes it small enough, and why nothing is missed by it:
-//  - Votes for one statement arrive at who casts the same, together when they make a quorum. Fewer
+//  - Votes for one statement arrive at who casts the same, together when they are enough. Fewer
 //    change only a set that is read when it reaches a quorum; what arrives before it can count
 //    would wait. Others of a quorum learn of a commit by its certificate, which may arrive at
 //    anybody.
@@ -42,6 +42,7 @@ struct Bounds {
   unsigned slots = 1;    ///< 1 or 2.
   unsigned crashes = 0;  ///< In all. Records that the last step wrote are lost or not.
   std::uint64_t states_max = 50'000'000;
+  bool fast = false;  ///< Primaries can commit what all voters hold.
 };
 
 struct Explored {

@@ -29,24 +29,30 @@ base::Bytes name_of(ReplicaId from, const Message& message) {
     out.u64(claim.slot);
     out.raw(claim.digest);
   };
+  const auto add_statement = [&](const Statement& said) {
+    out.u64(said.view);
+    out.u64(said.slot);
+    out.raw(said.digest);
+  };
   if (const auto* wish = std::get_if<ViewChange>(&message)) {
     out.u64(wish->view);
     add(wish->wish.claim);
+    for (const auto& digest : wish->wish.held) out.raw(digest);
   } else if (const auto* begun = std::get_if<NewView>(&message)) {
     // Which quorum wants it makes no difference, as long as it is one.
     out.u64(begun->view);
-    add(begun->base());
-    out.u8(begun->prepared ? 1 : 0);
+    add(highest_claim(begun->wishes));
+    add(base_of(Voters{1, std::vector<base::PublicKey>(kExplored), {}, 0}, begun->wishes));
+    out.u8(begun->proof ? 1 : 0);
     for (std::size_t i = 1; i < begun->wishes.size(); ++i)
       out.u8(begun->wishes[i].replica == begun->wishes[i - 1].replica ? 1 : 0);
     for (const Wish& wish : begun->wishes) out.u8(wish.signature == base::Signature{} ? 1 : 0);
   } else if (const auto* committed = std::get_if<Committed>(&message)) {
-    const Statement& said = committed->certificate.statement;
-    out.u64(said.view);
-    out.u64(said.slot);
-    out.raw(said.digest);
+    add_statement(committed->certificate.statement);
     // Whether it is forged.
     out.u8(committed->certificate.signatures.front().second == base::Signature{} ? 1 : 0);
+  } else if (const auto* decided = std::get_if<Decided>(&message)) {
+    add_statement(decided->certificate.statement);
   } else if (const auto* fetched = std::get_if<Fetched>(&message)) {
     for (const auto& link : fetched->links) out.raw(link->digest);
   } else {
@@ -61,6 +67,7 @@ Soups::Soups(const Bounds& bounds) : bounds_(bounds), cluster_(kExplored) {
   // Each bundle has a block of its own, at once.
   cluster_.options.batch_operations = cluster_.options.batch_operations_max = 1;
   cluster_.walls_stand_still = true;
+  cluster_.options.fast_path = bounds.fast;
   for (std::uint64_t i = 0; i < 2; ++i) bundles_[i] = cluster_.bundle(i + 1);
   soups_.emplace_back();
   soup_by_content_.emplace(Said(), 0);
@@ -90,6 +97,7 @@ std::uint32_t Soups::intern(ReplicaId replica, const std::vector<pbft::Send>& se
     const bool matters =
         std::holds_alternative<Proposal>(message) || std::holds_alternative<ViewChange>(message) ||
         std::holds_alternative<NewView>(message) || std::holds_alternative<Fetch>(message) ||
+        std::holds_alternative<Decided>(message) || std::holds_alternative<VoteOpenly>(message) ||
         (vote != nullptr && vote->replica == replica);
     if (matters) list.push_back(intern(replica, send.message));
   }
@@ -156,7 +164,9 @@ std::string Soups::check_words(const Said& before, ReplicaId speaker,
   } else if (const auto* wish = std::get_if<ViewChange>(&message)) {
     const Claim& claim = wish->wish.claim;
     each<ViewChange>(before, [&](ReplicaId from, const ViewChange& other) {
-      contradicts(from == speaker && other.view == wish->view && other.wish.claim != claim, "wish");
+      contradicts(from == speaker && other.view == wish->view &&
+                      (other.wish.claim != claim || other.wish.held != wish->wish.held),
+                  "wish");
     });
     each<Vote>(before, [&](ReplicaId from, const Vote& other) {
       const Statement& said = other.statement;
@@ -182,21 +192,21 @@ bool Soups::extends(base::Digest digest, Slot slot, const Statement& ancestor) c
 std::string Soups::check_quorums(const Said& said) const {
   const Tally votes = tally(said);
   for (const auto& [first, first_by] : votes) {
-    if (!certified(first_by)) continue;
+    if (!certified(first, first_by)) continue;
     for (const auto& [second, second_by] : votes) {
-      if (!certified(second_by)) continue;
+      if (!certified(second, second_by)) continue;
       if (first.phase == second.phase && first.view == second.view && first.slot == second.slot &&
           first.digest != second.digest) {
         return fmt::format("two quorums {} different blocks in view {}, slot {}",
                            to_text(first.phase), first.view, first.slot);
       }
-      if (first.phase == Phase::Commit && second.phase == Phase::Commit &&
-          second.slot >= first.slot && !extends(second.digest, second.slot, first)) {
+      if (commits(first.phase) && commits(second.phase) && second.slot >= first.slot &&
+          !extends(second.digest, second.slot, first)) {
         return fmt::format("what view {} committed in slot {} does not extend slot {} of view {}",
                            second.view, second.slot, first.slot, first.view);
       }
-      if (first.phase == Phase::Commit && second.phase == Phase::Prepare &&
-          std::pair(second.view, second.slot) > std::pair(first.view, first.slot) &&
+      if (commits(first.phase) && second.phase == Phase::Prepare &&
+          std::pair(second.view, second.slot) >= std::pair(first.view, first.slot) &&
           !extends(second.digest, second.slot, first)) {
         return fmt::format(
             "slot {} is committed in view {}; what is prepared in slot {} of view {} "
@@ -216,6 +226,10 @@ Soups::Tally Soups::tally(const Said& said) const {
   each<Proposal>(said, [&](ReplicaId from, const Proposal& proposal) {
     votes[statement_of(proposal)].push_back(from);
   });
+  // An honest primary says Hold only in what it shows: all others did.
+  each<Decided>(said, [&](ReplicaId from, const Decided& decided) {
+    votes[decided.certificate.statement].push_back(from);
+  });
   for (auto& [statement, by] : votes) {
     std::ranges::sort(by);
     const auto repeated = std::ranges::unique(by);
@@ -224,9 +238,10 @@ Soups::Tally Soups::tally(const Said& said) const {
   return votes;
 }
 
-bool Soups::certified(const std::vector<ReplicaId>& honest) const {
-  // Not quorum(), which a bug may have changed.
-  return honest.size() + (somebody_lies() ? 1 : 0) >= kExplored - 1;
+bool Soups::certified(const Statement& statement, const std::vector<ReplicaId>& honest) const {
+  // Not needed(), which a bug may have changed.
+  const std::size_t needed = statement.phase == Phase::Hold ? kExplored : kExplored - 1;
+  return honest.size() + (somebody_lies() ? 1 : 0) >= needed;
 }
 
 // --- blocks ---
@@ -288,6 +303,7 @@ void Soups::open(SoupId id) {
   for (auto& moves : offers_) moves.clear();
   const Tally votes = tally(said);
   offer_votes(votes);
+  offer_fast_path(said, votes);
   offer_blocks(said);
   offer_view(said, votes);
   if (somebody_lies()) offer_lies(said, votes);
@@ -297,7 +313,14 @@ void Soups::open(SoupId id) {
   }
   std::set<base::Digest> committed;
   for (const auto& [statement, by] : votes) {
-    if (statement.phase != Phase::Commit || !certified(by)) continue;
+    if (!commits(statement.phase)) continue;
+    auto voters = by;
+    // A primary commits what all others hold when it hears that.
+    const ReplicaId primary = cluster_.voters().primary(statement.view);
+    if (statement.phase == Phase::Hold && honest(primary) &&
+        std::ranges::find(by, primary) == by.end())
+      voters.push_back(primary);
+    if (!certified(statement, voters)) continue;
     for (const auto& link : chain(statement.digest, 0)) committed.insert(link->digest);
   }
   for (ReplicaId replica = 0; replica < kExplored; ++replica) {
@@ -346,7 +369,7 @@ std::vector<ReplicaId> Soups::with_liar(const std::vector<ReplicaId>& honest) co
 Certificate Soups::certificate(const Statement& statement,
                                const std::vector<ReplicaId>& honest) const {
   auto signers = with_liar(honest);
-  signers.resize(std::min(signers.size(), cluster_.voters().quorum()));
+  signers.resize(std::min(signers.size(), cluster_.voters().needed(statement.phase)));
   std::ranges::sort(signers);
   return cluster_.certificate(statement, signers);
 }
@@ -354,6 +377,7 @@ Certificate Soups::certificate(const Statement& statement,
 void Soups::offer_votes(const Tally& votes) {
   const std::size_t quorum = cluster_.voters().quorum();
   for (const auto& [statement, by] : votes) {
+    if (statement.phase == Phase::Hold) continue;
     const auto name = fmt::format("{} votes of view {}, slot {} for {}", to_text(statement.phase),
                                   statement.view, statement.slot, short_name(statement.digest));
     for (const ReplicaId to : by) {
@@ -365,7 +389,7 @@ void Soups::offer_votes(const Tally& votes) {
       }
       if (move.heard.size() + 1 == quorum) offer(to, std::move(move));
     }
-    if (statement.phase == Phase::Commit && certified(by)) {
+    if (statement.phase == Phase::Commit && certified(statement, by)) {
       const auto proof = std::make_shared<const Message>(
           Committed{certificate(statement, by), chain(statement.digest, 0)});
       const auto text = fmt::format("hears that view {} committed slot {} {}", statement.view,
@@ -373,6 +397,34 @@ void Soups::offer_votes(const Tally& votes) {
       for (std::size_t to = 0; to < kExplored; ++to)
         offer(to, {Move::Kind::Hear, {{carrier(to), proof}}, text});
     }
+  }
+}
+
+void Soups::offer_fast_path(const Said& said, const Tally& votes) {
+  if (!bounds_.fast) return;
+  for (const auto& [statement, by] : votes) {
+    if (statement.phase != Phase::Hold) continue;
+    const auto name = fmt::format("slot {} {} in view {}", statement.slot,
+                                  short_name(statement.digest), statement.view);
+    const ReplicaId primary = cluster_.voters().primary(statement.view);
+    Move move{Move::Kind::Hear, {}, "hears that all others hold " + name};
+    for (const ReplicaId voter : with_liar(by)) {
+      if (voter == primary) continue;
+      move.heard.emplace_back(voter,
+                              std::make_shared<const Message>(cluster_.vote(voter, statement)));
+    }
+    if (move.heard.size() + 1 == kExplored) offer(primary, std::move(move));
+    if (!certified(statement, by)) continue;
+    const auto proof = std::make_shared<const Message>(Decided{certificate(statement, by)});
+    for (std::size_t to = 0; to < kExplored; ++to)
+      offer(to, {Move::Kind::Hear, {{carrier(to), proof}}, "hears that all hold " + name});
+  }
+  each<VoteOpenly>(said, [&](ReplicaId from, const VoteOpenly& message) {
+    offer_all(from, message, fmt::format("is asked to vote openly in view {}", message.view));
+  });
+  for (const View view : {0, 1}) {
+    const ReplicaId primary = cluster_.voters().primary(view);
+    offer(primary, {Move::Kind::GoSlow, {}, "waits in vain for all to hold it"});
   }
 }
 

@@ -23,7 +23,7 @@ inline constexpr std::size_t kExplored = 4;  ///< Replicas.
 
 /// Something that can happen to one replica.
 struct Move {
-  enum class Kind : std::uint8_t { Hear, GiveUp, Crash } kind = Kind::Hear;
+  enum class Kind : std::uint8_t { Hear, GiveUp, GoSlow, Crash } kind = Kind::Hear;
   std::vector<std::pair<ReplicaId, MessagePtr>> heard;
   std::string text;
 };
@@ -94,7 +94,7 @@ class Soups {
   void each(const Said& said, const Then& then) const;  // Of one type of message, and who said it.
   Tally tally(const Said& said) const;
   // The liar signs whatever honest replicas do.
-  bool certified(const std::vector<ReplicaId>& honest) const;
+  bool certified(const Statement& statement, const std::vector<ReplicaId>& honest) const;
   std::vector<ReplicaId> with_liar(const std::vector<ReplicaId>& honest) const;
   ReplicaId carrier(std::size_t to) const;
   hypermesh::consensus::Certificate certificate(const Statement& statement,
@@ -104,7 +104,9 @@ class Soups {
   void offer(std::size_t to, Move move);
   void offer_all(ReplicaId from, hypermesh::consensus::Message message, std::string text);
   void offer_votes(const Tally& tally);
+  void offer_fast_path(const Said& said, const Tally& tally);
   void offer_blocks(const Said& said);
+  std::vector<std::vector<base::Digest>> held_chains(const Said& said, const Claim& claim) const;
   void offer_view(const Said& said, const Tally& tally);
   void offer_lies(const Said& said, const Tally& tally);
   std::vector<hypermesh::consensus::LinkPtr> blocks_of(const Said& said) const;

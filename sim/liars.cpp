@@ -23,7 +23,8 @@ Message World::propose_other(Node& node, const Proposal& proposal, Block block) 
   node.other_blocks[{proposal.view, link->block.slot}] = link->digest;
   const Statement statement{Phase::Prepare, proposal.epoch, proposal.view, link->block.slot,
                             link->digest};
-  return Proposal{proposal.epoch, proposal.view, signed_vote(node, statement).signature, link};
+  return Proposal{proposal.epoch, proposal.view, signed_vote(node, statement).signature,
+                  proposal.fast, link};
 }
 
 // Null: it gets what an honest replica would send.
@@ -48,7 +49,7 @@ std::optional<Message> World::changed_message(Node& node, const Message& message
     return inflated(node, *begun);
   if (const auto* vote = std::get_if<Vote>(&message)) {
     Statement said = vote->statement;
-    const bool ordering = said.phase == Phase::Prepare || said.phase == Phase::Commit;
+    const bool ordering = said.phase == Phase::Prepare || commits(said.phase);
     const auto other = node.other_blocks.find({said.view, said.slot});
     const bool to_some = lie == "equivocate" || lie == "fork" || lie == "past";
     const bool to_all = lie == "rebase" || lie == "inflate";
@@ -63,8 +64,9 @@ std::optional<Message> World::changed_message(Node& node, const Message& message
     ViewChange hidden{wish->epoch, wish->view, wish->wish, std::nullopt};
     const auto& configuration = node.executor->configuration();
     hidden.wish.claim = {0, configuration.start, configuration.start_digest};
+    hidden.wish.held.clear();
     hidden.wish.signature =
-        signed_vote(node, statement_of(wish->epoch, wish->view, hidden.wish.claim)).signature;
+        signed_vote(node, statement_of(wish->epoch, wish->view, hidden.wish.claim, {})).signature;
     return hidden;
   }
   return std::nullopt;
@@ -109,7 +111,9 @@ std::optional<Message> World::inflated(Node& node, const NewView& begun) {
   for (Wish& wish : made.wishes) {
     if (wish.replica != node.replica->own()) continue;
     wish.claim = {begun.view - 1, base->block.slot, base->digest};
-    wish.signature = signed_vote(node, statement_of(begun.epoch, begun.view, wish.claim)).signature;
+    wish.held.clear();
+    wish.signature =
+        signed_vote(node, statement_of(begun.epoch, begun.view, wish.claim, {})).signature;
   }
   return made;
 }
@@ -149,10 +153,13 @@ std::vector<Message> World::inventions(Node& node, const Status& status) {
     for (std::size_t i = 0; i < voters.quorum(); ++i) {
       const auto id = static_cast<ReplicaId>(i);
       committed.certificate.signatures.emplace_back(id, bogus());
-      wanted.wishes.push_back({id, start, bogus()});
+      wanted.wishes.push_back({id, start, {}, bogus()});
       alone.wishes.push_back(
-          {*own, start,
-           keys_.sign(node.key, signed_bytes(cluster_, statement_of(epoch, alone.view, start)))});
+          {*own,
+           start,
+           {},
+           keys_.sign(node.key,
+                      signed_bytes(cluster_, statement_of(epoch, alone.view, start, {})))});
     }
     made.emplace_back(committed);
     made.emplace_back(wanted);

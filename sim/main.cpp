@@ -177,9 +177,9 @@ int run_exploration(const std::vector<sim::Bounds>& all) {
     const Stopwatch watch;
     const auto found = sim::explore(bounds);
     fmt::print(
-        "replica {} lies, {} slots, {} crashes: {}; {} states by {} moves in {:.1f} s, {} "
+        "replica {} lies, {} slots, {} crashes{}: {}; {} states by {} moves in {:.1f} s, {} "
         "states of single replicas, {} soups\n",
-        bounds.liar, bounds.slots, bounds.crashes,
+        bounds.liar, bounds.slots, bounds.crashes, bounds.fast ? ", fast" : "",
         !found.failure.empty() ? found.failure
         : found.complete       ? "all states are good"
                                : "NOT ALL STATES WERE SEEN, the seen ones are good",
@@ -229,6 +229,7 @@ int main(int argc, char** argv) {
   explore->add_option("--slots", bounds.slots, "1 or 2")->check(CLI::Range(1, 2));
   explore->add_option("--crashes", bounds.crashes, "How many there may be")
       ->check(CLI::Range(0, 3));
+  explore->add_flag("--fast", bounds.fast, "Primaries can commit what all voters hold");
   explore->add_option("--states-max", bounds.states_max, "Give up when there are more");
   CLI11_PARSE(app, argc, argv);
 

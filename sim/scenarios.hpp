@@ -17,5 +17,6 @@ std::vector<Scenario> view_scenarios();
 std::vector<Scenario> restart_scenarios();
 std::vector<Scenario> checkpoint_scenarios();
 std::vector<Scenario> epoch_scenarios();
+std::vector<Scenario> fast_path_scenarios();
 
 }  // namespace sim

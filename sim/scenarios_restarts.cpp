@@ -67,7 +67,8 @@ std::string a_base_waits_for_the_disk() {
   Lab& lab = table.lab();
   lab.lost = [](std::size_t, std::size_t to, const Message& message) {
     const auto* vote = std::get_if<Vote>(&message);
-    return vote != nullptr && (vote->statement.phase == Phase::Commit || to != 2);
+    return (vote != nullptr && (vote->statement.phase == Phase::Commit || to != 2)) ||
+           (std::holds_alternative<Proposal>(message) && to == 1);
   };
   table.order(1);
   lab.lost = nullptr;
@@ -75,13 +76,19 @@ std::string a_base_waits_for_the_disk() {
   lab.give_up({0, 1, 2, 3});
   lab[1].stop_disk();
   lab.separate({1, 0, 0, 0});
-  lab.lost = [](std::size_t from, std::size_t, const Message&) { return from == 1; };
+  lab.lost = [](std::size_t from, std::size_t, const Message& message) {
+    return from == 1 && !std::holds_alternative<Fetch>(message);
+  };
   lab.pass(300ms);
   const bool begun = !lab.replica(1).changing() && lab.replica(1).accepted() == 1;
   lab.crash(1);
   lab.start(1);
-  lab.lost = nullptr;
+  // Now 0 hides what it voted for.
+  lab.lost = [](std::size_t from, std::size_t, const Message& message) {
+    return from == 0 && std::holds_alternative<ViewChange>(message);
+  };
   lab.separate({0, 0, 1, 0});
+  lab.tell(1, 0, ViewChange{1, 1, table.cluster.wish(0, 1, table.cluster.nothing()), {}});
   lab.pass(300ms);
   const bool again = !lab.replica(1).changing() && lab.replica(1).view() == 1;
   lab.tell(1, pbft::kFirstFollower, Submit{table.cluster.bundle(2)});

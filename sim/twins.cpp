@@ -156,10 +156,10 @@ class Watch {
   }
   void check_certificates(const Message& message) {
     if (const auto* committed = std::get_if<Committed>(&message)) check(committed->certificate);
-    if (const auto* wish = std::get_if<ViewChange>(&message); wish != nullptr && wish->prepared)
-      check(*wish->prepared);
-    if (const auto* begun = std::get_if<NewView>(&message); begun != nullptr && begun->prepared)
-      check(*begun->prepared);
+    if (const auto* wish = std::get_if<ViewChange>(&message); wish != nullptr && wish->proof)
+      check(*wish->proof);
+    if (const auto* begun = std::get_if<NewView>(&message); begun != nullptr && begun->proof)
+      check(*begun->proof);
   }
 
   const Cluster& cluster_;

@@ -22,11 +22,23 @@ std::string Words::say(const Statement& statement, ReplicaId own) {
     return fmt::format("{} votes in view {} of epoch {} after it wanted {} of {}", own,
                        statement.view, statement.epoch, wanted_.second, wanted_.first);
   }
+  const bool voted = statement.phase == Phase::Prepare || statement.phase == Phase::Hold;
+  if (voted && hold_ && std::pair(hold_->epoch, hold_->view) < view) hold_.reset();
+  if (statement.phase == Phase::Hold && (!hold_ || hold_->slot < statement.slot)) hold_ = statement;
   if (statement.phase == Phase::Commit) {
     highest_commit_ =
         std::max(highest_commit_, std::tuple(statement.epoch, statement.view, statement.slot));
   }
   return {};
+}
+
+// What it holds is of the chain of a liar, and the claim of that which others committed.
+bool Words::voted_otherwise(const Statement& hold, const Claim& claim) const {
+  for (const Phase phase : {Phase::Prepare, Phase::Hold}) {
+    const auto said = said_.find(Place{hold.epoch, hold.view, claim.slot, phase});
+    if (said != said_.end() && said->second != claim.digest) return true;
+  }
+  return false;
 }
 
 std::string Words::say(const Message& message, ReplicaId own) {
@@ -41,7 +53,15 @@ std::string Words::say(const Message& message, ReplicaId own) {
     const Claim& claim = wish->wish.claim;
     if (std::tuple(wish->epoch, claim.view, claim.slot) < highest_commit_)
       return fmt::format("{} claims less than it sent commits for", own);
-    return say(statement_of(wish->epoch, wish->view, claim), own);
+    // Behind a view in which it may have voted for something else, unheard, that may be gone.
+    const bool next = hold_ && hold_->epoch == wish->epoch && hold_->view + 1 == wish->view;
+    if (next && claim.slot < hold_->slot && !voted_otherwise(*hold_, claim)) {
+      const auto& held = wish->wish.held;
+      const std::size_t place = hold_->slot - claim.slot - 1;
+      if (place >= held.size() || held[place] != hold_->digest)
+        return fmt::format("{} hides what it holds in slot {}", own, hold_->slot);
+    }
+    return say(statement_of(wish->epoch, wish->view, claim, wish->wish.held), own);
   }
   return {};
 }

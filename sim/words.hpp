@@ -10,8 +10,8 @@
 namespace sim {
 
 /// What one honest instance has said in all its lives and epochs. It says one thing only of each
-/// slot and phase of a view, votes in no view below one that it wanted, and claims at least what it
-/// sent commits for.
+/// slot and phase of a view, votes in no view below one that it wanted, claims at least what it
+/// sent commits for, and shows what it said that it holds.
 class Words {
  public:
   /// Empty, or what it may not say after what it said before. `own`: its number in the message's
@@ -38,10 +38,13 @@ class Words {
   };
   std::string say(const hypermesh::consensus::Statement& statement,
                   hypermesh::consensus::ReplicaId own);
+  bool voted_otherwise(const hypermesh::consensus::Statement& hold,
+                       const hypermesh::consensus::Claim& claim) const;
 
   std::unordered_map<Place, base::Digest, PlaceHash> said_;
   std::pair<Epoch, View> wanted_{};
   std::tuple<Epoch, View, Slot> highest_commit_{};
+  std::optional<hypermesh::consensus::Statement> hold_;  ///< The last, in the last view with votes.
 };
 
 /// The epoch of what only a voter says in its own name; none: anybody may say it.

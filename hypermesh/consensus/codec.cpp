@@ -30,7 +30,7 @@ void write(ByteWriter& out, const Statement& statement) {
 Result<> read(ByteReader& in, Statement& statement) {
   TRY(const auto phase, in.u8());
   if (phase < static_cast<std::uint8_t>(Phase::Prepare) ||
-      phase > static_cast<std::uint8_t>(Phase::ViewChange)) {
+      phase > static_cast<std::uint8_t>(Phase::Hold)) {
     return base::fail(Errc::DataLoss, fmt::format("a statement of the unknown phase {}", phase));
   }
   statement.phase = static_cast<Phase>(phase);
@@ -43,11 +43,13 @@ Result<> read(ByteReader& in, Statement& statement) {
 void write(ByteWriter& out, const Wish& wish) {
   out.u16(wish.replica);
   write(out, wish.claim);
+  write_held(out, wish.held);
   out.raw(wish.signature);
 }
 Result<> read(ByteReader& in, Wish& wish) {
   TRY(wish.replica, in.u16());
   TRY_DO(read(in, wish.claim));
+  TRY(wish.held, read_held(in));
   return read_array(in, wish.signature);
 }
 
@@ -85,13 +87,14 @@ void write(ByteWriter& out, const Proposal& m) {
   out.u64(m.epoch);
   out.u64(m.view);
   out.raw(m.signature);
+  out.u8(m.fast ? 1 : 0);
   write(out, m.link->block);
 }
 void write(ByteWriter& out, const ViewChange& m) {
   out.u64(m.epoch);
   out.u64(m.view);
   write(out, m.wish);
-  write_optional(out, m.prepared);
+  write_optional(out, m.proof);
 }
 void write(ByteWriter& out, const Status& m) {
   out.u64(m.epoch);
@@ -122,6 +125,15 @@ void write(ByteWriter& out, const ReadAnswer& m) {
   out.u64(m.epoch);
   out.u64(m.round);
   out.u64(m.slot);
+  out.u64(m.held);
+}
+void write(ByteWriter& out, const Decided& m) {
+  write(out, m.certificate);
+}
+void write(ByteWriter& out, const VoteOpenly& m) {
+  out.u64(m.epoch);
+  out.u64(m.view);
+  out.u64(m.slot);
 }
 void write(ByteWriter& out, const Submit& m) {
   write(out, *m.bundle);
@@ -146,6 +158,7 @@ struct Decoder {
     TRY(m.epoch, in.u64());
     TRY(m.view, in.u64());
     TRY_DO(read_array(in, m.signature));
+    TRY(m.fast, read_flag(in));
     TRY(m.link, read_link(cluster, in));
     return m;
   }
@@ -159,7 +172,7 @@ struct Decoder {
     TRY(m.epoch, in.u64());
     TRY(m.view, in.u64());
     TRY_DO(read(in, m.wish));
-    TRY(m.prepared, read_optional(in));
+    TRY(m.proof, read_optional(in));
     return m;
   }
   Result<Message> operator()(std::type_identity<NewView>) {
@@ -231,30 +244,32 @@ struct Decoder {
     TRY(m.epoch, in.u64());
     TRY(m.round, in.u64());
     TRY(m.slot, in.u64());
+    TRY(m.held, in.u64());
+    return m;
+  }
+  Result<Message> operator()(std::type_identity<Decided>) {
+    Decided m;
+    TRY(m.certificate, read_certificate(in));
+    return m;
+  }
+  Result<Message> operator()(std::type_identity<VoteOpenly>) {
+    VoteOpenly m;
+    TRY(m.epoch, in.u64());
+    TRY(m.view, in.u64());
+    TRY(m.slot, in.u64());
     return m;
   }
 };
 
 }  // namespace
 
-Statement statement_of(Epoch epoch, View view, const Claim& claim) {
+Statement statement_of(Epoch epoch, View view, const Claim& claim,
+                       const std::vector<base::Digest>& held) {
   base::ByteWriter out;
   out.raw(base::as_bytes("hypermesh claim 1"));
   write(out, claim);
+  write_held(out, held);
   return {Phase::ViewChange, epoch, view, claim.slot, base::sha256(out.view())};
-}
-
-const Claim& NewView::base() const {
-  return std::ranges::max_element(wishes,
-                                  [](const Wish& a, const Wish& b) {
-                                    if (mutant(Mutant::LowestClaimChosen)) {
-                                      return std::pair(b.claim.view, b.claim.slot) <
-                                             std::pair(a.claim.view, a.claim.slot);
-                                    }
-                                    return std::pair(a.claim.view, a.claim.slot) <
-                                           std::pair(b.claim.view, b.claim.slot);
-                                  })
-      ->claim;
 }
 
 base::Digest checkpoint_digest(const StableCheckpoint& checkpoint) {
@@ -297,12 +312,23 @@ Result<> read(ByteReader& in, Claim& claim) {
   return read_array(in, claim.digest);
 }
 
+void write_held(ByteWriter& out, const std::vector<base::Digest>& held) {
+  out.u16(static_cast<std::uint16_t>(held.size()));
+  for (const auto& digest : held) out.raw(digest);
+}
+Result<std::vector<base::Digest>> read_held(ByteReader& in) {
+  TRY(const auto count, read_count(in, kHeldMax, "blocks held"));
+  std::vector<base::Digest> held(count);
+  for (auto& digest : held) TRY_DO(read_array(in, digest));
+  return held;
+}
+
 void write(ByteWriter& out, const NewView& message) {
   out.u64(message.epoch);
   out.u64(message.view);
   out.u16(static_cast<std::uint16_t>(message.wishes.size()));
   for (const auto& wish : message.wishes) write(out, wish);
-  write_optional(out, message.prepared);
+  write_optional(out, message.proof);
 }
 Result<NewView> read_new_view(ByteReader& in) {
   NewView message;
@@ -312,7 +338,7 @@ Result<NewView> read_new_view(ByteReader& in) {
   if (count == 0) return base::fail(Errc::DataLoss, "a new view that nobody wants");
   message.wishes.resize(count);
   for (auto& wish : message.wishes) TRY_DO(read(in, wish));
-  TRY(message.prepared, read_optional(in));
+  TRY(message.proof, read_optional(in));
   return message;
 }
 

@@ -15,14 +15,16 @@ struct Samples {
     block.bundles.push_back(std::make_shared<const Bundle>(bundle));
     link = make_link(cluster, block);
     certificate = {{Phase::Prepare, 1, 2, 7, link->digest}, {{0, {}}, {2, {}}, {3, {}}}};
-    const Wish wish{2, {2, 7, link->digest}, {}};
+    const Wish wish{2, {2, 7, link->digest}, {link->digest, cluster}, {}};
     const Vote vote{{Phase::Commit, 1, 2, 7, link->digest}, 3, {}};
     Voters voters;
     voters.keys.resize(4);
     for (std::size_t i = 0; i < 4; ++i) voters.keys[i][0] = static_cast<std::uint8_t>(i);
     const StableCheckpoint stable{certificate, base::sha256("root"), link->digest, std::nullopt};
     const StableCheckpoint end{certificate, base::sha256("root"), link->digest, voters};
-    messages = {Proposal{1, 2, {}, link},
+    messages = {Proposal{1, 2, {}, true, link},
+                Decided{certificate},
+                VoteOpenly{1, 2, 7},
                 vote,
                 ViewChange{1, 3, wish, certificate},
                 ViewChange{1, 3, wish, std::nullopt},
@@ -38,9 +40,9 @@ struct Samples {
                 Epochs{{end, end}, stable},
                 Epochs{{end}, std::nullopt},
                 ReadAsk{2, 5},
-                ReadAnswer{2, 5, 77}};
+                ReadAnswer{2, 5, 77, 78}};
     records = {EpochBegun{voters, 3, link->digest},
-               ViewWanted{1, 4, wish.claim},
+               ViewWanted{1, 4, wish.claim, wish.held},
                ViewBegun{1, 4, wish.claim, NewView{1, 4, {wish}, certificate}},
                ViewBegun{1, 0, {}, std::nullopt},
                Reserved{1, 4, 99},

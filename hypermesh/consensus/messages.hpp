@@ -14,11 +14,23 @@ struct Proposal {
   Epoch epoch = 0;
   View view = 0;
   base::Signature signature{};  ///< Of the view's primary: its Prepare vote.
+  bool fast = false;            ///< Whoever can says Hold, and only to the primary.
   LinkPtr link;
 };
 
-/// What a replica wants the next view to go on from: the highest block that it holds a Prepare
-/// certificate for, by view, then slot.
+/// Shows what committed a block that its receiver has.
+struct Decided {
+  Certificate certificate;
+};
+/// The primary waits for Hold votes in vain: what it proposed up to `slot` is to be prepared.
+struct VoteOpenly {
+  Epoch epoch = 0;
+  View view = 0;
+  Slot slot = 0;
+};
+
+/// What a replica wants the next view to go on from: the highest block that it has a certificate
+/// for, by view, then slot.
 struct Claim {
   View view = 0;
   Slot slot = 0;
@@ -29,25 +41,28 @@ struct Claim {
 struct Wish {
   ReplicaId replica = 0;
   Claim claim;
+  /// The blocks that it voted for behind that of the claim, each naming the one before as parent.
+  std::vector<base::Digest> held;
   base::Signature signature{};
 };
-Statement statement_of(Epoch epoch, View view, const Claim& claim);
+/// Of one wish: a window of slots (at most 1,024), and some more.
+inline constexpr std::size_t kHeldMax = 2048;
+Statement statement_of(Epoch epoch, View view, const Claim& claim,
+                       const std::vector<base::Digest>& held);
 
 struct ViewChange {
   Epoch epoch = 0;
   View view = 0;
   Wish wish;
-  std::optional<Certificate> prepared;  ///< Proves the claim; none: it claims the epoch's start.
+  std::optional<Certificate> proof;  ///< Of the claim; none: it claims the epoch's start.
 };
 
-/// A quorum wants `view`, which begins with the highest block that one of them claims.
+/// A quorum wants `view`: new_view.hpp says with which block it begins.
 struct NewView {
   Epoch epoch = 0;
   View view = 0;
-  std::vector<Wish> wishes;             ///< Ascending by replica.
-  std::optional<Certificate> prepared;  ///< Proves the highest claim.
-
-  const Claim& base() const;
+  std::vector<Wish> wishes;          ///< Ascending by replica.
+  std::optional<Certificate> proof;  ///< Of the highest claim.
 };
 
 /// How far a replica is. The primary's keeps its view alive; from others it asks for what they
@@ -111,11 +126,12 @@ struct ReadAnswer {
   Epoch epoch = 0;
   std::uint64_t round = 0;
   Slot slot = 0;  ///< The highest that it sent a commit for, or knows to be committed.
+  Slot held = 0;  ///< The highest that it voted for.
 };
 
 using Message =
     std::variant<Proposal, Vote, ViewChange, NewView, Status, Committed, StableCheckpoint, Fetch,
-                 Fetched, Submit, Evidence, Epochs, ReadAsk, ReadAnswer>;
+                 Fetched, Submit, Evidence, Epochs, ReadAsk, ReadAnswer, Decided, VoteOpenly>;
 using MessagePtr = std::shared_ptr<const Message>;
 
 inline constexpr std::size_t kMessageBytesMax = 24 << 20;
@@ -130,6 +146,8 @@ void write(base::ByteWriter& out, const Vote& vote);
 base::Result<> read(base::ByteReader& in, Vote& vote);
 void write(base::ByteWriter& out, const Claim& claim);
 base::Result<> read(base::ByteReader& in, Claim& claim);
+void write_held(base::ByteWriter& out, const std::vector<base::Digest>& held);
+base::Result<std::vector<base::Digest>> read_held(base::ByteReader& in);
 void write(base::ByteWriter& out, const NewView& message);
 base::Result<NewView> read_new_view(base::ByteReader& in);
 void write(base::ByteWriter& out, const StableCheckpoint& message);

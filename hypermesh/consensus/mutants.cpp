@@ -37,6 +37,12 @@ std::string_view to_text(Mutant mutant) {
       "executed twice",
       "base before durable",
       "epochs unchecked",
+      "holds of a quorum",
+      "hold before durable",
+      "hold without certificate",
+      "held ignored",
+      "held forgotten",
+      "reads ignore held",
   };
   return kNames[static_cast<std::size_t>(mutant)];
 }

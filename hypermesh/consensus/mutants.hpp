@@ -38,6 +38,12 @@ enum class Mutant : std::uint8_t {
   ExecutedTwice,
   BaseBeforeDurable,
   EpochsUnchecked,
+  HoldsOfQuorum,
+  HoldBeforeDurable,
+  HoldWithoutCertificate,
+  HeldIgnored,
+  HeldForgotten,
+  ReadsIgnoreHeld,
   Count,
 };
 std::string_view to_text(Mutant mutant);

@@ -24,6 +24,7 @@ void write(ByteWriter& out, const ViewWanted& r) {
   out.u64(r.epoch);
   out.u64(r.view);
   write(out, r.claim);
+  write_held(out, r.held);
 }
 void write(ByteWriter& out, const ViewBegun& r) {
   out.u64(r.epoch);
@@ -71,6 +72,7 @@ struct Decoder {
     TRY(r.epoch, in.u64());
     TRY(r.view, in.u64());
     TRY_DO(read(in, r.claim));
+    TRY(r.held, read_held(in));
     return r;
   }
   Result<Record> operator()(std::type_identity<ViewBegun>) {

@@ -19,6 +19,7 @@ struct ViewWanted {
   Epoch epoch = 0;
   View view = 0;
   Claim claim;
+  std::vector<base::Digest> held;
 };
 /// The view has begun with the block of `base`. `proof` convinces who has missed it; none: the
 /// epoch's first.
@@ -44,7 +45,7 @@ struct Accepted {
   Slot slot = 0;
   base::Digest digest{};
 };
-/// A Prepare or Commit certificate.
+/// A Prepare, Commit or Hold certificate.
 struct Certified {
   Certificate certificate;
 };

@@ -96,6 +96,8 @@ std::string_view to_text(Phase phase) {
       return "checkpoint";
     case Phase::ViewChange:
       return "view change";
+    case Phase::Hold:
+      return "hold";
   }
   return "unknown";
 }
@@ -118,10 +120,12 @@ Result<> check_signers(const Voters& voters, const Certificate& certificate) {
                       fmt::format("a certificate of epoch {}; the voters are those of {}",
                                   certificate.statement.epoch, voters.epoch));
   }
-  if (certificate.signatures.size() < voters.quorum()) {
-    return base::fail(Errc::NotVerified,
-                      fmt::format("a certificate with {} signatures; a quorum has {}",
-                                  certificate.signatures.size(), voters.quorum()));
+  const std::size_t needed = voters.needed(certificate.statement.phase);
+  if (certificate.signatures.size() < needed) {
+    return base::fail(
+        Errc::NotVerified,
+        fmt::format("a {} certificate with {} signatures; it needs {}",
+                    to_text(certificate.statement.phase), certificate.signatures.size(), needed));
   }
   for (std::size_t i = 0; i < certificate.signatures.size(); ++i) {
     const ReplicaId replica = certificate.signatures[i].first;

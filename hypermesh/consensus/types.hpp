@@ -20,6 +20,13 @@ using ReplicaId = std::uint16_t;
 
 inline constexpr std::size_t kVotersMax = 128;
 
+enum class Phase : std::uint8_t { Prepare = 1, Commit, Checkpoint, ViewChange, Hold };
+/// All voters holding a block commits it, as a quorum of Commit votes does: docs/design/0013.
+constexpr bool commits(Phase phase) {
+  return phase == Phase::Commit || phase == Phase::Hold;
+}
+std::string_view to_text(Phase phase);
+
 /// The replicas that vote in one epoch. A replica's id is its place in `keys`.
 struct Voters {
   Epoch epoch = 1;
@@ -33,6 +40,10 @@ struct Voters {
   /// Any two of these share an honest replica, also when n is not 3f + 1: ceil((n + f + 1) / 2).
   std::size_t quorum() const {
     return (keys.size() + faulty_max() + 2) / 2 - (mutant(Mutant::QuorumTooSmall) ? 1 : 0);
+  }
+  /// How many signatures make a certificate.
+  std::size_t needed(Phase phase) const {
+    return phase == Phase::Hold && !mutant(Mutant::HoldsOfQuorum) ? keys.size() : quorum();
   }
   /// One of these is honest: f + 1.
   std::size_t weak_quorum() const { return faulty_max() + 1; }
@@ -55,11 +66,8 @@ struct NextEpoch {
   friend bool operator==(const NextEpoch&, const NextEpoch&) = default;
 };
 
-enum class Phase : std::uint8_t { Prepare = 1, Commit, Checkpoint, ViewChange };
-std::string_view to_text(Phase phase);
-
 /// A checkpoint is of no view (0). For a change of views `view` is the one that is wanted, and
-/// `digest` that of the claim.
+/// `digest` that of the claim and of what is held behind it.
 struct Statement {
   Phase phase{};
   Epoch epoch = 0;
@@ -84,7 +92,7 @@ struct Vote {
   friend bool operator==(const Vote&, const Vote&) = default;
 };
 
-/// A quorum signed one statement.
+/// A quorum signed one statement; of Phase::Hold, all voters did.
 struct Certificate {
   Statement statement;
   /// Ascending by replica.

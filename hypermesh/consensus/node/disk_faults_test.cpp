@@ -117,8 +117,8 @@ class DiskFaults : public ClusterTest {
       EXPECT_NE(refused.error().message.find(bad_disk.says), std::string::npos)
           << refused.error().message;
       EXPECT_EQ(refused.error().hints, why.hints);
-      const auto unread = co_await bad.node->read(ReplicaNode::Consistency::Local, 1s,
-                                                  [](const state::View&) -> Result<> { return {}; });
+      const auto unread = co_await bad.node->read(
+          ReplicaNode::Consistency::Local, 1s, [](const state::View&) -> Result<> { return {}; });
       EXPECT_EQ(unread.error().code, Errc::Unavailable);
       co_await bad.close();
       // Too early.

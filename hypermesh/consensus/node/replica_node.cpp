@@ -50,17 +50,6 @@ pbft::Options engine_options(const Genesis& genesis, pbft::Options options) {
   return options;
 }
 
-// Whether nobody waits for it to be on disk.
-bool is_lazy(const Record& record, bool is_primary) {
-  // A Commit certificate promises nothing: it can be had from others, or be made again.
-  if (const auto* const certified = std::get_if<Certified>(&record))
-    return certified->certificate.statement.phase == Phase::Commit;
-  // What a primary accepts it has reserved before, and it is written with the certificate that
-  // follows.
-  return is_primary &&
-         (std::holds_alternative<Body>(record) || std::holds_alternative<Accepted>(record));
-}
-
 struct Kept {
   std::vector<pbft::Persist> records;
   bool damaged = false;  ///< A promise may be among what cannot be read.
@@ -363,6 +352,10 @@ void ReplicaNode::State::observe_votes(pbft::PeerId from, const Message& message
           static_cast<ReplicaId>(from),
           proposal->signature});
   }
+  if (const auto* decided = std::get_if<Decided>(&message)) {
+    for (const auto& [replica, signature] : decided->certificate.signatures)
+      tell({decided->certificate.statement, replica, signature});
+  }
 }
 
 void ReplicaNode::State::on_durable(Result<Lsn> written) {
@@ -460,9 +453,8 @@ void ReplicaNode::State::carry_out(pbft::Check&& check) {
 }
 
 void ReplicaNode::State::carry_out(pbft::Persist&& persist) {
-  const auto lsn =
-      log_writer->append(static_cast<std::uint8_t>(persist.record.index()), encode(persist.record),
-                         is_lazy(persist.record, engine->is_primary()));
+  const auto lsn = log_writer->append(static_cast<std::uint8_t>(persist.record.index()),
+                                      encode(persist.record), persist.lazy);
   if (!lsn) return fail(base::wrap(lsn.error(), "the consensus log"));
   BASE_ASSERT(*lsn == persist.lsn, "the log and the engine count alike");
 }

@@ -112,14 +112,17 @@ void ReplicatedConsensus::deliver(const Result<Ordered>& ordered) {
 // Votes come as they arrive: again after a lost connection, or from a liar.
 void ReplicatedConsensus::count(const consensus::Vote& vote) {
   const Statement& statement = vote.statement;
-  if (statement.phase != Phase::Prepare && statement.phase != Phase::Commit) return;
+  if (statement.phase != Phase::Prepare && !commits(statement.phase)) return;
+  // Holding a block commits it too.
+  const auto phase = statement.phase == Phase::Prepare ? hypermesh::Vote::Phase::Prepare
+                                                       : hypermesh::Vote::Phase::Commit;
   const Voters& voters = node_.voters();
   const Slot newest = node_.status().committed, window = node_.genesis().window;
   if (statement.epoch != voters.epoch || vote.replica >= voters.size() ||
       statement.slot + window < newest || statement.slot > newest + 2 * window) {
     return;
   }
-  const Counted key{statement.slot, statement.epoch, statement.view, statement.phase, vote.replica};
+  const Counted key{statement.slot, statement.epoch, statement.view, phase, vote.replica};
   if (counted_.contains(key) ||
       !base::verify(voters.keys[vote.replica], signed_bytes(node_.cluster(), statement),
                     vote.signature)) {
@@ -129,9 +132,7 @@ void ReplicatedConsensus::count(const consensus::Vote& vote) {
   while (std::get<0>(*counted_.begin()) + window < newest || counted_.size() > kCountedMax)
     counted_.erase(counted_.begin());
   const auto observe = observe_;
-  observe({statement.phase == Phase::Prepare ? hypermesh::Vote::Phase::Prepare
-                                             : hypermesh::Vote::Phase::Commit,
-           statement.view, statement.slot, vote.replica, statement.digest});
+  observe({phase, statement.view, statement.slot, vote.replica, statement.digest});
 }
 
 }  // namespace hypermesh::consensus

@@ -46,7 +46,7 @@ class ReplicatedConsensus final : public hypermesh::Consensus {
   std::uint64_t after_ = 0;
   std::function<void(const hypermesh::Vote&)> observe_;
   bool observing_ = false;
-  using Counted = std::tuple<Slot, Epoch, View, Phase, ReplicaId>;
+  using Counted = std::tuple<Slot, Epoch, View, hypermesh::Vote::Phase, ReplicaId>;
   std::set<Counted> counted_;  // Of slots that are not far behind.
 };
 

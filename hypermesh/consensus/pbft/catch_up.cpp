@@ -106,11 +106,13 @@ Committed Replica::blocks_for(const Status& status) const {
 void Replica::resend(PeerId to) {
   if (!own_) return;
   const Status& status = peers_[to].status;
+  vote_openly_up_to(accepted_);
   const Lsn after = last_lsn_;
   for (const auto& [slot, entry] : entries_) {
     if (slot <= status.committed && slot != base_.slot) continue;
     if (slot > status.accepted && is_primary() && entry.proposal)
-      send(to, Proposal{epoch_.voters.epoch, view_, entry.primary_signature, entry.proposal});
+      send(to,
+           Proposal{epoch_.voters.epoch, view_, entry.primary_signature, false, entry.proposal});
     for (const VoteSet* votes : {&entry.prepares, &entry.commits}) {
       if (const auto* own = votes->find(*own_)) send(to, own->vote, after);
     }
@@ -123,7 +125,7 @@ void Replica::resend(PeerId to) {
 
 void Replica::handle(PeerId from, const Committed& message) {
   const Statement& said = message.certificate.statement;
-  if (!in_epoch(said.epoch) || said.phase != Phase::Commit || said.slot <= committed_ ||
+  if (!in_epoch(said.epoch) || !commits(said.phase) || said.slot <= committed_ ||
       message.links.empty() || !check_signers(voters(), message.certificate))
     return;
   // The part above what is here must be one chain that ends in the certified block.
@@ -340,6 +342,7 @@ void Replica::on_installed(const Installed& installed) {
   }
   chain_[slot] = checkpoint.block;
   applying_ = applied_ = slot;
+  rooted_ = 0;
   own_checkpoints_.clear();
   const Epoch epoch = checkpoint.next ? checkpoint.next->epoch : said.epoch;
   if (epoch > epoch_.voters.epoch) {
@@ -371,8 +374,10 @@ void Replica::collect_garbage() {
   for (const auto& [epoch, end] : epochs_.ends()) ended_lsn_ = persist(EpochEnded{end});
   if (prepared_) persist(Certified{*prepared_});
   persist(*stable_);
+  if (voted_.slot > floor)
+    persist(Accepted{epoch_.voters.epoch, voted_.view, voted_.slot, voted_.digest});
   if (changing_) {
-    persist(ViewWanted{epoch_.voters.epoch, view_, claim_});
+    persist(ViewWanted{epoch_.voters.epoch, view_, claim_, held_});
   } else {
     persist(ViewBegun{epoch_.voters.epoch, view_, base_, proof_});
     if (reserved_ > 0) persist(Reserved{epoch_.voters.epoch, view_, reserved_});

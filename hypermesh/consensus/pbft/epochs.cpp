@@ -37,6 +37,7 @@ void Replica::begin_epoch(const StableCheckpoint& end, std::optional<NextEpoch> 
   wanted_.clear();
   checking_wish_.clear();
   prepared_.reset();
+  voted_ = start_claim();
   own_checkpoints_.clear();
   checkpoint_votes_.clear();
   signed_end_ = false;

@@ -39,7 +39,11 @@ struct Print {
   void add(const StableCheckpoint& checkpoint) { add(checkpoint.certificate); }
   void add(const NewView& begun) {
     out.u64(begun.view);
-    add(begun.base());
+    add(highest_claim(begun.wishes));
+  }
+  void add(const std::vector<base::Digest>& held) {
+    out.u64(held.size());
+    for (const auto& digest : held) out.raw(digest);
   }
   template <class T>
   void add(const std::optional<T>& value) {
@@ -75,6 +79,9 @@ base::Digest fingerprint(const Restored& restored) {
   print.add(restored.view);
   print.add(restored.changing);
   print.add(restored.claim);
+  print.add(restored.held);
+  print.add(restored.voted_view);
+  print.add(restored.voted);
   print.add(restored.base);
   print.add(restored.proof);
   print.add(restored.prepared);
@@ -97,6 +104,9 @@ base::Digest Replica::fingerprint(bool timers) const {
   print.add(view_);
   print.add(changing_);
   print.add(claim_);
+  print.add(held_);
+  print.add(voted_);
+  print.add(rooted_);
   print.add(base_);
   print.add(base_there_);
   print.add(proof_);
@@ -120,6 +130,9 @@ base::Digest Replica::fingerprint(bool timers) const {
     const bool committed = entry.committed || slot <= committed_;
     print.add(committed);
     if (!committed) print.add(entry.commits);
+    print.add(entry.fast);
+    print.add(entry.lsn <= durable_);
+    if (!committed) print.add(entry.holds);
   }
   for (const auto& [from, messages] : early_) {
     print.out.u32(from);
@@ -130,7 +143,8 @@ base::Digest Replica::fingerprint(bool timers) const {
     print.out.u16(replica);
     print.add(wanted.view);
     print.add(wanted.wish.claim);
-    print.add(wanted.prepared);
+    print.add(wanted.wish.held);
+    print.add(wanted.proof);
   }
   for (const auto& [replica, view] : checking_wish_) {
     if (view < view_ || (view == view_ && !changing_)) continue;
@@ -166,7 +180,12 @@ base::Digest Replica::fingerprint(bool timers) const {
   print.add(std::uint64_t{failed_views_});
   print.add(static_cast<std::uint64_t>(commit_time_.count()));
   print.add(std::uint64_t{last_operations_});
-  for (const auto& [slot, entry] : entries_) print.add(entry.proposed);
+  for (const auto& [slot, entry] : entries_) {
+    print.add(entry.proposed);
+    print.add(entry.by_quorum);
+  }
+  print.add(fast_again_);
+  print.add(static_cast<std::uint64_t>(fast_pause_.count()));
   for (const MonotonicTime time : {heard_primary_, blamed_from_, view_wanted_by_quorum_,
                                    told_status_, told_wish_, progress_, fetched_})
     print.add(time);

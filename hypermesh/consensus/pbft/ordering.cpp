@@ -72,10 +72,12 @@ void Replica::propose(LinkPtr link) {
   entry.primary_signature = vote.signature;
   entry.state = Entry::State::Good;
   entry.proposed = now_;
+  entry.fast = slot != base_.slot && goes_fast() && is_rooted();
   // A crash must not let it begin the view again with another base. Later slots are reserved.
   const bool waits = slot == base_.slot && !mutant(Mutant::BaseBeforeDurable);
   const Lsn after = waits ? begun_lsn_ : 0;
-  send(std::nullopt, Proposal{epoch_.voters.epoch, view_, vote.signature, std::move(link)}, after);
+  send(std::nullopt,
+       Proposal{epoch_.voters.epoch, view_, vote.signature, entry.fast, std::move(link)}, after);
   accept(entry);
 }
 
@@ -103,6 +105,7 @@ void Replica::handle(PeerId from, const Proposal& message) {
   Entry& entry = entries_[slot];
   entry.proposal = message.link;
   entry.primary_signature = message.signature;
+  entry.fast = message.fast;
   check_proposal(slot);
 }
 
@@ -172,25 +175,42 @@ void Replica::accept_ready() {
 void Replica::accept(Entry& entry) {
   const LinkPtr link = entry.proposal;
   const Slot slot = link->block.slot;
-  keep_body(link);
-  Lsn lsn = persist(Accepted{epoch_.voters.epoch, view_, slot, link->digest});
-  if (mutant(Mutant::PrepareBeforeDurable)) lsn = 0;
+  // What a primary only prepares it has reserved before: no vote of its own waits for the disk.
+  const bool lazy = is_primary() && !entry.fast;
+  keep_body(link, lazy);
+  entry.lsn = persist(Accepted{epoch_.voters.epoch, view_, slot, link->digest}, lazy);
+  voted_ = {view_, slot, link->digest};
   entry.state = Entry::State::Accepted;
   if (accepted_ == committed_) progress_ = now_;
   move_tip(slot, link->digest);
   take_bundles(*link);
   if (!is_primary()) {
-    const Vote vote = sign({Phase::Prepare, epoch_.voters.epoch, view_, slot, link->digest});
-    entry.prepares.add(vote, VoteSet::State::Good);
-    send(std::nullopt, vote, lsn);
+    entry.fast = entry.fast && is_rooted();
+    if (entry.fast) {
+      const Vote vote = sign({Phase::Hold, epoch_.voters.epoch, view_, slot, link->digest});
+      entry.holds.add(vote, VoteSet::State::Good);
+      send(voters().primary(view_), vote, mutant(Mutant::HoldBeforeDurable) ? 0 : entry.lsn);
+    } else {
+      vote_openly(entry);
+    }
   }
   count(slot, Phase::Prepare);
   count(slot, Phase::Commit);
 }
 
-void Replica::keep_body(const LinkPtr& link) {
+// To everybody, as published PBFT does.
+void Replica::vote_openly(Entry& entry) {
+  entry.fast = false;
+  const Link& link = *entry.proposal;
+  const Vote vote =
+      sign({Phase::Prepare, epoch_.voters.epoch, view_, link.block.slot, link.digest});
+  entry.prepares.add(vote, VoteSet::State::Good);
+  send(std::nullopt, vote, mutant(Mutant::PrepareBeforeDurable) ? 0 : entry.lsn);
+}
+
+void Replica::keep_body(const LinkPtr& link, bool lazy) {
   const auto [place, added] = bodies_.try_emplace(link->digest, Kept{link, 0});
-  if (added) place->second.lsn = persist(Body{link});
+  if (added) place->second.lsn = persist(Body{link}, lazy);
 }
 
 void Replica::move_tip(Slot slot, const base::Digest& digest) {
@@ -229,7 +249,8 @@ void Replica::handle(PeerId from, const Vote& message) {
   if (said.view < view_ && !mutant(Mutant::VotesOfOtherViews)) return;
   if (said.view > view_ || changing_) return keep_early(from, message);
   if (said.slot > applied_ + 2 * options_.window) return;
-  if (said.phase != Phase::Prepare && said.phase != Phase::Commit) return;
+  if (said.phase != Phase::Prepare && said.phase != Phase::Commit && said.phase != Phase::Hold)
+    return;
   if (from != message.replica) {
     // Somebody shows what the primary told him.
     const auto known = entries_.find(said.slot);
@@ -240,10 +261,15 @@ void Replica::handle(PeerId from, const Vote& message) {
   }
   if (said.slot <= committed_ && !entries_.contains(said.slot)) return;
   Entry& entry = entries_[said.slot];
-  VoteSet& votes = said.phase == Phase::Prepare ? entry.prepares : entry.commits;
+  VoteSet& votes = said.phase == Phase::Prepare  ? entry.prepares
+                   : said.phase == Phase::Commit ? entry.commits
+                                                 : entry.holds;
   const bool first = votes.find(from) == nullptr;
   if (const Vote* before = votes.add(message)) return on_contradiction(*before, message);
+  if (said.phase == Phase::Hold) return count_holds(said.slot);
   if (first && said.phase == Phase::Prepare) show_primary(entry, message);
+  // It cannot hold it, as it lacks a certificate of this view.
+  if (is_primary() && entry.fast && said.phase == Phase::Prepare) leave_fast_path();
   count(said.slot, said.phase);
 }
 
@@ -311,9 +337,7 @@ void Replica::on_prepared(Entry& entry, Certificate certificate) {
   entry.prepared = certificate;
   Lsn lsn = persist(Certified{certificate});
   if (mutant(Mutant::CommitBeforeDurable)) lsn = 0;
-  if (!prepared_ || std::pair(said.view, said.slot) >
-                        std::pair(prepared_->statement.view, prepared_->statement.slot))
-    prepared_ = certificate;
+  raise(certificate);
   const Vote vote = sign({Phase::Commit, said.epoch, said.view, said.slot, said.digest});
   entry.commits.add(vote, VoteSet::State::Good);
   send(std::nullopt, vote, lsn);
@@ -351,7 +375,9 @@ bool Replica::commit_through(const Certificate& certificate) {
   }
   BASE_ASSERT(links->front()->block.parent == committed_digest_,
               "two quorums committed different blocks: more than f replicas lie");
-  persist(Certified{certificate});
+  // It promises nothing: it can be had from others, or be made again.
+  persist(Certified{certificate}, true);
+  if (in_epoch(said.epoch)) raise(certificate);
   for (const auto& link : *links) {
     chain_[link->block.slot] = link->digest;
     for (const auto& digest : link->bundle_digests) pool_.remove(digest);
@@ -371,6 +397,14 @@ bool Replica::commit_through(const Certificate& certificate) {
   apply_more();
   accept_ready();
   return true;
+}
+
+// The highest certificate is what a wish claims.
+void Replica::raise(const Certificate& certificate) {
+  const Statement& said = certificate.statement;
+  if (!prepared_ || std::pair(said.view, said.slot) >
+                        std::pair(prepared_->statement.view, prepared_->statement.slot))
+    prepared_ = certificate;
 }
 
 // Each follower has one voter that sends it what is committed; if that one does not, its statuses

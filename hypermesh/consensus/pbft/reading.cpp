@@ -7,26 +7,27 @@ namespace hypermesh::consensus::pbft {
 // How far this replica knows its epoch to be. Nothing once it has signed the last checkpoint of the
 // epoch, in this life or an earlier one: then a quorum may have begun the next one, and acknowledge
 // what this epoch never sees.
-std::optional<Slot> Replica::reached() const {
+std::optional<ReadAnswer> Replica::reached(std::uint64_t round) const {
   if (!own_ || restored_ || signed_end_) return std::nullopt;
-  return std::max(committed_, prepared_ ? prepared_->statement.slot : 0);
+  return ReadAnswer{epoch_.voters.epoch, round, std::max(committed_, own_claim().slot),
+                    voted_.slot};
 }
 
 void Replica::handle(PeerId from, const ReadAsk& message) {
   if (!in_epoch(message.epoch)) return;
-  if (const auto slot = reached()) send(from, ReadAnswer{message.epoch, message.round, *slot});
+  if (const auto answer = reached(message.round)) send(from, *answer);
 }
 
 void Replica::handle(PeerId from, const ReadAnswer& message) {
   if (!in_epoch(message.epoch) || from >= voters().size()) return;
-  reads_.answer(static_cast<ReplicaId>(from), message.round, message.slot, voters().quorum(), now_);
+  reads_.answer(static_cast<ReplicaId>(from), message, voters(), now_);
 }
 
 void Replica::ask_for_reads() {
   const auto round = reads_.begin(now_, wall_);
   if (!round) return;
   send(std::nullopt, ReadAsk{epoch_.voters.epoch, *round});
-  if (const auto slot = reached()) reads_.answer(*own_, *round, *slot, voters().quorum(), now_);
+  if (const auto answer = reached(*round)) reads_.answer(*own_, *answer, voters(), now_);
 }
 
 void Replica::settle_reads() {

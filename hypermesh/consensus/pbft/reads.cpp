@@ -13,20 +13,26 @@ std::optional<std::uint64_t> Reads::begin(MonotonicTime now, std::uint64_t wall)
   return last_round_;
 }
 
-void Reads::answer(ReplicaId from, std::uint64_t round, Slot slot, std::size_t quorum,
+void Reads::answer(ReplicaId from, const ReadAnswer& answer, const Voters& voters,
                    MonotonicTime now) {
-  if (rounds_.empty() || rounds_.back().number != round || rounds_.back().enough) return;
+  if (rounds_.empty() || rounds_.back().number != answer.round || rounds_.back().enough) return;
   const auto distrusted = distrusted_.find(from);
   if (distrusted != distrusted_.end()) {
     if (now < distrusted->second) return;
     distrusted_.erase(distrusted);
   }
   Round& asked = rounds_.back();
-  asked.answers.emplace(from, slot);
-  if (asked.answers.size() < quorum) return;
+  asked.answers.emplace(from, answer);
+  if (asked.answers.size() < voters.quorum()) return;
   Slot highest = 0;
-  for (const auto& [replica, named] : asked.answers) highest = std::max(highest, named);
-  asked.enough = highest;
+  std::vector<Slot> held;
+  for (const auto& [replica, named] : asked.answers) {
+    highest = std::max(highest, named.slot);
+    held.push_back(named.held);
+  }
+  std::ranges::sort(held);
+  asked.enough =
+      mutant(Mutant::ReadsIgnoreHeld) ? highest : std::max(highest, held[voters.faulty_max()]);
 }
 
 void Reads::ask_anew() {
@@ -47,8 +53,8 @@ std::vector<Reads::Settled> Reads::settle(Slot applied, MonotonicTime now) {
   }
   while (!rounds_.empty() && now >= rounds_.front().since + kPatience) {
     const Round& late = rounds_.front();
-    for (const auto& [replica, slot] : late.answers) {
-      if (slot > applied) distrusted_[replica] = now + kDistrust;
+    for (const auto& [replica, named] : late.answers) {
+      if (named.slot > applied) distrusted_[replica] = now + kDistrust;
     }
     settled.push_back({late.ticket, false});
     rounds_.pop_front();

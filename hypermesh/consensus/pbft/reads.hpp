@@ -6,7 +6,7 @@
 #include <optional>
 #include <vector>
 
-#include "consensus/types.hpp"
+#include "consensus/messages.hpp"
 
 namespace hypermesh::consensus::pbft {
 
@@ -16,9 +16,10 @@ using Ticket = std::uint64_t;
 
 /// Reads that show all that was acknowledged before they began, without ordering anything.
 ///
-/// What is acknowledged has a quorum of commits. Any other quorum that is asked afterwards has an
-/// honest replica of it, which names that slot or a later one; so the highest slot that a quorum
-/// names is far enough (docs/design/0011). Many reads share one round of questions.
+/// What is acknowledged has a quorum of commits, or is held by all voters. Of any other quorum that
+/// is asked afterwards an honest replica has sent one of the commits, and all that are honest hold
+/// the block; so the highest slot that one knows of, or that all but f hold, is far enough
+/// (docs/design/0011). Many reads share one round of questions.
 class Reads {
  public:
   /// A slot that is not executed within this time is not waited for, and who named it is not
@@ -32,9 +33,7 @@ class Reads {
   /// Begins a round of questions if something wants one and none is being asked: its number, which
   /// no earlier life of this replica used. `wall`: nanoseconds of UTC.
   std::optional<std::uint64_t> begin(MonotonicTime now, std::uint64_t wall);
-  /// `slot`: the highest that `from` has sent a commit for, or knows to be committed.
-  void answer(ReplicaId from, std::uint64_t round, Slot slot, std::size_t quorum,
-              MonotonicTime now);
+  void answer(ReplicaId from, const ReadAnswer& answer, const Voters& voters, MonotonicTime now);
   /// Another epoch has begun, whose voters are to be asked: answers of others count no more.
   void ask_anew();
 
@@ -51,7 +50,7 @@ class Reads {
     Ticket ticket = 0;
     std::uint64_t number = 0;
     MonotonicTime since{};
-    std::map<ReplicaId, Slot> answers;
+    std::map<ReplicaId, ReadAnswer> answers;
     std::optional<Slot> enough;  // To execute; none while it is being asked.
   };
 

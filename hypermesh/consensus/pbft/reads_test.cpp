@@ -11,10 +11,11 @@ struct ReadsTest : testing::Test {
   Reads reads;
   MonotonicTime now{1s};
   std::uint64_t wall = 1000;
+  Voters voters{1, std::vector<base::PublicKey>(4), {}, 0};
 
   std::uint64_t begin() { return reads.begin(now, wall).value_or(0); }
   void answer(ReplicaId from, std::uint64_t round, Slot slot) {
-    reads.answer(from, round, slot, 3, now);
+    reads.answer(from, {1, round, slot, 0}, voters, now);
   }
   // The last ticket that is good; 0: none.
   Ticket good(Slot applied) {
@@ -39,6 +40,15 @@ TEST_F(ReadsTest, WaitsForTheHighestSlotOfAQuorum) {
   EXPECT_EQ(good(8), 0u);
   EXPECT_EQ(good(9), 7u);
   EXPECT_TRUE(reads.idle());
+}
+
+TEST_F(ReadsTest, WaitsForWhatAllButOneOfAQuorumHold) {
+  reads.want(7);
+  const auto round = begin();
+  for (const auto& [from, held] : {std::pair<ReplicaId, Slot>{0, 12}, {1, 100}, {2, 11}})
+    reads.answer(from, {1, round, 9, held}, voters, now);
+  EXPECT_EQ(good(11), 0u);
+  EXPECT_EQ(good(12), 7u);
 }
 
 TEST_F(ReadsTest, WhatBeginsWhileOthersAreAskedIsAskedAfterwards) {

@@ -1,3 +1,5 @@
+#include <algorithm>
+
 #include "consensus/pbft/replica.hpp"
 
 namespace hypermesh::consensus::pbft {
@@ -18,6 +20,8 @@ struct Reader {
     state.base = {0, r.start, r.start_digest};
     state.proof.reset();
     state.prepared.reset();
+    state.voted_view = 0;
+    state.voted.clear();
     state.accepted.clear();
   }
   void operator()(const ViewWanted& r) {
@@ -26,6 +30,7 @@ struct Reader {
     state.view = r.view;
     state.changing = true;
     state.claim = r.claim;
+    state.held = r.held;
     state.accepted.clear();
   }
   void operator()(const ViewBegun& r) {
@@ -46,13 +51,17 @@ struct Reader {
     state.bodies.insert_or_assign(r.link->digest, std::pair(r.link, lsn));
   }
   void operator()(const Accepted& r) {
-    if (current(r.epoch) && r.view == state.view) state.accepted[r.slot] = r.digest;
+    if (!current(r.epoch)) return;
+    if (r.view > state.voted_view) state.voted.clear();
+    state.voted_view = std::max(state.voted_view, r.view);
+    if (r.view == state.voted_view && !mutant(Mutant::HeldForgotten))
+      state.voted[r.slot] = r.digest;
+    if (r.view == state.view && !state.changing) state.accepted[r.slot] = r.digest;
   }
   void operator()(const Certified& r) {
     const Statement& said = r.certificate.statement;
-    if (said.phase == Phase::Commit) {
-      state.commits.insert_or_assign(said.slot, r.certificate);
-    } else if (current(said.epoch)) {
+    if (commits(said.phase)) state.commits.insert_or_assign(said.slot, r.certificate);
+    if (current(said.epoch)) {
       if (!state.prepared ||
           std::pair(said.view, said.slot) >
               std::pair(state.prepared->statement.view, state.prepared->statement.slot))
@@ -79,9 +88,9 @@ Restored recover(const EpochBegun& genesis, const std::vector<Persist>& records)
   Reader reader;
   reader.state.genesis = reader.state.epoch = genesis;
   reader.state.base = {0, genesis.start, genesis.start_digest};
-  for (const auto& [lsn, record] : records) {
-    reader.lsn = reader.state.last_lsn = lsn;
-    std::visit(reader, record);
+  for (const auto& each : records) {
+    reader.lsn = reader.state.last_lsn = each.lsn;
+    std::visit(reader, each.record);
   }
   return std::move(reader.state);
 }

@@ -24,6 +24,7 @@ Replica::Replica(const Options& options, Signer& signer, std::optional<base::Pub
       view_(restored.view),
       changing_(restored.changing),
       claim_(restored.claim),
+      held_(restored.held),
       base_(restored.base),
       proof_(restored.proof),
       accepted_(epoch_.start),
@@ -46,6 +47,7 @@ Replica::Replica(const Options& options, Signer& signer, std::optional<base::Pub
   if (own_key_) own_ = voters().find(*own_key_);
   for (const auto& [digest, body] : restored_->bodies)
     bodies_.emplace(digest, Kept{body.first, body.second});
+  find_voted(*restored_);
 }
 
 void Replica::step(const Input& input, MonotonicTime now, std::uint64_t wall, Outputs& out) {
@@ -59,6 +61,7 @@ void Replica::step(const Input& input, MonotonicTime now, std::uint64_t wall, Ou
   } else if (const auto* persisted = std::get_if<Persisted>(&input)) {
     durable_ = std::max(durable_, persisted->lsn);
     ask_for_state();
+    hold_own();
     propose_more();
   } else if (const auto* checked = std::get_if<Checked>(&input)) {
     const auto found = tickets_.find(checked->ticket);
@@ -109,8 +112,8 @@ void Replica::start() {
   if (changing_) {
     if (own_) {
       // Said again as it was said before.
-      const Wish wish{*own_, claim_,
-                      sign(statement_of(epoch_.voters.epoch, view_, claim_)).signature};
+      const Wish wish{*own_, claim_, held_,
+                      sign(statement_of(epoch_.voters.epoch, view_, claim_, held_)).signature};
       wanted_[*own_] = {view_, wish, prepared_};
     }
     return;
@@ -130,8 +133,8 @@ void Replica::start() {
       entry.prepares.add(sign({Phase::Prepare, epoch_.voters.epoch, view_, slot, digest}),
                          VoteSet::State::Good);
     }
-    if (prepared_ && own_ && prepared_->statement.view == view_ &&
-        prepared_->statement.slot == slot) {
+    if (prepared_ && own_ && prepared_->statement.phase == Phase::Prepare &&
+        prepared_->statement.view == view_ && prepared_->statement.slot == slot) {
       entry.prepared = prepared_;
       entry.commits.add(sign({Phase::Commit, epoch_.voters.epoch, view_, slot, digest}),
                         VoteSet::State::Good);
@@ -181,8 +184,8 @@ void Replica::send(std::optional<PeerId> to, Message message, Lsn after) {
   out_->list.emplace_back(Send{to, std::make_shared<const Message>(std::move(message)), after});
 }
 
-Lsn Replica::persist(Record record) {
-  out_->list.emplace_back(Persist{++last_lsn_, std::move(record)});
+Lsn Replica::persist(Record record, bool lazy) {
+  out_->list.emplace_back(Persist{++last_lsn_, std::move(record), lazy});
   return last_lsn_;
 }
 
@@ -237,6 +240,7 @@ void Replica::run_timers() {
       send(std::nullopt, own_wish(), wish_lsn_);
     }
   }
+  if (now_ >= fast_due()) leave_fast_path();
   if ((!changing_ && !base_there_) || blocked_commit_) {
     if (now_ >= fetched_ + 2 * options_.heartbeat) fetch_missing();
   }
@@ -265,7 +269,7 @@ MonotonicTime Replica::next_wake() const {
   }
   if ((!changing_ && !base_there_) || blocked_commit_)
     at = std::min(at, fetched_ + 2 * options_.heartbeat);
-  return std::min(at, reads_.wake_at());
+  return std::min({at, reads_.wake_at(), fast_due()});
 }
 
 void Replica::keep_early(PeerId from, Message message) {

@@ -15,6 +15,7 @@
 #include <set>
 
 #include "consensus/epoch_chain.hpp"
+#include "consensus/new_view.hpp"
 #include "consensus/pbft/bundle_pool.hpp"
 #include "consensus/pbft/reads.hpp"
 #include "consensus/pbft/votes.hpp"
@@ -29,7 +30,7 @@ inline constexpr PeerId kFirstFollower = 0x1'0000;
 
 struct Options {
   ClusterId cluster{};
-  Slot window = 64;  ///< Slots under way at once.
+  Slot window = 64;  ///< Slots under way at once; at most kHeldMax / 2.
   Slot checkpoint_interval = 1000;
   /// So many that wait are proposed at once when no block is under way; with each that is, as many
   /// more.
@@ -45,9 +46,14 @@ struct Options {
   /// longer; doubles with each view that fails.
   Duration suspicion_min = std::chrono::milliseconds(300);
   Duration suspicion_max = std::chrono::seconds(5);
-  /// Also by a replica that hears fewer than a quorum: for scripts, where time passes at once.
+  /// Also by a replica that hears fewer than a quorum; and a primary that hears nobody goes fast.
+  /// For scripts, where time passes at once.
   bool suspects_alone = false;
   Duration request_timeout = std::chrono::seconds(5);
+  /// Commits at once what all voters hold: docs/design/0013.
+  bool fast_path = true;
+  /// A primary waits at least so long for the last of them behind a quorum.
+  Duration fast_wait_min = std::chrono::milliseconds(20);
   /// A block's time may be ahead of our clock by so much.
   Duration clock_skew_max = std::chrono::seconds(1);
   BundlePool::Limits pool;
@@ -109,6 +115,7 @@ struct Send {
 struct Persist {
   Lsn lsn = 0;
   Record record;
+  bool lazy = false;  ///< Nobody waits for it: it may be written with the next one.
 };
 struct Check {
   struct Item {
@@ -156,10 +163,13 @@ struct Restored {
   EpochBegun epoch;
   View view = 0;
   bool changing = false;
-  Claim claim;  ///< Of the wish for `view`, when changing.
-  Claim base;   ///< Of the view, when it has begun.
+  Claim claim;                         ///< Of the wish for `view`, when changing.
+  std::vector<base::Digest> held;      ///< Likewise.
+  View voted_view = 0;                 ///< In which it voted last,
+  std::map<Slot, base::Digest> voted;  ///< and for what.
+  Claim base;                          ///< Of the view, when it has begun.
   std::optional<NewView> proof;
-  std::optional<Certificate> prepared;
+  std::optional<Certificate> prepared;    ///< The highest, of whatever phase.
   std::map<Slot, base::Digest> accepted;  ///< In `view`.
   std::map<base::Digest, std::pair<LinkPtr, Lsn>> bodies;
   std::map<Slot, Certificate> commits;
@@ -221,10 +231,12 @@ class Replica {
     LinkPtr proposal;
     base::Signature primary_signature{};
     enum class State : std::uint8_t { None, Checking, Good, Accepted } state = State::None;
-    VoteSet prepares, commits;
+    VoteSet prepares, commits, holds;
     std::optional<Certificate> prepared;
     bool committed = false;
-    MonotonicTime proposed{};  // By us.
+    bool fast = false;                      // Voted for with Hold, unless that fails.
+    Lsn lsn = 0;                            // Of the record that it is accepted.
+    MonotonicTime proposed{}, by_quorum{};  // By us; held by a quorum.
   };
   struct Peer {
     Status status;
@@ -238,7 +250,7 @@ class Replica {
   void handle(PeerId from, const Submit& message);
   void handle(PeerId from, const Evidence& message);
   void send(std::optional<PeerId> to, Message message, Lsn after = 0);
-  Lsn persist(Record record);
+  Lsn persist(Record record, bool lazy = false);
   void check(std::vector<Check::Item> items, std::function<void(const std::vector<bool>&)> then);
   std::vector<Check::Item> items_of(const std::vector<Vote>& votes) const;
   void append_items(std::vector<Check::Item>& items, const Voters& signers,
@@ -280,19 +292,32 @@ class Replica {
   Vote vote_of_primary(const Entry& entry) const;
   void show_primary(const Entry& entry, const Vote& prepare);
   bool may_propose(Slot slot);
+  void vote_openly(Entry& entry);
   bool commit_through(const Certificate& certificate);
+  void raise(const Certificate& certificate);
   void push_to_followers();
   void take_bundles(const Link& link);
-  void keep_body(const LinkPtr& link);
+  void keep_body(const LinkPtr& link, bool lazy = false);
   void move_tip(Slot slot, const base::Digest& digest);
   void apply_more();
   std::optional<std::vector<LinkPtr>> chain_to(const base::Digest& tip, Slot slot,
                                                Slot above) const;
 
+  // --- fast_path.cpp ---
+  void handle(PeerId from, const Decided& message);
+  void handle(PeerId from, const VoteOpenly& message);
+  bool goes_fast() const;
+  bool is_rooted();
+  void hold_own();
+  void count_holds(Slot slot);
+  void vote_openly_up_to(Slot slot);
+  void leave_fast_path();
+  MonotonicTime fast_due() const;
+
   // --- reading.cpp ---
   void handle(PeerId from, const ReadAsk& message);
   void handle(PeerId from, const ReadAnswer& message);
-  std::optional<Slot> reached() const;
+  std::optional<ReadAnswer> reached(std::uint64_t round) const;
   void ask_for_reads();
   void settle_reads();
 
@@ -305,7 +330,10 @@ class Replica {
   void begin_view(View view, const Claim& base, std::optional<NewView> proof);
   void stand_on_base();
   Message own_wish() const;
-  base::Result<> check_form(const NewView& message) const;
+  Claim start_claim() const { return {0, epoch_.start, epoch_.start_digest}; }
+  Claim own_claim() const;
+  std::vector<base::Digest> held_behind(const Claim& claim) const;
+  void find_voted(const Restored& restored);
 
   // --- catch_up.cpp ---
   void handle(PeerId from, const Status& message);
@@ -356,7 +384,9 @@ class Replica {
 
   View view_ = 0;
   bool changing_ = false;
-  Claim claim_;  // Of our wish for view_, while changing.
+  Claim claim_;                     // Of our wish for view_, while changing.
+  std::vector<base::Digest> held_;  // Likewise.
+  Claim voted_;                     // What we voted for last, in whatever view.
   Claim base_;
   bool base_there_ = false;  // The base and what leads to it are here.
   std::optional<NewView> proof_;
@@ -370,13 +400,16 @@ class Replica {
   Slot reserved_ = 0, reserved_ready_ = 0;
   Lsn reserved_lsn_ = 0;
   Lsn wish_lsn_ = 0, begun_lsn_ = 0;
-  std::optional<Certificate> prepared_;             // The highest.
+  std::optional<Certificate> prepared_;  // The highest, of whatever phase.
+  Slot rooted_ = 0;             // What leads from our certificate of view_ to this slot is here.
+  MonotonicTime fast_again_{};  // Until then blocks are prepared, as somebody does not hold them.
+  Duration fast_pause_{};
   std::map<PeerId, std::deque<MessagePtr>> early_;  // For a view that has not begun here.
 
   struct Wanted {
     View view = 0;
     Wish wish;
-    std::optional<Certificate> prepared;
+    std::optional<Certificate> proof;
   };
   std::map<ReplicaId, Wanted> wanted_;  // The highest checked wish of each.
   std::map<ReplicaId, View> checking_wish_;

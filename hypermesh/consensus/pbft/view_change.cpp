@@ -1,30 +1,22 @@
-#include <fmt/format.h>
-
 #include <algorithm>
 
 #include "consensus/pbft/replica.hpp"
 
-// How a primary is replaced. A replica that wants a view says so with the highest block that it
-// holds a Prepare certificate for; a quorum of wishes begins the view with the highest of theirs.
+// How a primary is replaced. A replica that wants a view says so with the highest block that it has
+// a certificate for, and those that it voted for behind it; a quorum of wishes begins the view.
 
 namespace hypermesh::consensus::pbft {
-
-using base::Errc;
-using base::Result;
 
 void Replica::want_view(View view) {
   if (!own_) return;
   view_ = view;
   changing_ = true;
   proof_.reset();
-  claim_ = {0, epoch_.start, epoch_.start_digest};
-  if (prepared_ && !mutant(Mutant::LockIgnored)) {
-    const Statement& said = prepared_->statement;
-    claim_ = {said.view, said.slot, said.digest};
-  }
-  wish_lsn_ = persist(ViewWanted{epoch_.voters.epoch, view_, claim_});
-  const Vote vote = sign(statement_of(epoch_.voters.epoch, view_, claim_));
-  wanted_[*own_] = {view_, {*own_, claim_, vote.signature}, prepared_};
+  claim_ = mutant(Mutant::LockIgnored) ? start_claim() : own_claim();
+  held_ = held_behind(claim_);
+  wish_lsn_ = persist(ViewWanted{epoch_.voters.epoch, view_, claim_, held_});
+  const Vote vote = sign(statement_of(epoch_.voters.epoch, view_, claim_, held_));
+  wanted_[*own_] = {view_, {*own_, claim_, held_, vote.signature}, prepared_};
   if (mutant(Mutant::WishBeforeDurable)) wish_lsn_ = 0;
   entries_.clear();
   view_wanted_by_quorum_ = MonotonicTime::max();
@@ -34,9 +26,43 @@ void Replica::want_view(View view) {
   on_wish();
 }
 
+Claim Replica::own_claim() const {
+  if (!prepared_) return start_claim();
+  const Statement& said = prepared_->statement;
+  return {said.view, said.slot, said.digest};
+}
+
+// The blocks behind that of `claim` to the one that we voted for last; none if they do not go on
+// from it.
+std::vector<base::Digest> Replica::held_behind(const Claim& claim) const {
+  std::vector<base::Digest> held;
+  base::Digest digest = voted_.digest;
+  for (Slot slot = voted_.slot; slot > claim.slot; --slot) {
+    const auto body = bodies_.find(digest);
+    if (body == bodies_.end() || held.size() == kHeldMax) return {};
+    held.push_back(digest);
+    digest = body->second.link->block.parent;
+  }
+  if (digest != claim.digest) return {};
+  std::ranges::reverse(held);
+  return held;
+}
+
+// The last vote from before a restart. Of records that nobody waited for, some in between may be
+// gone.
+void Replica::find_voted(const Restored& restored) {
+  voted_ = start_claim();
+  const Claim claim = own_claim();
+  for (const auto& [slot, digest] : restored.voted) {
+    const Claim vote{restored.voted_view, slot, digest};
+    const Claim before = std::exchange(voted_, vote);
+    if (slot > claim.slot && held_behind(claim).empty()) voted_ = before;
+  }
+}
+
 Message Replica::own_wish() const {
   const Wanted& own = wanted_.at(*own_);
-  return ViewChange{epoch_.voters.epoch, own.view, own.wish, own.prepared};
+  return ViewChange{epoch_.voters.epoch, own.view, own.wish, own.proof};
 }
 
 void Replica::handle(PeerId from, const ViewChange& message) {
@@ -45,31 +71,27 @@ void Replica::handle(PeerId from, const ViewChange& message) {
       wish.replica >= voters().size() || message.view < view_ || wish.replica == *own_)
     return;
   if (message.view == view_ && !changing_) return;  // It began; their status asks for it.
-  const Statement statement = statement_of(message.epoch, message.view, wish.claim);
+  const Statement statement = statement_of(message.epoch, message.view, wish.claim, wish.held);
   const Vote vote{statement, wish.replica, wish.signature};
   const auto known = wanted_.find(wish.replica);
   if (known != wanted_.end() && known->second.view >= message.view) {
     const Wanted& before = known->second;
-    if (before.view == message.view && before.wish.claim != wish.claim) {
-      on_contradiction({statement_of(message.epoch, before.view, before.wish.claim), wish.replica,
-                        before.wish.signature},
-                       vote);
-    }
+    const Vote said{statement_of(message.epoch, before.view, before.wish.claim, before.wish.held),
+                    wish.replica, before.wish.signature};
+    if (contradict(said, vote)) on_contradiction(said, vote);
     return;
   }
   View& checking = checking_wish_[wish.replica];
   if (checking >= message.view) return;
 
-  const bool from_start = wish.claim == Claim{0, epoch_.start, epoch_.start_digest};
+  const bool from_start = wish.claim == start_claim();
   std::vector<Check::Item> items{
       {voters().keys[wish.replica], signed_bytes(options_.cluster, statement), wish.signature}};
   if (!from_start) {
-    const Statement prepared{Phase::Prepare, message.epoch, wish.claim.view, wish.claim.slot,
-                             wish.claim.digest};
-    if (!message.prepared || message.prepared->statement != prepared ||
-        wish.claim.view >= message.view || !check_signers(voters(), *message.prepared))
+    if (!message.proof || !is_of(*message.proof, message.epoch, wish.claim) ||
+        wish.claim.view >= message.view || !check_signers(voters(), *message.proof))
       return;
-    if (message.prepared != prepared_) append_items(items, voters(), *message.prepared);
+    if (message.proof != prepared_) append_items(items, voters(), *message.proof);
   }
   checking = message.view;
   check(std::move(items), [this, message, from_start](const std::vector<bool>& good) {
@@ -81,7 +103,7 @@ void Replica::handle(PeerId from, const ViewChange& message) {
     }
     Wanted& wanted = wanted_[replica];
     if (message.view <= wanted.view) return;
-    wanted = {message.view, message.wish, from_start ? std::nullopt : message.prepared};
+    wanted = {message.view, message.wish, from_start ? std::nullopt : message.proof};
     on_wish();
   });
 }
@@ -111,59 +133,35 @@ void Replica::maybe_begin_view() {
     if (wanted.view == view_) message.wishes.push_back(wanted.wish);
   }
   if (message.wishes.size() < voters().quorum()) return;
-  const Claim base = message.base();
+  const Claim highest = highest_claim(message.wishes);
   for (const auto& wish : message.wishes) {
-    if (wish.claim == base) {
-      message.prepared = wanted_.at(wish.replica).prepared;
+    if (wish.claim == highest) {
+      message.proof = wanted_.at(wish.replica).proof;
       break;
     }
   }
   send(std::nullopt, message, wish_lsn_);
-  begin_view(view_, base, std::move(message));
-}
-
-Result<> Replica::check_form(const NewView& message) const {
-  if (message.wishes.size() < voters().quorum()) {
-    return base::fail(Errc::NotVerified,
-                      fmt::format("view {} is wanted by {}; a quorum has {}", message.view,
-                                  message.wishes.size(), voters().quorum()));
-  }
-  const Claim& base = message.base();
-  for (std::size_t i = 0; i < message.wishes.size(); ++i) {
-    const Wish& wish = message.wishes[i];
-    if (wish.replica >= voters().size() ||
-        (i > 0 && wish.replica <= message.wishes[i - 1].replica &&
-         !mutant(Mutant::WishesCountedTwice)))
-      return base::fail(Errc::NotVerified, "a view that an unknown replica wants, or one twice");
-    if (wish.claim.view == base.view && wish.claim.slot == base.slot && wish.claim != base)
-      return base::fail(Errc::NotVerified, "a view that is to begin with two blocks");
-  }
-  if (base == Claim{0, epoch_.start, epoch_.start_digest}) return {};
-  const Statement prepared{Phase::Prepare, message.epoch, base.view, base.slot, base.digest};
-  if (mutant(Mutant::NewViewUnproven)) return {};
-  if (!message.prepared || message.prepared->statement != prepared || base.view >= message.view)
-    return base::fail(Errc::NotVerified, "a view whose first block is not proven");
-  return check_signers(voters(), *message.prepared);
+  begin_view(view_, base_of(voters(), message.wishes), std::move(message));
 }
 
 void Replica::handle(PeerId, const NewView& message) {
   if (!in_epoch(message.epoch) || message.view < view_ || message.view == 0 ||
-      (message.view == view_ && !changing_) || !check_form(message))
+      (message.view == view_ && !changing_) || !check_form(voters(), start_claim(), message))
     return;
   std::vector<Check::Item> items;
   for (const Wish& wish : message.wishes) {
-    const auto statement = statement_of(message.epoch, message.view, wish.claim);
+    const auto statement = statement_of(message.epoch, message.view, wish.claim, wish.held);
     items.push_back(
         {voters().keys[wish.replica], signed_bytes(options_.cluster, statement), wish.signature});
   }
-  const bool from_start = message.base() == Claim{0, epoch_.start, epoch_.start_digest};
-  if (!from_start && message.prepared != prepared_ && !mutant(Mutant::NewViewUnproven))
-    append_items(items, voters(), *message.prepared);
+  const bool from_start = highest_claim(message.wishes) == start_claim();
+  if (!from_start && message.proof != prepared_ && !mutant(Mutant::NewViewUnproven))
+    append_items(items, voters(), *message.proof);
   check(std::move(items), [this, message](const std::vector<bool>& good) {
     if (std::ranges::find(good, false) != good.end() && !mutant(Mutant::WishesUnchecked)) return;
     if (!in_epoch(message.epoch) || message.view < view_ || (message.view == view_ && !changing_))
       return;
-    begin_view(message.view, message.base(), message);
+    begin_view(message.view, base_of(voters(), message.wishes), message);
   });
 }
 
@@ -178,6 +176,7 @@ void Replica::begin_view(View view, const Claim& base, std::optional<NewView> pr
   promised_.clear();
   reserved_ = reserved_ready_ = 0;
   reserved_lsn_ = 0;
+  rooted_ = 0;
   std::erase_if(wanted_, [&](const auto& each) { return each.second.view <= view_; });
   view_wanted_by_quorum_ = MonotonicTime::max();
   heard_primary_ = progress_ = now_;

@@ -1,0 +1,168 @@
+#include <algorithm>
+
+#include "consensus/pbft/replica.hpp"
+
+// What all voters hold is committed at once: docs/design/0013. Whoever has a certificate of the
+// view votes Hold, to the primary alone, which shows all votes to everybody. When one is missing
+// for long, the slots are prepared and committed as published PBFT does.
+
+namespace hypermesh::consensus::pbft {
+
+namespace {
+
+constexpr Duration kHeard = std::chrono::seconds(1);  // Each tells its status five times meanwhile.
+// A vote may take so many times as long as that which makes a quorum.
+constexpr int kWaits = 3;
+// For a quorum: of heartbeats.
+constexpr int kQuorumWaits = 2;
+constexpr Duration kPauseMin = std::chrono::seconds(1), kPauseMax = std::chrono::seconds(30);
+// Behind a pause without another one, the next is short again.
+constexpr Duration kGood = std::chrono::seconds(10);
+
+}  // namespace
+
+// --- as primary ---
+
+bool Replica::goes_fast() const {
+  if (!options_.fast_path || now_ < fast_again_) return false;
+  if (options_.suspects_alone) return true;
+  const auto heard = std::ranges::count_if(
+      heard_, [&](const auto& each) { return each.first != own_ && now_ < each.second + kHeard; });
+  return static_cast<std::size_t>(heard) + 1 >= voters().size();
+}
+
+// Our own votes count when what they promise is durable.
+void Replica::hold_own() {
+  if (changing_ || !is_primary()) return;
+  for (auto next = entries_.upper_bound(committed_); next != entries_.end(); ++next) {
+    const Slot slot = next->first;
+    Entry& entry = next->second;
+    if (!entry.fast || entry.state != Entry::State::Accepted) continue;
+    if (entry.lsn > durable_ && !mutant(Mutant::HoldBeforeDurable)) return;
+    if (entry.holds.find(*own_) != nullptr) continue;
+    entry.holds.add(sign({Phase::Hold, epoch_.voters.epoch, view_, slot, entry.proposal->digest}),
+                    VoteSet::State::Good);
+    count_holds(slot);
+  }
+}
+
+void Replica::count_holds(Slot slot) {
+  const auto found = entries_.find(slot);
+  if (!is_primary() || slot <= committed_ || found == entries_.end()) return;
+  Entry& entry = found->second;
+  if (entry.state != Entry::State::Accepted) return;
+  if (entry.by_quorum == MonotonicTime() && entry.holds.size() >= voters().quorum())
+    entry.by_quorum = now_;
+  const std::size_t needed = voters().needed(Phase::Hold);
+  if (const auto agreed = entry.holds.agreed(needed)) {
+    if (*agreed != entry.proposal->digest) return;
+    commit_time_ += (now_ - entry.proposed - commit_time_) / 8;
+    entry.committed = true;
+    const Certificate certificate = entry.holds.certificate(*agreed, needed);
+    send(std::nullopt, Decided{certificate});
+    (void)commit_through(certificate);
+    return propose_more();
+  }
+  const auto chosen = entry.holds.to_check(needed);
+  if (chosen.empty()) return;
+  check(items_of(chosen), [this, slot, chosen, epoch = epoch_.voters.epoch,
+                           view = view_](const std::vector<bool>& good) {
+    if (!in_epoch(epoch) || view != view_ || changing_) return;
+    const auto held = entries_.find(slot);
+    if (held == entries_.end()) return;
+    for (std::size_t i = 0; i < chosen.size(); ++i)
+      held->second.holds.set(chosen[i].replica,
+                             good[i] ? VoteSet::State::Good : VoteSet::State::Bad);
+    count_holds(slot);
+  });
+}
+
+// When the first slot under way has waited long enough for its last vote.
+MonotonicTime Replica::fast_due() const {
+  if (changing_ || !is_primary()) return MonotonicTime::max();
+  for (auto next = entries_.upper_bound(committed_); next != entries_.end(); ++next) {
+    const Entry& entry = next->second;
+    if (!entry.fast) continue;
+    if (entry.by_quorum == MonotonicTime())
+      return entry.proposed + kQuorumWaits * options_.heartbeat;
+    return entry.proposed +
+           std::max(options_.fast_wait_min, kWaits * (entry.by_quorum - entry.proposed));
+  }
+  return MonotonicTime::max();
+}
+
+void Replica::leave_fast_path() {
+  const bool again = fast_pause_ != Duration() && now_ < fast_again_ + kGood;
+  fast_pause_ = again ? std::min(2 * fast_pause_, kPauseMax) : kPauseMin;
+  fast_again_ = now_ + fast_pause_;
+  send(std::nullopt, VoteOpenly{epoch_.voters.epoch, view_, accepted_});
+  std::vector<Slot> slots;
+  for (auto next = entries_.upper_bound(committed_); next != entries_.end(); ++next) {
+    if (std::exchange(next->second.fast, false)) slots.push_back(next->first);
+  }
+  for (const Slot slot : slots) count(slot, Phase::Prepare);
+}
+
+// --- as replica ---
+
+// Whether we have a certificate of this view, and all that leads from its block to the last one
+// that we voted for: then a wish of ours shows that we hold it.
+bool Replica::is_rooted() {
+  if (mutant(Mutant::HoldWithoutCertificate)) return true;
+  const Claim claim = own_claim();
+  if (claim.view != view_ || claim.slot > accepted_) return false;
+  if (rooted_ == 0 || (rooted_ != accepted_ && rooted_ + 1 != accepted_)) {
+    base::Digest digest = accepted_digest_;
+    for (Slot slot = accepted_; slot > claim.slot; --slot) {
+      const auto body = bodies_.find(digest);
+      if (body == bodies_.end()) return false;
+      digest = body->second.link->block.parent;
+    }
+    if (digest != claim.digest) return false;
+  }
+  rooted_ = accepted_;
+  return true;
+}
+
+void Replica::handle(PeerId, const Decided& message) {
+  const Statement& said = message.certificate.statement;
+  if (!in_epoch(said.epoch) || !commits(said.phase) || said.slot <= committed_ ||
+      !check_signers(voters(), message.certificate))
+    return;
+  const auto entry = entries_.find(said.slot);
+  const auto* const own =
+      own_ && entry != entries_.end() ? entry->second.holds.find(*own_) : nullptr;
+  std::vector<Check::Item> items;
+  append_items(items, voters(), message.certificate);
+  std::erase_if(items, [&](const Check::Item& item) {
+    return own != nullptr && own->vote.statement == said && item.key == own_key_ &&
+           item.signature == own->vote.signature;
+  });
+  check(std::move(items), [this, certificate = message.certificate](const std::vector<bool>& good) {
+    const bool proven = std::ranges::find(good, false) == good.end();
+    if ((proven || mutant(Mutant::CertificatesUnchecked)) && in_epoch(certificate.statement.epoch))
+      (void)commit_through(certificate);
+  });
+}
+
+void Replica::handle(PeerId from, const VoteOpenly& message) {
+  if (!own_ || !in_epoch(message.epoch) || message.view != view_ || changing_ ||
+      from != voters().primary(view_))
+    return;
+  vote_openly_up_to(message.slot);
+}
+
+void Replica::vote_openly_up_to(Slot up_to) {
+  if (!own_ || changing_ || is_primary()) return;
+  std::vector<Slot> slots;
+  for (auto next = entries_.upper_bound(committed_); next != entries_.end() && next->first <= up_to;
+       ++next) {
+    Entry& entry = next->second;
+    if (!std::exchange(entry.fast, false) || entry.state != Entry::State::Accepted) continue;
+    vote_openly(entry);
+    slots.push_back(next->first);
+  }
+  for (const Slot slot : slots) count(slot, Phase::Prepare);
+}
+
+}  // namespace hypermesh::consensus::pbft
