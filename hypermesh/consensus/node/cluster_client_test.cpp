@@ -296,6 +296,38 @@ TEST_F(ClusterClients, FindOutWhoVotesNow) {
   });
 }
 
+// Reads and writes as fast as they can be sent, through the node that the others are served by too;
+// and bundles without end, to every replica.
+TEST_F(ClusterClients, AreServedBesideOneThatFloods) {
+  run(4, 5, [this](Replicas& replicas) -> Task<> {
+    for (std::size_t i = 0; i < 4; ++i) replicas[i]->open();
+    TestClient client(*replicas[0], network);
+    TestReplica &flooded = *replicas[0], &member = *replicas[4];
+    stoq::rpc::Peers peers({client.executor, &member.transport, &client.clock, &client.rng},
+                           {.backoff_min = 10ms, .backoff_max = 100ms});
+    RequestClient flood(client.executor,
+                        peers.to(stoq::NodeId::of(flooded.key.public_key()), flooded.endpoint));
+    std::size_t answered = 0;
+    const auto count = [&](const auto&) { ++answered; };
+    for (int i = 0; i < 12'000; ++i) flood.ask(GetRequest{"k"}, 20s, count);
+    const std::string large(1 << 20, 'x');
+    for (int i = 0; i < 12; ++i) flood.ask(OrderRequest{put("large", large)}, 20s, count);
+    for (std::uint64_t i = 1; i <= 300; ++i) {
+      auto bundle = std::make_shared<Bundle>();
+      bundle->client = member.key.public_key();
+      bundle->sequence = i;
+      bundle->operations.assign(200, put("small", "1"));
+      bundle->signature = member.key.sign(signed_bytes(cluster_of(client.genesis), *bundle));
+      flood.ask(BundleRequest{bundle}, 20s, count);
+    }
+    co_await expect_served(client, "k");
+    EXPECT_GT(answered, 0u);
+    co_await flood.stop();
+    co_await peers.stop(0s);
+    co_await client.close();
+  });
+}
+
 // The leader lives, and takes no bundle of anybody.
 TEST_F(ClusterClients, AreServedAfterALeaderThatCensorsThem) {
   run(4, 4, [this](Replicas& replicas) -> Task<> {

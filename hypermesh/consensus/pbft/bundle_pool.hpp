@@ -9,11 +9,15 @@
 
 namespace hypermesh::consensus::pbft {
 
-/// Bundles whose signature is good and that wait to be ordered, oldest first.
+/// Bundles whose signature is good and that wait to be ordered. Clients take turns: who has sent
+/// much waits behind those who have sent little (fair queueing, Demers, Keshav, Shenker 1989).
 class BundlePool {
  public:
   struct Limits {
+    /// Of one client: what others wait for at most when it floods. A node's gateway needs as much.
     std::size_t bundles_per_client_max = 256;
+    std::size_t operations_per_client_max = 16'384;
+    std::size_t bytes_per_client_max = 16 << 20;
     std::size_t bytes_max = 64 << 20;
     std::size_t remembered_max = 65'536;  ///< Bundles that were ordered and are not taken again.
   };
@@ -25,7 +29,7 @@ class BundlePool {
   /// Whether its signature was found good before.
   bool contains(const base::Digest& digest) const { return waiting_.contains(digest); }
   bool ordered(const base::Digest& digest) const { return ordered_.contains(digest); }
-  bool may_add(const base::PublicKey& client, std::size_t bytes) const;
+  bool may_add(const Bundle& bundle) const;
 
   /// It is in a block that is under way, or no longer is.
   void set_taken(const base::Digest& digest, bool taken);
@@ -33,12 +37,12 @@ class BundlePool {
   /// It is ordered for good.
   void remove(const base::Digest& digest);
 
-  /// The oldest that are not taken, up to the limits, at least one if there is any.
+  /// The next ones that are not taken, up to the limits, at least one if there is any.
   std::vector<BundlePtr> next(std::size_t operations_max, std::size_t bytes_max) const;
   /// Of those that are not taken.
   std::size_t free_operations() const { return free_operations_; }
   std::size_t free_bytes() const { return free_bytes_; }
-  /// Since when the oldest that is not taken waits; max() for none.
+  /// Since when the next that is not taken waits; max() for none.
   base::MonotonicTime free_since() const;
   /// Since when the oldest of all waits.
   base::MonotonicTime waiting_since() const;
@@ -52,21 +56,29 @@ class BundlePool {
  private:
   struct Waiting {
     BundlePtr bundle;
-    std::uint64_t place = 0;
+    std::uint64_t place = 0, turn = 0;
     base::MonotonicTime since{};
     bool taken = false;
   };
 
   using ByDigest = std::map<base::Digest, Waiting>;
+  /// When its turn is, then by place.
+  using Turn = std::pair<std::uint64_t, std::uint64_t>;
+  static Turn turn_of(const Waiting& waiting) { return {waiting.turn, waiting.place}; }
   void mark(ByDigest::iterator found, bool taken);
 
   const Limits limits_;
   ByDigest waiting_;
-  std::map<std::uint64_t, ByDigest::iterator> all_, free_;  // By place.
-  std::map<base::PublicKey, std::size_t> per_client_;
+  std::map<std::uint64_t, ByDigest::iterator> all_;  // By place.
+  std::map<Turn, ByDigest::iterator> free_;
+  struct Share {
+    std::size_t bundles = 0, operations = 0, bytes = 0;
+    std::uint64_t turn = 0;  // Of its last bundle.
+  };
+  std::map<base::PublicKey, Share> per_client_;
   std::set<base::Digest> ordered_;
   std::deque<base::Digest> ordered_order_;
-  std::uint64_t next_place_ = 0;
+  std::uint64_t next_place_ = 0, turn_ = 0;  // Whose turn it was last.
   std::size_t bytes_ = 0, free_bytes_ = 0, free_operations_ = 0;
 };
 

@@ -36,6 +36,34 @@ TEST(BundlePool, GivesTheOldestThatAreNotUnderWay) {
   EXPECT_EQ(pool.next(100, 1 << 20), (std::vector{a, b, c}));
 }
 
+TEST(BundlePool, WhoSendsLittleDoesNotWaitForWhoSendsMuch) {
+  BundlePool pool({});
+  std::vector<BundlePtr> flood;
+  for (std::uint64_t i = 1; i <= 50; ++i) {
+    flood.push_back(bundle(1, i, 100));
+    (void)pool.add(flood.back(), digest_of(*flood.back()), {});
+  }
+  const auto take = [&pool](const BundlePtr& each) { pool.set_taken(digest_of(*each), true); };
+  take(flood[0]);
+  const auto a = bundle(2, 1), b = bundle(3, 1), c = bundle(2, 2);
+  for (const auto& each : {a, b, c}) (void)pool.add(each, digest_of(*each), {});
+  EXPECT_EQ(pool.next(200, 1 << 20), (std::vector{a, b, c, flood[1]}));
+  for (const auto& each : {a, b, c, flood[1]}) take(each);
+  // Nor does it save up turns while it has nothing.
+  for (std::size_t i = 2; i < 20; ++i) take(flood[i]);
+  std::vector<BundlePtr> later;
+  for (std::uint64_t i = 3; i <= 10; ++i) {
+    later.push_back(bundle(2, i, 100));
+    (void)pool.add(later.back(), digest_of(*later.back()), {});
+  }
+  EXPECT_EQ(pool.next(400, 1 << 20), (std::vector{flood[20], later[0], flood[21], later[1]}));
+  // What is not under way any more has its old turn.
+  const BundlePool copy = pool;
+  pool.release_all();
+  EXPECT_EQ(pool.next(103, 1 << 20), (std::vector{flood[0], a, b, c}));
+  EXPECT_EQ(copy.next(100, 1 << 20), (std::vector{flood[20]}));
+}
+
 TEST(BundlePool, WhatIsOrderedIsNotTakenAgain) {
   BundlePool pool({});
   const auto a = bundle(1, 1);
@@ -59,6 +87,18 @@ TEST(BundlePool, OneClientCannotFillIt) {
   EXPECT_EQ(pool.add(bundle(2, 1), digest_of(*bundle(2, 1)), {}), BundlePool::Added::Yes);
   pool.remove(digest_of(*bundle(1, 1)));
   EXPECT_EQ(pool.add(bundle(1, 3), digest_of(*bundle(1, 3)), {}), BundlePool::Added::Yes);
+  BundlePool few({.operations_per_client_max = 5});
+  EXPECT_EQ(few.add(bundle(1, 1, 3), digest_of(*bundle(1, 1, 3)), {}), BundlePool::Added::Yes);
+  EXPECT_EQ(few.add(bundle(1, 2, 3), digest_of(*bundle(1, 2, 3)), {}), BundlePool::Added::Full);
+  EXPECT_EQ(few.add(bundle(2, 1, 5), digest_of(*bundle(2, 1, 5)), {}), BundlePool::Added::Yes);
+  few.remove(digest_of(*bundle(1, 1, 3)));
+  EXPECT_EQ(few.add(bundle(1, 2, 5), digest_of(*bundle(1, 2, 5)), {}), BundlePool::Added::Yes);
+  BundlePool light({.bytes_per_client_max = 200});
+  EXPECT_EQ(light.add(bundle(1, 1), digest_of(*bundle(1, 1)), {}), BundlePool::Added::Yes);
+  EXPECT_EQ(light.add(bundle(1, 2), digest_of(*bundle(1, 2)), {}), BundlePool::Added::Full);
+  EXPECT_EQ(light.add(bundle(2, 1), digest_of(*bundle(2, 1)), {}), BundlePool::Added::Yes);
+  light.remove(digest_of(*bundle(1, 1)));
+  EXPECT_EQ(light.add(bundle(1, 2), digest_of(*bundle(1, 2)), {}), BundlePool::Added::Yes);
   BundlePool small({.bytes_max = 200});
   EXPECT_EQ(small.add(bundle(1, 1), digest_of(*bundle(1, 1)), {}), BundlePool::Added::Yes);
   EXPECT_EQ(small.add(bundle(2, 1), digest_of(*bundle(2, 1)), {}), BundlePool::Added::Full);

@@ -154,7 +154,7 @@ void Replica::handle(PeerId, const Submit& message) {
   const BundlePtr& bundle = message.bundle;
   const auto digest = digest_of(*bundle);
   if (pool_.contains(digest) || pool_.ordered(digest)) return;
-  if (!pool_.may_add(bundle->client, bundle->bytes())) return;
+  if (!pool_.may_add(*bundle)) return;
   check({{bundle->client, signed_bytes(options_.cluster, *bundle), bundle->signature}},
         [this, bundle, digest](const std::vector<bool>& good) {
           if (!good[0]) return;
