@@ -50,6 +50,22 @@ pbft::Options engine_options(const Genesis& genesis, pbft::Options options) {
   return options;
 }
 
+constexpr const char* kStartNewer =
+    "start the version that wrote it, or a newer one; nothing was changed";
+
+base::Error of_the_state(base::Error error) {
+  error = base::wrap(std::move(error), "the replicated state");
+  if (error.code == Errc::DataLoss && error.hints.empty()) {
+    error =
+        with_hint(std::move(error),
+                  "move the folder of this replica's state away, keep its log and key, and open "
+                  "it anew: it fetches the state from the others");
+  }
+  if (error.code == Errc::Unsupported && error.hints.empty())
+    error = with_hint(std::move(error), kStartNewer);
+  return error;
+}
+
 struct Kept {
   std::vector<pbft::Persist> records;
   bool damaged = false;  ///< A promise may be among what cannot be read.
@@ -61,8 +77,10 @@ Result<Kept> read_log(const ClusterId& cluster, const Log& log, const base::Log&
   TRY(const auto gaps, log.read(log.opened().first, [&](const LogRecord& record) {
     auto decoded = decode_record(cluster, record.payload);
     if (!decoded && good) {
-      good = std::unexpected(base::wrap(std::move(decoded).error(),
-                                        fmt::format("record {} of the consensus log", record.lsn)));
+      auto error = base::wrap(std::move(decoded).error(),
+                              fmt::format("record {} of the consensus log", record.lsn));
+      if (error.code == Errc::Unsupported) error = with_hint(std::move(error), kStartNewer);
+      good = std::unexpected(std::move(error));
     }
     if (good) kept.records.push_back({record.lsn, *std::move(decoded)});
   }));
@@ -247,7 +265,9 @@ Result<std::unique_ptr<ReplicaNode>> ReplicaNode::open(Parts parts, ReplicaOptio
                                   "need {}: raise its payload_bytes_max",
                                   parts.log->payload_bytes_max(), kRecordBytesMax));
   }
-  TRY(auto blocks, Executor::open(parts.genesis, *parts.storage, options.machine));
+  auto opened = Executor::open(parts.genesis, *parts.storage, options.machine);
+  if (!opened) return std::unexpected(of_the_state(std::move(opened).error()));
+  auto blocks = *std::move(opened);
   TRY(const auto kept, read_log(cluster_of(parts.genesis), *parts.log, parts.lines));
   auto state = std::make_unique<State>(std::move(parts), options, std::move(blocks));
   state->begin(kept);
@@ -394,7 +414,7 @@ void ReplicaNode::State::on_batch(const BlockApplier::Batch& batch) {
   }
   if (!batch.executed.empty()) await_lease_end(batch.executed.back().second.lease_end);
   progressed.notify();
-  if (!batch.ended) fail(base::wrap(batch.ended.error(), "the replicated state"));
+  if (!batch.ended) fail(of_the_state(batch.ended.error()));
 }
 
 void ReplicaNode::State::fail(base::Error error) {
@@ -491,7 +511,7 @@ Task<> ReplicaNode::State::fetch_state() {
     auto fetched = co_await fetch->run({slot, checkpoint.root}, members);
     if (fetched) {
       auto loaded = co_await parts.pool->run([this] { return blocks->reload(); });
-      if (!loaded) co_return fail(base::wrap(std::move(loaded).error(), "the replicated state"));
+      if (!loaded) co_return fail(of_the_state(std::move(loaded).error()));
       parts.lines.info(
           "the state is here",
           {{"slot", slot}, {"entries", fetched->leaves}, {"bytes", fetched->bytes_received}});
@@ -530,7 +550,7 @@ Task<> ReplicaNode::State::on_fetched(const StableCheckpoint& checkpoint) {
         }
         return found;
       });
-  if (!results) co_return fail(base::wrap(results.error(), "the replicated state"));
+  if (!results) co_return fail(of_the_state(results.error()));
   for (const auto& result : *results) gateway.on_executed(result, parts.clock->now());
   update_members();
   progressed.notify();
