@@ -80,6 +80,9 @@ class Log {
   base::Result<Lsn> sync() { return write(take()); }
 
   virtual Lsn appended() const = 0;  ///< The last lsn that append() gave. The engine's thread.
+  /// More waits for take() than half of what may: the disk is slow, and whoever appends should let
+  /// things that can wait, wait. The engine's thread.
+  virtual bool behind() const = 0;
   virtual Lsn durable() const = 0;
 
   using Visitor = std::function<void(const LogRecord&)>;

@@ -88,6 +88,7 @@ class SegmentLog final : public Log {
     return durable();
   }
 
+  bool behind() const override { return pending_.bytes() > options_.pending_bytes_max / 2; }
   Lsn appended() const override { return pending_.first() + pending_.size() - 1; }
   Lsn durable() const override {
     const std::lock_guard lock(mutex_);

@@ -12,7 +12,7 @@ struct LogOptions {
   std::uint64_t segment_bytes = 64ull << 20;  ///< Of one file; reserved when it is begun.
   std::uint64_t payload_bytes_max = (8ull << 20) + 4096;  ///< Of one record.
   /// Of what is appended and not yet taken; one record more is always taken in.
-  std::uint64_t pending_bytes_max = 64ull << 20;
+  std::uint64_t pending_bytes_max = 128ull << 20;
 
   base::Result<> validate() const;
 };

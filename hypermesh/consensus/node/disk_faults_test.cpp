@@ -11,7 +11,7 @@ namespace {
 
 // Set by a test, looked at by workers.
 struct Fault {
-  std::atomic<bool> full = false, sync_fails = false;
+  std::atomic<bool> full = false, sync_fails = false, stuck = false;
 
   Result<> room() const {
     if (!full) return {};
@@ -40,6 +40,7 @@ class FaultyFiles final : public LogFiles {
     return files_->write(name, offset, bytes);
   }
   Result<> sync(const std::string& name) override {
+    fault_.stuck.wait(true);
     if (fault_.sync_fails) return base::fail(Errc::Unavailable, "the disk does not take the data");
     return files_->sync(name);
   }
@@ -99,9 +100,8 @@ class DiskFaults : public ClusterTest {
       for (auto& replica : all) replica->open();
       for (int i = 0; i < 10; ++i) EXPECT_TRUE(co_await write(bad));
       const Slot before = all[0]->node->status().committed;
-      std::size_t votes = 0;
-      all[0]->node->on_vote([&votes, before](const Vote& vote) {
-        if (vote.replica == 3 && vote.statement.slot > before) ++votes;
+      all[0]->node->on_vote([this, before](const Vote& vote) {
+        if (vote.replica == 3 && vote.statement.slot > before) ++votes_;
       });
       *bad_disk.fault = true;
       // The others go on; more than a window, so that it is behind.
@@ -110,7 +110,7 @@ class DiskFaults : public ClusterTest {
       EXPECT_EQ(why.code, bad_disk.code) << why.describe();
       EXPECT_NE(why.describe().find(bad_disk.says), std::string::npos) << why.describe();
       EXPECT_EQ(why.hints.empty() ? "" : why.hints[0], bad_disk.hint);
-      if (bad_disk.under_log) EXPECT_EQ(votes, 0u) << "what it said was not on its disk";
+      if (bad_disk.under_log) EXPECT_EQ(votes_, 0u) << "what it said was not on its disk";
       // Whoever asks it learns why.
       const auto refused = co_await bad.node->order(put("late", "1"), 1s);
       EXPECT_EQ(refused.error().code, Errc::Unavailable);
@@ -162,6 +162,7 @@ class DiskFaults : public ClusterTest {
   Fault fault_;
 
  private:
+  std::size_t votes_ = 0;  // Of the last of four, on what was proposed after its disk was bad.
   int written_ = 0;
 };
 
@@ -182,6 +183,28 @@ TEST_F(DiskFaults, AFullDiskUnderTheStateStopsTheReplicaUntilThereIsRoom) {
   expect_survived({[this](TestReplica& replica) { with_storage(replica); }, &fault_.full,
                    Errc::ResourceExhausted, "cannot make /disk/2.log: 0 bytes are free",
                    "free space on /disk", false});
+}
+
+// It takes in no more than its log may hold back, and catches up.
+TEST_F(DiskFaults, ADiskThatIsStuckStopsNobody) {
+  run(4, 4, [this](Replicas& all) -> Task<> {
+    TestReplica& slow = *all[3];
+    with_log(slow);
+    slow.log_options.pending_bytes_max = 1 << 20;
+    for (auto& replica : all) replica->open();
+    EXPECT_TRUE(co_await write(slow));
+    fault_.stuck = true;
+    const std::string large(64 << 10, 'x');
+    for (int i = 0; i < 40; ++i)
+      EXPECT_TRUE(co_await all[0]->node->order(put("large", large + std::to_string(i)), 20s));
+    fault_.stuck = false;
+    fault_.stuck.notify_all();
+    EXPECT_TRUE(co_await write(slow));
+    const auto value =
+        co_await slow.node->read(ReplicaNode::Consistency::Linearizable, 20s,
+                                 [](const state::View& view) { return view.get("large"); });
+    EXPECT_TRUE(value && *value && (*value)->value == large + "39");
+  });
 }
 
 }  // namespace

@@ -23,6 +23,8 @@ class LogWriter {
   /// Lets go of records below `lsn` after all that is appended now is durable, and after what was
   /// asked for before.
   void drop_before(Lsn lsn);
+  /// Log::behind.
+  bool behind() const { return log_.behind(); }
   base::Task<> stop();
 
  private:

@@ -144,8 +144,12 @@ Task<Result<Frame>> Mesh::receive(stoq::rpc::Call& call, stoq::rpc::Reader<Frame
     if (!frame) co_return Frame{};
     base::ByteReader in(frame->bytes);
     while (in.remaining() > 0) {
-      CO_TRY(const auto message, in.sized(kMessageBytesMax));
-      on_message_(*from, message);
+      auto message = in.sized(kMessageBytesMax);
+      if (!message) {
+        ++malformed_;
+        co_return std::unexpected(base::wrap(std::move(message).error(), "a frame of messages"));
+      }
+      on_message_(*from, *message);
     }
   }
 }

@@ -33,6 +33,8 @@ class Mesh {
   /// Peers to whom a stream is open.
   std::size_t connected() const;
   bool connected_to(const stoq::NodeId& peer) const;
+  /// Frames that no messages were in; each has ended its stream.
+  std::uint64_t malformed() const { return malformed_; }
 
   base::Task<> stop();
 
@@ -47,6 +49,7 @@ class Mesh {
   base::Log log_;
   base::TaskScope scope_;
   std::map<stoq::NodeId, std::shared_ptr<Peer>> members_;
+  std::uint64_t malformed_ = 0;
 };
 
 }  // namespace hypermesh::consensus

@@ -4,6 +4,7 @@
 
 #include <base/async/event.hpp>
 #include <base/config/units.hpp>
+#include <bit>
 #include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 
@@ -208,7 +209,7 @@ struct ReplicaNode::State {
 
   Slot applied = 0;
   state::Revision revision = 0;
-  std::uint64_t time = 0, operations = 0;
+  std::uint64_t time = 0, operations = 0, unreadable = 0;
   base::Event progressed;
   std::optional<base::Error> failure;
   base::Event failed;
@@ -352,10 +353,16 @@ void ReplicaNode::State::on_message(const stoq::NodeId& from, base::BytesView by
   if (peer == peer_ids.end()) return;
   auto message = decode(cluster, bytes);
   if (!message) {
-    parts.lines.warning("a message cannot be read",
-                        {{"from", from.text()}, {"why", message.error()}});
+    // Whoever sends many of them does not fill the log of lines.
+    if (std::has_single_bit(++unreadable)) {
+      parts.lines.warning(
+          "a message cannot be read",
+          {{"from", from.text()}, {"why", message.error()}, {"so_far", unreadable}});
+    }
     return;
   }
+  // What is lost is sent again, when the disk may have caught up.
+  if (log_writer->behind()) return;
   observe_votes(peer->second, *message);
   step(pbft::Received{peer->second, std::make_shared<const Message>(*std::move(message))});
 }
@@ -875,7 +882,9 @@ ReplicaStatus ReplicaNode::status() const {
                        0,
                        voters.keys[voters.primary(s.engine->view())],
                        voters.primary(s.engine->view()),
-                       s.operations};
+                       s.operations,
+                       s.unreadable + (s.mesh ? s.mesh->malformed() : 0),
+                       s.signatures.bad()};
   status.connected = s.voters_reached() - (status.votes ? 1 : 0);
   return status;
 }

@@ -42,6 +42,8 @@ struct ReplicaStatus {
   base::PublicKey leader{};
   ReplicaId leader_id = 0;
   std::uint64_t operations = 0;  ///< Ordered up to the slot that was applied last.
+  std::uint64_t unreadable = 0;  ///< Messages and frames of other nodes that are none.
+  std::uint64_t forged = 0;      ///< Signatures that did not hold.
 };
 
 /// All its calls are made on one executor. Call stop() before it goes.

@@ -13,7 +13,10 @@ constexpr std::uint64_t kWorthATable = 16;  // Checks: a table costs about as mu
 
 pbft::Checked Signatures::check(const pbft::Check& check) {
   pbft::Checked checked{check.ticket, {}};
-  for (const auto& item : check.items) checked.good.push_back(verify(item));
+  for (const auto& item : check.items) {
+    checked.good.push_back(verify(item));
+    if (!checked.good.back()) ++bad_;
+  }
   return checked;
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <base/async/blocking_pool.hpp>
 #include <base/async/task_scope.hpp>
 #include <functional>
@@ -16,6 +17,8 @@ namespace hypermesh::consensus {
 class Signatures {
  public:
   pbft::Checked check(const pbft::Check& check);
+  /// That did not hold.
+  std::uint64_t bad() const { return bad_; }
 
  private:
   using Known = std::shared_ptr<const base::ed25519::KnownKey>;
@@ -27,6 +30,7 @@ class Signatures {
   Known find(const base::PublicKey& key);
   void forget_oldest();
 
+  std::atomic<std::uint64_t> bad_ = 0;
   std::mutex mutex_;
   std::uint64_t now_ = 0;  // Counts what is checked.
   std::map<base::PublicKey, Seen> seen_;
