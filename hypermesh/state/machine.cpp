@@ -235,6 +235,15 @@ base::Result<> Machine::reload() {
   return load();
 }
 
+base::Result<> Machine::drop() {
+  failed_ = true;
+  Storage::Batch all;
+  all.delete_ranges.emplace_back(std::string(), "\xff");  // Tables have letters.
+  TRY_DO(storage_.write(all));
+  TRY_DO(storage_.flush());
+  return load();
+}
+
 base::Result<std::unique_ptr<SlotApply>> Machine::begin(Slot slot, Time time) {
   if (failed_) {
     return base::fail(base::Errc::FailedPrecondition,

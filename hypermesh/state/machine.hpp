@@ -67,6 +67,9 @@ class Machine {
   base::Result<> recover();
   /// After a transfer has switched the storage. Errors: as `open`.
   base::Result<> reload();
+  /// Lets all state go, on disk too: it is not to be trusted. Then `applied` is 0, as at first.
+  /// Errors: of the storage.
+  base::Result<> drop();
 
  private:
   friend class SlotApply;

@@ -164,6 +164,11 @@ Result<> Executor::reload() {
   return load();
 }
 
+Result<> Executor::drop() {
+  TRY_DO(machine_->drop());
+  return load();
+}
+
 bool Executor::is_checkpoint(Slot slot) const {
   return slot > 0 && (slot % checkpoint_interval_ == 0 || slot == configuration_.start);
 }

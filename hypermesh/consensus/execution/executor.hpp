@@ -64,9 +64,11 @@ class Executor {
   /// Of the slot that was applied last, if it is a checkpoint.
   std::optional<base::Digest> checkpoint_root() const;
 
-  /// After an error, and after a transfer has switched the storage. Errors: as Machine's.
+  /// After an error; after a transfer has switched the storage; when the state is not to be
+  /// trusted. Errors: as Machine's.
   base::Result<> recover();
   base::Result<> reload();
+  base::Result<> drop();
 
  private:
   Executor(const Genesis& genesis, std::unique_ptr<state::Machine> machine,

@@ -168,7 +168,13 @@ struct ReplicaNode::State {
   std::unique_ptr<SignatureChecker> checker;
   std::unique_ptr<BlockApplier> applier;
   std::unique_ptr<StateFetch> fetch;
-  std::optional<StableCheckpoint> needed;          // Whose state is being fetched.
+  std::optional<StableCheckpoint> needed;  // Whose state is being fetched.
+  enum class Stored : std::uint8_t {
+    State,    // That the engine counts on.
+    Damaged,  // Another one than a quorum's.
+    Nothing,  // It was dropped.
+  };
+  Stored stored = Stored::State;
   std::map<stoq::NodeId, stoq::Endpoint> members;  // The other nodes that can be reached.
   base::TaskScope scope;
   boost::asio::steady_timer timer;
@@ -207,7 +213,7 @@ struct ReplicaNode::State {
   std::map<BundleName, Recent> recent;
   std::deque<BundleName> recent_order;
 
-  Slot applied = 0;
+  Slot applied = 0, observed = 0;
   state::Revision revision = 0;
   std::uint64_t time = 0, operations = 0, unreadable = 0;
   base::Event progressed;
@@ -351,6 +357,8 @@ void ReplicaNode::State::step(const pbft::Input& input) {
 void ReplicaNode::State::on_message(const stoq::NodeId& from, base::BytesView bytes) {
   const auto peer = peer_ids.find(from);
   if (peer == peer_ids.end()) return;
+  // What is lost is sent again, when the disk may have caught up.
+  if (log_writer->behind()) return;
   auto message = decode(cluster, bytes);
   if (!message) {
     // Whoever sends many of them does not fill the log of lines.
@@ -361,8 +369,6 @@ void ReplicaNode::State::on_message(const stoq::NodeId& from, base::BytesView by
     }
     return;
   }
-  // What is lost is sent again, when the disk may have caught up.
-  if (log_writer->behind()) return;
   observe_votes(peer->second, *message);
   step(pbft::Received{peer->second, std::make_shared<const Message>(*std::move(message))});
 }
@@ -416,7 +422,10 @@ void ReplicaNode::State::on_batch(const BlockApplier::Batch& batch) {
     }
     gateway.on_time(executed.time);
     operations = executed.operations_before + link->block.operations();
-    for (const auto& observe : on_executed) observe(*link, executed);
+    // What is executed again, on a state that was fetched anew, was told before.
+    if (executed.slot > observed)
+      for (const auto& observe : on_executed) observe(*link, executed);
+    observed = std::max(observed, executed.slot);
     step(pbft::Applied{executed.slot, executed.root, executed.next});
   }
   if (!batch.executed.empty()) await_lease_end(batch.executed.back().second.lease_end);
@@ -513,9 +522,16 @@ Task<> ReplicaNode::State::fetch_state() {
     const Slot slot = checkpoint.certificate.statement.slot;
     parts.lines.info("this replica is far behind and fetches the state", {{"slot", slot}});
     co_await applier->pause();
-    auto flushed = co_await parts.pool->run([this] { return blocks->machine().flush(); });
-    if (!flushed) co_return fail(base::wrap(std::move(flushed).error(), "the replicated state"));
+    const bool drop = stored == Stored::Damaged;
+    auto ready = co_await parts.pool->run(
+        [this, drop] { return drop ? blocks->drop() : blocks->machine().flush(); });
+    if (!ready) co_return fail(of_the_state(std::move(ready).error()));
+    if (drop) {
+      stored = Stored::Nothing;
+      on_disk = 0;  // The log is needed until there is a state again.
+    }
     auto fetched = co_await fetch->run({slot, checkpoint.root}, members);
+    if (stored == Stored::Damaged) continue;  // Found out meanwhile.
     if (fetched) {
       auto loaded = co_await parts.pool->run([this] { return blocks->reload(); });
       if (!loaded) co_return fail(of_the_state(std::move(loaded).error()));
@@ -525,14 +541,18 @@ Task<> ReplicaNode::State::fetch_state() {
       if (needed->certificate.statement.slot == slot) needed.reset();
       co_await on_fetched(checkpoint);
       applier->go_on(true);
+      // Nobody reads it before the engine knows how old it is.
+      stored = Stored::State;
       step(pbft::Installed{checkpoint, configuration.next});
       continue;
     }
-    applier->go_on(false);
-    if (engine->applied() >= slot) {
-      // Blocks were quicker.
-      if (needed->certificate.statement.slot <= engine->applied()) needed.reset();
-      continue;
+    if (stored == Stored::State) {
+      applier->go_on(false);
+      if (engine->applied() >= slot) {
+        // Blocks were quicker.
+        if (needed->certificate.statement.slot <= engine->applied()) needed.reset();
+        continue;
+      }
     }
     parts.lines.warning("the state could not be fetched; trying again", {{"why", fetched.error()}});
     co_await base::sleep_for(kFetchRetry);
@@ -574,12 +594,16 @@ Task<Result<Frame>> ReplicaNode::State::serve_state(stoq::rpc::Call& call, const
   });
 }
 
-void ReplicaNode::State::carry_out(pbft::StateDamaged&& damaged_state) {
-  fail(with_hint(base::make_error(Errc::DataLoss,
-                                  fmt::format("the state after slot {} is not what a quorum signed",
-                                              damaged_state.checkpoint.certificate.statement.slot)),
-                 "remove this replica's state, keep its log and key, and start it again: it "
-                 "fetches the state"));
+// Nothing of it can be trusted, so all of it is fetched. Until then nobody is answered from it.
+void ReplicaNode::State::carry_out(pbft::StateDamaged&& found) {
+  const Slot slot = found.checkpoint.certificate.statement.slot;
+  if (needed && needed->certificate.statement.slot >= slot && stored != Stored::State) return;
+  if (stored == Stored::State) {
+    parts.lines.error("the state of this replica is not what a quorum signed; it fetches theirs",
+                      {{"slot", slot}, {"do", "check the memory and the disk of this machine"}});
+    stored = Stored::Damaged;
+  }
+  carry_out(pbft::NeedState{std::move(found.checkpoint)});
 }
 
 void ReplicaNode::State::carry_out(Evidence&& evidence) {
@@ -803,9 +827,13 @@ void ReplicaNode::State::add_read(Read read) {
 // All that wait are answered from one view.
 Task<> ReplicaNode::State::run_reads() {
   while (!reads.empty()) {
-    const auto answers = co_await parts.pool->run([this, all = std::exchange(reads, {})] {
+    const bool good = stored == Stored::State;
+    const auto answers = co_await parts.pool->run([this, good, all = std::exchange(reads, {})] {
       std::vector<std::function<void()>> done;
-      const auto view = state::View::of(*parts.storage);
+      const auto view = good ? state::View::of(*parts.storage)
+                             : base::fail(Errc::Unavailable,
+                                          "this replica's state was damaged and is being fetched "
+                                          "anew; ask another, or again later");
       for (const auto& read : all) {
         done.push_back(view ? read(&*view)
                             : read(std::unexpected(base::wrap(view.error(), "the state"))));

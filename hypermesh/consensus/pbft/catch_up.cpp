@@ -251,6 +251,13 @@ void Replica::make_checkpoint(Slot slot, const base::Digest& root, const base::D
   if (is_last(slot)) made.next = next_->voters;
   made.certificate.statement = {Phase::Checkpoint, epoch_.voters.epoch, 0, slot,
                                 checkpoint_digest(made)};
+  const auto said = said_.find(slot);
+  if (said != said_.end() && said->second.certificate.statement != made.certificate.statement) {
+    // Who signs both is a proven liar. A quorum's word counts all the same.
+    own_checkpoints_[slot] = std::move(made);
+    if (!end_epoch()) count_checkpoint(slot);
+    return;
+  }
   const Lsn lsn = persist(made);
   vote_checkpoint(std::move(made), lsn);
 }
@@ -343,6 +350,8 @@ void Replica::on_installed(const Installed& installed) {
   chain_[slot] = checkpoint.block;
   applying_ = applied_ = slot;
   rooted_ = 0;
+  for (auto& [signed_slot, own] : own_checkpoints_)
+    if (signed_slot > slot) said_.try_emplace(signed_slot, std::move(own));
   own_checkpoints_.clear();
   const Epoch epoch = checkpoint.next ? checkpoint.next->epoch : said.epoch;
   if (epoch > epoch_.voters.epoch) {
@@ -367,6 +376,7 @@ void Replica::collect_garbage() {
   std::erase_if(chain_, [&](const auto& each) { return each.first < floor; });
   std::erase_if(commits_, [&](const auto& each) { return each.first <= floor; });
   std::erase_if(own_checkpoints_, [&](const auto& each) { return each.first <= stable(); });
+  std::erase_if(said_, [&](const auto& each) { return each.first <= stable(); });
   std::erase_if(checkpoint_votes_, [&](const auto& each) { return each.first <= stable(); });
   // What is not about single slots is written again, so that all before may go.
   Lsn first = persist(epoch_);
@@ -387,7 +397,9 @@ void Replica::collect_garbage() {
     }
   }
   for (const auto& [slot, certificate] : commits_) persist(Certified{certificate});
-  for (const auto& [slot, checkpoint] : own_checkpoints_) persist(checkpoint);
+  for (const auto& [slot, checkpoint] : own_checkpoints_)
+    if (!said_.contains(slot)) persist(checkpoint);
+  for (const auto& [slot, checkpoint] : said_) persist(checkpoint);
   for (const auto& [digest, kept] : bodies_) first = std::min(first, kept.lsn);
   out_->list.emplace_back(Release{first, mutant(Mutant::ReleasedTooEarly) ? 0 : last_lsn_});
 }

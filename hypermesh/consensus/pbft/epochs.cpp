@@ -39,6 +39,7 @@ void Replica::begin_epoch(const StableCheckpoint& end, std::optional<NextEpoch> 
   prepared_.reset();
   voted_ = start_claim();
   own_checkpoints_.clear();
+  said_.clear();
   checkpoint_votes_.clear();
   signed_end_ = false;
   peers_.clear();

@@ -161,6 +161,7 @@ base::Digest Replica::fingerprint(bool timers) const {
   print.add(applied_);
   print.add(checkpoint_votes_);
   print.add(own_checkpoints_);
+  print.add(said_);
   print.add(signed_end_);
   print.add(stable_);
   print.add(stable_before_);

@@ -100,8 +100,12 @@ void Replica::start() {
   for (const auto& [slot, checkpoint] : restored.own_checkpoints) {
     const bool current = in_epoch(checkpoint.certificate.statement.epoch);
     signed_end_ = signed_end_ || (current && checkpoint.next);
-    if (!mutant(Mutant::CheckpointVotesForgotten) && current && slot > stable() && slot <= applied_)
+    if (mutant(Mutant::CheckpointVotesForgotten) || !current || slot <= stable()) continue;
+    if (slot <= applied_) {
       vote_checkpoint(checkpoint, 0);
+    } else {
+      said_.emplace(slot, checkpoint);
+    }
   }
   // A crash may have come between a checkpoint and what it leads to.
   const bool voted = own_checkpoints_.contains(position_.slot);

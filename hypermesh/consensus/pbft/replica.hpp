@@ -429,6 +429,7 @@ class Replica {
   std::map<Slot, VoteSet> checkpoint_votes_;
   bool signed_end_ = false;                           // Of this epoch, in whatever life.
   std::map<Slot, StableCheckpoint> own_checkpoints_;  // Without a certificate yet.
+  std::map<Slot, StableCheckpoint> said_;  // Signed of a state that was replaced or lost since.
   std::optional<StableCheckpoint> stable_, stable_before_;
   EpochChain epochs_;
   bool checking_epochs_ = false;
