@@ -156,6 +156,36 @@ TEST_F(Membership, AStrangerLearnsAndVotesAndTheOneItReplacesGoes) {
       1);
 }
 
+// All that the genesis names are gone; whoever begins with it needs one node of today.
+TEST_F(Membership, WhoKnowsNobodyOfTodayIsToldThroughAContact) {
+  run(
+      4, 4,
+      [this](Replicas& replicas) -> Task<> {
+        for (std::size_t i = 0; i < 8; ++i) replicas[i]->open();
+        co_await write(*replicas[0], 12);
+        EXPECT_FALSE((co_await change_members({4, 5, 6, 7, 8}, {})).refused);
+        std::vector<std::size_t> voters = {0, 1, 2, 3};
+        for (std::size_t i = 0; i < 4; ++i) {
+          voters[i] = i + 4;
+          const auto changed =
+              co_await change_voters(i + 1, voters, {co_await learnt(*replicas[i + 4])});
+          EXPECT_FALSE(changed.refused) << changed.message;
+          co_await reach_epoch({0, 4, 5, 6, 7}, i + 2);
+        }
+        for (std::size_t i = 0; i < 4; ++i) co_await replicas[i]->close();
+        ReplicaOptions knows_one;
+        knows_one.contacts.push_back(
+            {replicas[5]->key.public_key(), Role::Node, replicas[5]->endpoint.text()});
+        replicas[8]->open(knows_one);
+        co_await reach_epoch({8}, 5);
+        ++written_;
+        EXPECT_TRUE(co_await replicas[8]->node->order(put("a", std::to_string(written_)), 20s));
+        EXPECT_EQ(co_await read(*replicas[8]), std::to_string(written_));
+        EXPECT_FALSE(replicas[8]->node->status().votes);
+      },
+      5);
+}
+
 TEST_F(Membership, ANodeThatLostItsDiskFollowsAndANewOneTakesItsPlace) {
   run(4, 5, [this](Replicas& replicas) -> Task<> {
     for (auto& replica : replicas) replica->open();
