@@ -109,6 +109,7 @@ struct Session::Callbacks {
   static int stream_data(ngtcp2_conn* conn, std::uint32_t flags, std::int64_t id, std::uint64_t,
                          const std::uint8_t* data, std::size_t bytes, void* user, void* found) {
     Session& session = self(user);
+    session.data_came_ = true;
     StreamState& state = found != nullptr ? *stream(found) : session.adopt(id);
     if (state.reading_stopped) {
       ngtcp2_conn_extend_max_offset(conn, bytes);
@@ -353,7 +354,7 @@ void Session::receive(const Path& path, std::uint8_t ecn, base::BytesView datagr
     // Whoever still writes is told again, at a falling rate (RFC 9000, section 10.2.1).
     if (!draining_ && std::has_single_bit(++closing_received_)) {
       closing_packet_due_ = true;
-      host_.wants_write(*this);
+      want_write();
     }
     return;
   }
@@ -379,6 +380,15 @@ void Session::receive(const Path& path, std::uint8_t ecn, base::BytesView datagr
       host_.path_changed(*this, path_);
     }
   }
+  // An acknowledgement alone waits a little, for what goes the same way.
+  const bool waits = established_ && data_came_ && ++unanswered_ < kAcknowledgedAtOnce;
+  data_came_ = false;
+  if (!waits) write_due_ = true;
+  host_.wants_write(*this);
+}
+
+void Session::want_write() {
+  write_due_ = true;
   host_.wants_write(*this);
 }
 
@@ -408,7 +418,7 @@ void Session::handle_timeout(MonotonicTime now) {
   packet_size_.timed_out(
       timeouts_, ngtcp2_conn_get_path_max_tx_udp_payload_size(conn_) > PacketSize::kAlwaysBytes,
       now);
-  host_.wants_write(*this);
+  want_write();
 }
 
 MonotonicTime Session::next_timeout() const {
@@ -452,7 +462,7 @@ Result<> Session::migrate(const Path& path, MonotonicTime now) {
   // may be nothing else to send: ngtcp2 pings for whoever keeps alive.
   moved_at_ = now;
   ngtcp2_conn_set_keep_alive_timeout(conn_, 1);
-  host_.wants_write(*this);
+  want_write();
   return {};
 }
 
@@ -462,7 +472,7 @@ Result<> Session::update_keys(MonotonicTime now) {
     return base::fail(Errc::FailedPrecondition,
                       fmt::format("the keys cannot change now: {}", ngtcp2_strerror(failed)));
   }
-  host_.wants_write(*this);
+  want_write();
   return {};
 }
 

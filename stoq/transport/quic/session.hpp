@@ -244,6 +244,7 @@ class Session final : private Protected {
   base::Bytes closing_packet(const ngtcp2_connection_close_error& why, base::MonotonicTime now);
   void renew_keys(base::MonotonicTime now);
   void count_sent(const Burst& burst);
+  void want_write();
   void count_resent(std::size_t packet_bytes, std::uint64_t given_bytes);
   void set_keep_alive();
   void make_ready(StreamState& stream);
@@ -281,6 +282,11 @@ class Session final : private Protected {
   StreamState* ready_tail_[kPriorities]{};
   std::size_t unread_bytes_ = 0, timeouts_ = 0;
   PacketSize packet_size_;
+  // Since the last write:
+  bool write_due_ = false;                       ///< It waits for nothing else.
+  bool data_came_ = false;                       ///< With the datagram that is being received.
+  std::size_t unanswered_ = 0;                   ///< Datagrams with data of streams.
+  std::size_t untold_bytes_ = 0;                 ///< That were read, and make room for more.
   std::optional<base::MonotonicTime> moved_at_;  ///< Of a move that the peer was not told of.
   std::list<base::Bytes> datagrams_;
   base::Bytes address_token_;

@@ -141,7 +141,7 @@ void Session::end(base::Error reason, base::Bytes packet, MonotonicTime now) {
   std::fill(std::begin(ready_tail_), std::end(ready_tail_), nullptr);
   datagrams_.clear();
   carried_.clear();
-  host_.wants_write(*this);
+  want_write();
 }
 
 void Session::close(std::uint64_t code, std::string reason, MonotonicTime now) {

@@ -52,6 +52,39 @@ TEST(SessionStats, APerfectPathLosesNothing) {
   EXPECT_GE(pair.server.session->stats().bytes_received, kBytes);
 }
 
+// Also when whoever reads takes longer than ngtcp2 would delay an acknowledgement.
+TEST(SessionStats, AnAnswerCarriesTheAcknowledgement) {
+  SessionPair pair;
+  pair.connect();
+  ASSERT_TRUE(pair.run([&] { return pair.client.session->established(); }));
+  const auto stream = *pair.client.session->open_stream(true, 1, false);
+  pair.client.session->send(*stream, base::Bytes(10));
+  ASSERT_TRUE(pair.run([&] { return !pair.server.opened.empty(); }));
+  auto& answers = *pair.server.opened.front();
+  pair.settle(1s);
+  constexpr std::size_t kRounds = 50;
+  const auto before = pair.datagrams_sent();
+  for (std::size_t i = 0; i < kRounds; ++i) {
+    pair.client.session->send(*stream, base::Bytes(10));
+    ASSERT_TRUE(pair.run([&] { return answers.in.size() > 0; }));
+    pair.clock.advance(300us);
+    EXPECT_FALSE(pair.server.session->read(answers).empty());
+    pair.settle(100us);
+    pair.server.session->send(answers, base::Bytes(10));
+    ASSERT_TRUE(pair.run([&] { return stream->in.size() > 0; }));
+    pair.clock.advance(300us);
+    EXPECT_FALSE(pair.client.session->read(*stream).empty());
+  }
+  // Now and then the timer runs out in between.
+  EXPECT_LT(pair.datagrams_sent() - before, 2 * kRounds + kRounds / 2);
+  // What nobody answers is acknowledged soon.
+  pair.settle(10ms);
+  const auto at_rest = pair.datagrams_sent();
+  pair.client.session->send(*stream, base::Bytes(10));
+  pair.settle(10ms);
+  EXPECT_EQ(pair.datagrams_sent(), at_rest + 2);
+}
+
 TEST(SessionStats, WhatIsLostIsSentAgainAndCounted) {
   SessionPair pair(7, LinkFaults{.loss = 0.05});
   carry(pair);

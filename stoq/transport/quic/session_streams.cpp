@@ -11,6 +11,12 @@ namespace stoq::quic {
 using base::Errc;
 using base::Result;
 
+namespace {
+
+constexpr std::size_t kToldAtOnceBytes = 16 * 1024;  // That were read: a part of any window.
+
+}  // namespace
+
 StreamState& Session::adopt(std::int64_t id) {
   if (const auto known = streams_.find(id); known != streams_.end()) return *known->second;
   auto state = std::make_shared<StreamState>();
@@ -86,7 +92,7 @@ void Session::make_ready(StreamState& stream) {
   if (stream.ready || stream.blocked || stream.over || conn_ == nullptr) return;
   if (stream.out.unsent() == 0 && (!stream.end_wanted || stream.end_sent)) return;
   append_ready(stream);
-  host_.wants_write(*this);
+  want_write();
 }
 
 void Session::append_ready(StreamState& stream) {
@@ -151,7 +157,9 @@ base::Bytes Session::read(StreamState& stream) {
     // Fails only for a stream that ngtcp2 has let go.
     (void)ngtcp2_conn_extend_max_stream_offset(conn_, stream.id, bytes.size());
   }
-  host_.wants_write(*this);
+  // What the peer may send more it learns with the next packet, unless it is a good deal.
+  untold_bytes_ += bytes.size();
+  if (untold_bytes_ >= kToldAtOnceBytes) want_write();
   return bytes;
 }
 
@@ -169,7 +177,7 @@ void Session::stop_reading(StreamState& stream, std::uint64_t code) {
   drop_unread(stream);
   if (!stream.over && !stream.end_received)
     (void)ngtcp2_conn_shutdown_stream_read(conn_, stream.id, code);
-  host_.wants_write(*this);
+  want_write();
 }
 
 void Session::reset(StreamState& stream, std::uint64_t code) {
@@ -183,7 +191,7 @@ void Session::reset(StreamState& stream, std::uint64_t code) {
     drop_unread(stream);
     stream.reading_stopped = true;
     (void)ngtcp2_conn_shutdown_stream(conn_, stream.id, code);
-    host_.wants_write(*this);
+    want_write();
   }
   if (stream.on_readable) stream.on_readable();
   if (stream.on_writable) stream.on_writable();
@@ -207,7 +215,7 @@ void Session::forget(StreamState& stream) {
     } else {
       ngtcp2_conn_extend_max_streams_uni(conn_, 1);
     }
-    host_.wants_write(*this);
+    want_write();
   }
   streams_.erase(id);
 }
@@ -215,7 +223,7 @@ void Session::forget(StreamState& stream) {
 bool Session::send_datagram(base::BytesView bytes) {
   if (conn_ == nullptr || datagrams_.size() >= options_.datagrams_waiting_max) return false;
   datagrams_.emplace_back(bytes.begin(), bytes.end());
-  host_.wants_write(*this);
+  want_write();
   return true;
 }
 

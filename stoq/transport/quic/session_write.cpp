@@ -33,6 +33,11 @@ bool Session::write(Burst& burst, MonotonicTime now) {
     base::Bytes().swap(carried_);
     return true;
   }
+  if (!write_due_ && unanswered_ > 0 && first_ready() == nullptr && datagrams_.empty())
+    return false;
+  write_due_ = false;
+  unanswered_ = 0;
+  untold_bytes_ = 0;
   packet_size_.update(now);
   const std::size_t bytes_max =
       std::min(Burst::kBytesMax, std::max<std::size_t>(ngtcp2_conn_get_send_quantum(conn_), 1500));
