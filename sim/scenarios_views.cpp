@@ -209,6 +209,26 @@ std::string a_forged_certificate_commits_nothing() {
   return table.judge(table.executed({3}, 0), "a block is committed that no quorum signed");
 }
 
+// What a primary orders in its own name is signed with the block; nobody else's is.
+std::string only_what_clients_signed_is_ordered() {
+  Table table;
+  Lab& lab = table.lab();
+  const auto propose = [&](std::size_t seat, const base::PublicKey& client) {
+    Bundle forged = *table.cluster.bundle(1);
+    forged.client = client;
+    forged.signature = {};
+    Block block = table.block(1, table.cluster.id(), 1)->block;
+    block.bundles = {std::make_shared<const Bundle>(forged)};
+    lab.tell(seat, 0, table.cluster.proposal(0, make_link(table.cluster.id(), block)));
+  };
+  propose(1, table.cluster.bundle(1)->client);
+  propose(2, table.cluster.voters().keys[1]);
+  propose(3, table.cluster.voters().keys[0]);
+  const bool refused = lab.replica(1).accepted() == 0 && lab.replica(2).accepted() == 0;
+  return table.judge(refused && lab.replica(3).accepted() == 1,
+                     "a block is accepted whose client did not sign", {1, 2, 3});
+}
+
 }  // namespace
 
 std::vector<Scenario> view_scenarios() {
@@ -230,6 +250,7 @@ std::vector<Scenario> view_scenarios() {
       {"ForgedEvidenceConvictsNobody", "claims of others", forged_evidence_convicts_nobody},
       {"AForgedCertificateCommitsNothing", "claims of others",
        a_forged_certificate_commits_nothing},
+      {"OnlyWhatClientsSignedIsOrdered", "claims of others", only_what_clients_signed_is_ordered},
   };
 }
 

@@ -700,8 +700,9 @@ void ReplicaNode::State::poll_gateway() {
 void ReplicaNode::State::send_bundle(const BundlePtr& bundle, bool proposal_is_enough) {
   const auto message = std::make_shared<const Message>(Submit{bundle});
   if (!proposal_is_enough || !engine->is_primary()) transmit({std::nullopt, message, 0});
-  boost::asio::post(parts.executor,
-                    [this, message] { step(pbft::Received{pbft::kFirstFollower, message}); });
+  boost::asio::post(parts.executor, [this, message] {
+    step(pbft::Received{engine->own().value_or(pbft::kFirstFollower), message});
+  });
 }
 
 void ReplicaNode::State::answer_relayed(const BundleResult& result, const base::Digest& bundle) {

@@ -117,6 +117,8 @@ void Replica::check_proposal(Slot slot) {
     const auto& digest = entry.proposal->bundle_digests[i];
     if (pool_.contains(digest) || pool_.ordered(digest)) continue;
     const auto& bundle = bundles[i];
+    // What the primary orders in its own name it has signed with the block.
+    if (bundle->client == voters().keys[voters().primary(view_)]) continue;
     items.push_back({bundle->client, signed_bytes(options_.cluster, *bundle), bundle->signature});
   }
   entry.state = Entry::State::Checking;
