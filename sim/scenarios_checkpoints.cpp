@@ -8,9 +8,9 @@ using namespace hypermesh::consensus;
 
 namespace {
 
-// Everything that is known of view 1 is said while 3 is behind; with the state it enters the view.
-std::string who_fetched_state_enters_the_view() {
-  Table table(4);
+// The others order 13 slots without 3, in views 0 and 1, and drop the first. Whether it is told to
+// fetch the state after slot 12.
+bool leaves_3_behind(Table& table) {
   Lab& lab = table.lab();
   lab.separate({0, 0, 0, 1});
   table.order(9);
@@ -19,7 +19,14 @@ std::string who_fetched_state_enters_the_view() {
   table.order(4);
   lab.heal();
   lab.pass(600ms);
-  const bool needs = lab[3].needed.has_value();
+  return lab[3].needed.has_value();
+}
+
+// Everything that is known of view 1 is said while 3 is behind; with the state it enters the view.
+std::string who_fetched_state_enters_the_view() {
+  Table table(4);
+  Lab& lab = table.lab();
+  const bool needs = leaves_3_behind(table);
   if (needs) lab.install(3);
   lab.pass(1s);
   table.order(4);
@@ -77,19 +84,12 @@ std::string who_returns_catches_up() {
                      "who returns is flooded, or does not catch up");
 }
 
-// 3 is told to fetch the state after slot 12; blocks that come before it has that must not be lost,
-// nor meet a state that they do not belong to.
+// Blocks that come before 3 has the state must not be lost, nor meet a state that they do not
+// belong to.
 std::string blocks_wait_for_the_state_that_is_fetched() {
   Table table(4);
   Lab& lab = table.lab();
-  lab.separate({0, 0, 0, 1});
-  table.order(9);
-  lab.give_up({0, 1, 2});
-  lab.pass(200ms);
-  table.order(4);
-  lab.heal();
-  lab.pass(600ms);
-  const bool needs = lab[3].needed.has_value();
+  const bool needs = leaves_3_behind(table);
   table.order(2);
   const bool waits = lab.replica(3).applied() == 0;
   if (needs) lab.install(3);

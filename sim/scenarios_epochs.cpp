@@ -25,6 +25,24 @@ class TwoEpochs : public Table {
     return std::ranges::all_of(
         seats, [&](std::size_t seat) { return lab().replica(seat).voters().epoch == 2; });
   }
+  /// All but 3 go on to the second, and it hears of none of the end of the first. False: they do
+  /// not.
+  bool go_on_without_3() {
+    lab().separate({0, 0, 0, 1});
+    order(5);
+    lab().pass(200ms);
+    return in_second({0, 1, 2});
+  }
+  /// 3 hears the others again, and has the time to fetch what it lacks. False: it stays behind.
+  bool let_3_follow() {
+    lab().heal();
+    lab().pass(2s);
+    if (lab()[3].needed) lab().install(3);
+    lab().pass(2s);
+    order(2);
+    lab().pass(200ms);
+    return in_second({0, 1, 2, 3}) && lab().replica(3).applied() == lab().replica(0).applied();
+  }
 };
 
 std::string wishes_of_an_epoch_that_is_over_count_no_more() {
@@ -48,44 +66,21 @@ std::string wishes_of_an_epoch_that_is_over_count_no_more() {
                      "wishes of an epoch that is over end a view");
 }
 
-// All but one go on to the next epoch, and he hears of none of its end.
 std::string a_laggard_follows_into_the_next_epoch() {
   TwoEpochs table;
-  Lab& lab = table.lab();
-  lab.separate({0, 0, 0, 1});
-  table.order(5);
-  lab.pass(200ms);
-  const bool begun = table.in_second({0, 1, 2});
-  lab.heal();
-  lab.pass(2s);
-  if (lab[3].needed) lab.install(3);
-  lab.pass(2s);
-  table.order(2);
-  lab.pass(200ms);
-  return table.judge(
-      begun && table.in_second({3}) && lab.replica(3).applied() == lab.replica(0).applied(),
-      "who missed the end of an epoch stays in it");
+  const bool begun = table.go_on_without_3();
+  const bool follows = table.let_3_follow();
+  return table.judge(begun && follows, "who missed the end of an epoch stays in it");
 }
 
 // As many as may fail missed the end; the others restart, so that only disks remember it.
 std::string an_epochs_end_outlives_a_restart() {
   TwoEpochs table;
-  Lab& lab = table.lab();
-  lab.separate({0, 0, 0, 1});
-  table.order(5);
-  lab.pass(200ms);
-  const bool begun = table.in_second({0, 1, 2});
-  for (const std::size_t seat : {0, 1, 2, 3}) lab.crash(seat);
-  for (const std::size_t seat : {0, 1, 2, 3}) lab.start(seat);
-  lab.heal();
-  lab.pass(5s);
-  if (lab[3].needed) lab.install(3);
-  lab.pass(2s);
-  table.order(2);
-  lab.pass(2s);
-  return table.judge(begun && table.in_second({0, 1, 2, 3}) &&
-                         lab.replica(3).applied() == lab.replica(0).applied(),
-                     "nobody keeps the end of an epoch over a restart");
+  const bool begun = table.go_on_without_3();
+  for (const std::size_t seat : {0, 1, 2, 3}) table.lab().crash(seat);
+  for (const std::size_t seat : {0, 1, 2, 3}) table.lab().start(seat);
+  const bool follows = table.let_3_follow();
+  return table.judge(begun && follows, "nobody keeps the end of an epoch over a restart");
 }
 
 // Who votes is no property of a member that an update could lose.
