@@ -107,6 +107,8 @@ struct World::Node {
   Lsn rotten = 0;  ///< The record in which a bit flipped.
   std::optional<pbft::Release> release;
   Slot release_stable = 0;
+  Slot certified = 0;  ///< The last checkpoint that its log will say was certified.
+  Slot fetched = 0;    ///< The last whose state it fetched: there is none before.
 
   // Its state.
   hypermesh::state::MemoryStorage storage;

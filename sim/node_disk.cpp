@@ -47,6 +47,7 @@ void World::lose_disk(Node& node, Duration down) {
   node.forgot = true;
   node.damaged = node.forgets = false;
   node.durable = node.told = node.rotten = 0;
+  node.fetched = 0;
   timeline_.after(down, [this, &node] {
     if (!node.replica) start(node);
   });
@@ -141,6 +142,8 @@ void World::on_synced(Node& node) {
 // Records that the state on disk does not need any more to be caught up. A damaged log stays as it
 // is, since the damage says that the node may not vote.
 void World::release_what_may_go(Node& node) {
+  if (node.release && node.durable >= node.release->after)
+    node.certified = std::max(node.certified, node.release_stable);
   if (!node.release || node.damaged || node.on_disk < node.release_stable ||
       node.durable < node.release->after)
     return;

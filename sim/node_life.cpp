@@ -25,6 +25,8 @@ void World::start(Node& node) {
   options.checkpoint_interval = plan_.checkpoint_interval;
   auto resumed = resume(genesis_, *node.executor, records, node.log->opened().last);
   node.durable = resumed.restored.last_lsn;
+  const auto& stable = resumed.restored.stable;
+  node.certified = stable ? stable->certificate.statement.slot : 0;
   node.block_time = 0;
   if (node.forgot && !resumed.restored.silenced)
     return fail(fmt::format("{} forgot that its disk was lost", node.index));

@@ -21,12 +21,17 @@ void World::apply(Node& node, const pbft::Apply& apply) {
     return fail(fmt::format("time goes back in slot {}", slot));
   node.block_time = link.block.time;
   mark_ = mixed(mixed(mark_, slot), node.index);
+  node.executor->machine().keep_from(node.certified);
   const auto executed = node.executor->apply(link);
   if (!executed) return broken(node, executed.error());
   on_executed(node, apply.link, *executed);
   if (executed->root.has_value() != apply.checkpoint)
     return fail(fmt::format("slot {} is a checkpoint for the state or the engine alone", slot));
   if (executed->configuration) update_members(node);
+  if (!has_certified_state(node)) {
+    return fail(
+        fmt::format("{} lets the certified state of slot {} go", node.index, node.certified));
+  }
   if (executed->root) {
     node.flush_due = true;
     timeline_.after(micros(node.work.below(3000)), [this, &node, execution = node.execution] {
@@ -34,6 +39,19 @@ void World::apply(Node& node, const pbft::Apply& apply) {
     });
   }
   step(node, pbft::Applied{slot, executed->root, executed->next});
+}
+
+// Who is behind can be given no other. One that learns late of a certificate, when it has made as
+// many checkpoints since as it keeps, may not have that one; others have certified a later one.
+bool World::has_certified_state(const Node& node) const {
+  const Slot slot = node.certified;
+  const auto& kept = node.executor->machine().checkpoints();
+  if (slot <= node.fetched || slot > node.applied() ||
+      std::ranges::find(kept, slot, &state::Checkpoint::slot) != kept.end())
+    return true;
+  const auto since = std::count_if(done_.upper_bound(slot), done_.upper_bound(node.applied()),
+                                   [](const auto& each) { return each.second.root.has_value(); });
+  return static_cast<std::size_t>(since) >= state::kCheckpointsMax - 1;
 }
 
 void World::flush_state(Node& node) {

@@ -135,7 +135,7 @@ void World::end_fetch(Node& node) {
   const auto known = done_.find(slot);
   if (known == done_.end() || known->second.root != checkpoint.root)
     return fail(fmt::format("a quorum signed a state after slot {} that nobody has", slot));
-  node.on_disk = slot;
+  node.on_disk = node.fetched = slot;
   node.block_time = 0;
   ++node.execution;
   node.waiting.clear();

@@ -81,6 +81,7 @@ class World {
 
   // --- node_state.cpp ---
   void apply(Node& node, const pbft::Apply& apply);
+  bool has_certified_state(const Node& node) const;
   void flush_state(Node& node);
   void on_executed(Node& node, const hypermesh::consensus::LinkPtr& ordered,
                    const hypermesh::consensus::Executed& executed);

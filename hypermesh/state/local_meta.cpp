@@ -7,7 +7,7 @@
 namespace hypermesh::state {
 namespace {
 
-constexpr std::uint8_t kMetaFormat = 2;
+constexpr std::uint8_t kMetaFormat = 3;
 
 void put(base::ByteWriter& writer, const TreeRef& tree) {
   writer.u64(tree.version);
@@ -35,6 +35,7 @@ std::string encode_meta(const LocalMeta& meta) {
   writer.u64(meta.version);
   writer.u64(meta.compacted);
   writer.u64(meta.history_bytes);
+  writer.u64(meta.certified);
   writer.u8(static_cast<std::uint8_t>(meta.checkpoints.size()));
   for (const Checkpoint& checkpoint : meta.checkpoints) {
     writer.u64(checkpoint.slot);
@@ -62,11 +63,12 @@ base::Result<LocalMeta> decode_meta(std::string_view bytes) {
   TRY(meta.version, reader.u64());
   TRY(meta.compacted, reader.u64());
   TRY(meta.history_bytes, reader.u64());
+  TRY(meta.certified, reader.u64());
   TRY(const auto checkpoints, reader.u8());
-  if (checkpoints > kCheckpointsKept) {
+  if (checkpoints > kCheckpointsMax) {
     return base::fail(base::Errc::DataLoss,
                       fmt::format("the state claims {} checkpoints; at most {} are kept",
-                                  checkpoints, kCheckpointsKept));
+                                  checkpoints, kCheckpointsMax));
   }
   for (int i = 0; i < checkpoints; ++i) {
     Checkpoint checkpoint;

@@ -4,7 +4,10 @@
 
 namespace hypermesh::state {
 
+/// The last ones, and more while none of them is certified: those from the certified one on.
 inline constexpr std::size_t kCheckpointsKept = 2;
+inline constexpr std::size_t kCheckpointsMax = 8;
+inline constexpr Slot kNobodyCertifies = ~Slot{0};
 
 /// A state that stays readable for transfer while newer slots are applied.
 struct Checkpoint {
@@ -26,8 +29,10 @@ struct LocalMeta {
   Revision stored_revision = 0;
   std::uint64_t version = 1;  ///< Of the tree's nodes that change now.
   Revision compacted = 0;     ///< Reads at, and watches after, a revision before it are refused.
-  std::uint64_t history_bytes = 0;      ///< Of the revisions after `compacted`.
-  std::vector<Checkpoint> checkpoints;  ///< Oldest first, at most kCheckpointsKept.
+  std::uint64_t history_bytes = 0;  ///< Of the revisions after `compacted`.
+  /// The last checkpoint that a quorum signed; 0: none yet. kNobodyCertifies: the last ones do.
+  Slot certified = kNobodyCertifies;
+  std::vector<Checkpoint> checkpoints;  ///< Oldest first, at most kCheckpointsMax.
   bool operator==(const LocalMeta&) const = default;
 };
 

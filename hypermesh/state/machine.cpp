@@ -283,9 +283,12 @@ base::Result<Checkpoint> Machine::checkpoint() {
   Storage::Batch batch;
   TRY_DO(store(batch));
   const Checkpoint taken{meta_.applied, meta_.revision, meta_.tree, meta_.version};
-  if (meta_.checkpoints.size() == kCheckpointsKept)
-    meta_.checkpoints.erase(meta_.checkpoints.begin());
-  meta_.checkpoints.push_back(taken);
+  auto& kept = meta_.checkpoints;
+  // Nobody can be given another state than a certified one.
+  while (kept.size() >= kCheckpointsKept && kept.front().slot < meta_.certified)
+    kept.erase(kept.begin());
+  if (kept.size() == kCheckpointsMax) kept.erase(kept.begin() + 1);
+  kept.push_back(taken);
   ++meta_.version;
   batch.put(std::string(kLocalMetaKey), encode_meta(meta_));
   TRY_DO(storage_.write(batch));

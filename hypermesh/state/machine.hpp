@@ -57,7 +57,14 @@ class Machine {
   base::Result<std::vector<Outcome>> apply(Slot slot, Time time,
                                            std::span<const Operation> operations);
 
-  /// Keeps the state of the last slot readable and lets the one before the last checkpoint go.
+  /// A quorum signed the checkpoint of `slot`, or none so far if that is 0: it stays, and later
+  /// ones stay, until a later one is signed. As durable as the slot that is applied next.
+  void keep_from(Slot slot) {
+    const bool first = meta_.certified == kNobodyCertifies;
+    meta_.certified = first ? slot : std::max(meta_.certified, slot);
+  }
+  /// Keeps the state of the last slot readable. The one before the last checkpoint goes, unless
+  /// that is, or comes after, the last that is certified.
   base::Result<Checkpoint> checkpoint();
   /// What was applied survives a loss of power; the newest tree is stored, so that a transfer can
   /// begin from it.

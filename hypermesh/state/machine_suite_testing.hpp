@@ -219,6 +219,41 @@ TEST_P(MachineTest, CheckpointsStayProvableWhileSlotsAreApplied) {
   EXPECT_EQ(View::of(*storage)->prove_at(13, kHeadKey).error().code, base::Errc::NotFound);
 }
 
+TEST_P(MachineTest, TheLastCertifiedCheckpointStays) {
+  const auto storage = GetParam()();
+  auto machine = Machine::open(*storage, {});
+  const auto make = [&](Slot slot) {
+    const Operation put{.action = Transaction{{}, {{"a", std::to_string(slot)}}}};
+    ASSERT_TRUE((*machine)->apply(slot, slot, std::span(&put, 1)));
+    ASSERT_TRUE((*machine)->checkpoint());
+  };
+  const auto kept = [&] {
+    std::vector<Slot> slots;
+    for (const auto& each : (*machine)->checkpoints()) slots.push_back(each.slot);
+    return slots;
+  };
+  for (Slot slot = 1; slot <= 3; ++slot) make(slot);
+  EXPECT_EQ(kept(), (std::vector<Slot>{2, 3}));
+  (*machine)->keep_from(2);
+  make(4);
+  machine = Machine::open(*storage, {});
+  make(5);
+  EXPECT_EQ(kept(), (std::vector<Slot>{2, 3, 4, 5}));
+  const auto view = View::of(*storage);
+  const std::string key = full_key(Space::User, "a");
+  const auto proof = view->prove_at(2, key);
+  ASSERT_TRUE(proof) << proof.error().describe();
+  const auto shown = verify_proof(view->checkpoints()[0].tree.root, key, *proof);
+  ASSERT_TRUE(shown && *shown);
+  EXPECT_EQ((*shown)->value, "2");
+  (*machine)->keep_from(4);
+  make(6);
+  EXPECT_EQ(kept(), (std::vector<Slot>{4, 5, 6}));
+  // Nobody signs for long: it stays nevertheless, and so do the newest.
+  for (Slot slot = 7; slot <= 20; ++slot) make(slot);
+  EXPECT_EQ(kept(), (std::vector<Slot>{4, 14, 15, 16, 17, 18, 19, 20}));
+}
+
 TEST_P(MachineTest, PagesContinueAtTheirRevisionWhileWritesGoOn) {
   const auto storage = GetParam()();
   const auto machine = Machine::open(*storage, {});

@@ -261,6 +261,7 @@ base::Result<> Switch::install_all() {
                        .version = version_ + 1,
                        .compacted = head.revision,
                        .history_bytes = 0,
+                       .certified = slot,
                        .checkpoints = {{slot, head.revision, tree, version_}}};
   batch_.put(std::string(kLocalMetaKey), encode_meta(meta));
   batch_.remove(std::string(kSwitchKey));

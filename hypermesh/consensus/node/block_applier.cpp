@@ -13,8 +13,8 @@ BlockApplier::BlockApplier(const base::Executor& executor, base::BlockingPool& p
   scope_.spawn(run());
 }
 
-void BlockApplier::apply(LinkPtr link) {
-  waiting_.push_back(std::move(link));
+void BlockApplier::apply(LinkPtr link, Slot certified) {
+  waiting_.push_back({std::move(link), certified});
   wanted_.notify();
 }
 
@@ -45,8 +45,8 @@ base::Task<> BlockApplier::run() {
       continue;
     }
     busy_ = true;
-    const Batch batch = co_await pool_.run([this, links = std::exchange(waiting_, {})]() mutable {
-      return execute(std::move(links));
+    const Batch batch = co_await pool_.run([this, blocks = std::exchange(waiting_, {})]() mutable {
+      return execute(std::move(blocks));
     });
     busy_ = false;
     idle_.notify();
@@ -56,14 +56,15 @@ base::Task<> BlockApplier::run() {
 }
 
 // On a worker.
-BlockApplier::Batch BlockApplier::execute(std::vector<LinkPtr> links) {
+BlockApplier::Batch BlockApplier::execute(std::vector<Waiting> blocks) {
   Batch batch;
   if (std::exchange(flush_due_, false)) {
     batch.ended = blocks_.machine().flush();
     if (!batch.ended) return batch;
     batch.on_disk = blocks_.applied();
   }
-  for (auto& link : links) {
+  for (auto& [link, certified] : blocks) {
+    blocks_.machine().keep_from(certified);
     auto executed = blocks_.apply(*link);
     if (!executed) {
       batch.ended = std::unexpected(std::move(executed).error());

@@ -25,7 +25,8 @@ class BlockApplier {
   BlockApplier(const base::Executor& executor, base::BlockingPool& pool, Executor& blocks,
                OnBatch on_batch);
 
-  void apply(LinkPtr link);
+  /// `certified`: the last checkpoint that a quorum signed, whose state has to stay.
+  void apply(LinkPtr link, Slot certified);
   /// Resumes when no block is being executed. Until go_on() the state may be replaced.
   base::Task<> pause();
   /// `replaced`: the state is another one, and blocks that wait are forgotten.
@@ -34,14 +35,18 @@ class BlockApplier {
 
  private:
   base::Task<> run();
-  Batch execute(std::vector<LinkPtr> links);
+  struct Waiting {
+    LinkPtr link;
+    Slot certified = 0;
+  };
+  Batch execute(std::vector<Waiting> blocks);
 
   base::BlockingPool& pool_;
   Executor& blocks_;
   OnBatch on_batch_;
   base::TaskScope scope_;
   base::Event wanted_, idle_;
-  std::vector<LinkPtr> waiting_;
+  std::vector<Waiting> waiting_;
   bool busy_ = false, paused_ = false, stopping_ = false, flush_due_ = false;
 };
 

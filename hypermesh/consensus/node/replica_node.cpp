@@ -117,7 +117,7 @@ struct ReplicaNode::State {
   void carry_out(pbft::Send&& send);
   void carry_out(pbft::Persist&& persist);
   void carry_out(pbft::Check&& check);
-  void carry_out(pbft::Apply&& apply) { applier->apply(std::move(apply.link)); }
+  void carry_out(pbft::Apply&& apply) { applier->apply(std::move(apply.link), certified); }
   void carry_out(pbft::NeedState&& need);
   void carry_out(pbft::StateDamaged&& damaged);
   void carry_out(pbft::Release&& release);
@@ -186,6 +186,7 @@ struct ReplicaNode::State {
   Lsn durable = 0;
   std::optional<pbft::Release> release;
   Slot on_disk = 0, release_stable = 0;
+  Slot certified = 0;  // The last checkpoint of which the log will say that a quorum signed it.
   std::map<stoq::NodeId, pbft::PeerId> peer_ids;
   std::map<pbft::PeerId, stoq::NodeId> node_ids;
   std::set<stoq::NodeId> member_ids;
@@ -257,6 +258,7 @@ void ReplicaNode::State::begin(const Kept& kept) {
         {{"do", "let it join with a new key, and change the voters"}});
   }
   const auto own = damaged ? std::nullopt : std::optional(parts.key->public_key());
+  if (const auto& stable = resumed.restored.stable) certified = stable->certificate.statement.slot;
   engine = std::make_unique<pbft::Replica>(engine_options(genesis, options.engine), signer, own,
                                            std::move(resumed.restored), resumed.position,
                                            parts.clock->now());
@@ -503,6 +505,7 @@ void ReplicaNode::State::carry_out(pbft::Release&& what) {
 
 // Records that the state on disk does not need any more to be caught up.
 void ReplicaNode::State::release_what_may_go() {
+  if (release && durable >= release->after) certified = std::max(certified, release_stable);
   // A damaged log stays, so that every start finds the damage and does not vote.
   if (damaged || !release || on_disk < release_stable || durable < release->after) return;
   log_writer->drop_before(release->lsn);
