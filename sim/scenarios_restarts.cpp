@@ -112,6 +112,28 @@ std::string a_vote_waits_for_the_disk() {
   return table.judge(silent && !sent.empty(), "a vote leaves before it is on disk");
 }
 
+// 2 is away, so that nothing is committed without 3, which has prepared when its disk stops. A
+// certificate with its commit would convince the others, and it would not remember.
+std::string a_vote_counts_when_it_is_on_disk() {
+  Table table;
+  Lab& lab = table.lab();
+  lab.separate({0, 0, 1, 0});
+  lab.lost = [](std::size_t, std::size_t to, const Message& message) {
+    const auto* vote = std::get_if<Vote>(&message);
+    return to == 3 && vote != nullptr && vote->statement.phase == Phase::Prepare;
+  };
+  table.order(1);
+  const bool waits = lab.replica(3).accepted() == 1 && lab.replica(0).committed() == 0;
+  lab[3].stop_disk();
+  lab.lost = nullptr;
+  lab.pass(1s);
+  const bool silent = lab.replica(3).committed() == 0;
+  std::vector<pbft::Send> sent;
+  lab[3].resume_disk(lab.now(), sent);
+  return table.judge(waits && silent && lab.replica(3).committed() == 1,
+                     "a vote counts before it is on disk");
+}
+
 std::string checkpoint_votes_outlive_a_crash() {
   Table table(2);
   Lab& lab = table.lab();
@@ -171,6 +193,8 @@ std::vector<Scenario> restart_scenarios() {
       {"APrimaryThatRestartsProposesNothingElse", "seed 18 of the simulator",
        a_primary_that_restarts_proposes_nothing_else},
       {"AVoteWaitsForTheDisk", "nebula #3415, camunda #1068", a_vote_waits_for_the_disk},
+      {"AVoteCountsWhenItIsOnDisk", "seed 17953481761078 of the simulator",
+       a_vote_counts_when_it_is_on_disk},
       {"ABaseWaitsForTheDisk", "seed 1565 of the simulator", a_base_waits_for_the_disk},
       {"CheckpointVotesOutliveACrash", "a window that closed for good in the simulator",
        checkpoint_votes_outlive_a_crash},

@@ -39,6 +39,7 @@ std::string_view to_text(Mutant mutant) {
       "epochs unchecked",
       "holds of a quorum",
       "hold before durable",
+      "counted before durable",
       "hold without certificate",
       "held ignored",
       "held forgotten",

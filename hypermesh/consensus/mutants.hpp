@@ -40,6 +40,7 @@ enum class Mutant : std::uint8_t {
   EpochsUnchecked,
   HoldsOfQuorum,
   HoldBeforeDurable,
+  CountedBeforeDurable,
   HoldWithoutCertificate,
   HeldIgnored,
   HeldForgotten,

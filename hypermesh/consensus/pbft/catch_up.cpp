@@ -270,8 +270,8 @@ void Replica::vote_checkpoint(StableCheckpoint checkpoint, Lsn lsn) {
   own_checkpoints_[statement.slot] = std::move(checkpoint);
   if (own_) {
     const Vote vote = sign(statement);
-    checkpoint_votes_[statement.slot].add(vote, VoteSet::State::Good);
     send(std::nullopt, vote, lsn);
+    count_when_durable(vote, lsn);
   }
   if (!end_epoch()) count_checkpoint(statement.slot);
 }

@@ -160,6 +160,11 @@ base::Digest Replica::fingerprint(bool timers) const {
   print.add(applying_);
   print.add(applied_);
   print.add(checkpoint_votes_);
+  for (const auto& [lsn, vote] : own_votes_) {
+    print.out.u8(static_cast<std::uint8_t>(vote.statement.phase));
+    print.add(vote.statement.view);
+    print.add(vote.statement.slot);
+  }
   print.add(own_checkpoints_);
   print.add(said_);
   print.add(signed_end_);

@@ -341,8 +341,36 @@ void Replica::on_prepared(Entry& entry, Certificate certificate) {
   if (mutant(Mutant::CommitBeforeDurable)) lsn = 0;
   raise(certificate);
   const Vote vote = sign({Phase::Commit, said.epoch, said.view, said.slot, said.digest});
-  entry.commits.add(vote, VoteSet::State::Good);
   send(std::nullopt, vote, lsn);
+  count_when_durable(vote, lsn);
+}
+
+// A certificate with a vote of ours convinces others whatever becomes of us: what the vote promises
+// is durable before it counts.
+void Replica::count_when_durable(const Vote& vote, Lsn lsn) {
+  if (lsn <= durable_ || mutant(Mutant::CountedBeforeDurable)) return count_own(vote);
+  own_votes_.emplace_back(lsn, vote);
+}
+
+void Replica::count_durable() {
+  while (!own_votes_.empty() && own_votes_.front().first <= durable_) {
+    const Vote vote = own_votes_.front().second;
+    own_votes_.pop_front();
+    count_own(vote);
+  }
+}
+
+void Replica::count_own(const Vote& vote) {
+  const Statement& said = vote.statement;
+  if (!in_epoch(said.epoch)) return;
+  if (said.phase == Phase::Checkpoint) {
+    if (said.slot <= stable()) return;
+    checkpoint_votes_[said.slot].add(vote, VoteSet::State::Good);
+    return count_checkpoint(said.slot);
+  }
+  const auto found = entries_.find(said.slot);
+  if (said.view != view_ || changing_ || found == entries_.end()) return;
+  found->second.commits.add(vote, VoteSet::State::Good);
   count(said.slot, Phase::Commit);
 }
 

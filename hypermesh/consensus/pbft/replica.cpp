@@ -61,6 +61,7 @@ void Replica::step(const Input& input, MonotonicTime now, std::uint64_t wall, Ou
   } else if (const auto* persisted = std::get_if<Persisted>(&input)) {
     durable_ = std::max(durable_, persisted->lsn);
     ask_for_state();
+    count_durable();
     hold_own();
     propose_more();
   } else if (const auto* checked = std::get_if<Checked>(&input)) {

@@ -288,6 +288,9 @@ class Replica {
   void on_votes_checked(Slot slot, Phase phase, const std::vector<Vote>& votes,
                         const std::vector<bool>& good);
   void on_prepared(Entry& entry, Certificate certificate);
+  void count_when_durable(const Vote& vote, Lsn lsn);
+  void count_durable();
+  void count_own(const Vote& vote);
   void on_contradiction(const Vote& first, const Vote& second);
   Vote vote_of_primary(const Entry& entry) const;
   void show_primary(const Entry& entry, const Vote& prepare);
@@ -454,6 +457,7 @@ class Replica {
   Tickets tickets_;
   Ticket next_ticket_ = 1;
   Lsn last_lsn_ = 0, durable_ = 0;
+  std::deque<std::pair<Lsn, Vote>> own_votes_;  // That do not count yet, by the record they need.
 
   Conditions conditions_;
   unsigned failed_views_ = 0;
