@@ -95,9 +95,8 @@ TEST_F(HostileMessages, WhatIsNoMessageIsRefusedAndCounted) {
     co_await hostile.reaches(&ReplicaStatus::unreadable, 5);
     EXPECT_EQ(all[0]->node->status().unreadable, 5u);
     // Frames whose messages end early, or are longer than a message may be.
-    for (const auto& frame :
-         {cut_frame(100, 3), cut_frame(0xffffffff, 100), base::Bytes{0, 0},
-          cut_frame(kMessageBytesMax + 1, kMessageBytesMax + 1)}) {
+    for (const auto& frame : {cut_frame(100, 3), cut_frame(0xffffffff, 100), base::Bytes{0, 0},
+                              cut_frame(kMessageBytesMax + 1, kMessageBytesMax + 1)}) {
       EXPECT_EQ((co_await hostile.break_with(frame)).code, Errc::DataLoss);
     }
     EXPECT_EQ(all[0]->node->status().unreadable, 9u);
@@ -133,9 +132,9 @@ TEST_F(HostileMessages, WhatWasSignedForAnotherClusterCountsForNothing) {
     co_await hostile.reaches(&ReplicaStatus::forged, 1 + 2 + 3);
     EXPECT_EQ(all[0]->node->status().unreadable, 0u);
     EXPECT_LT(all[0]->node->status().stable, 1000u);
-    const auto stolen = co_await all[0]->node->read(
-        ReplicaNode::Consistency::Linearizable, 20s,
-        [](const state::View& view) { return view.get("stolen"); });
+    const auto stolen =
+        co_await all[0]->node->read(ReplicaNode::Consistency::Linearizable, 20s,
+                                    [](const state::View& view) { return view.get("stolen"); });
     EXPECT_TRUE(stolen && !*stolen);
   });
 }
@@ -150,8 +149,8 @@ TEST_F(HostileMessages, WhatIsSaidAgainChangesNothing) {
     bundle->client = TestReplica::key_of("operator").public_key();
     bundle->sequence = 1;
     bundle->operations.push_back(put("once", "1"));
-    bundle->signature = TestReplica::key_of("operator").sign(
-        signed_bytes(cluster_of(all[0]->genesis), *bundle));
+    bundle->signature =
+        TestReplica::key_of("operator").sign(signed_bytes(cluster_of(all[0]->genesis), *bundle));
     EXPECT_FALSE(said_.empty());
     auto again = std::exchange(said_, {});
     for (int i = 0; i < 20; ++i) {

@@ -57,9 +57,7 @@ class WhoseStateIsDamaged : public testing::Test {
     step(Tick{});
   }
   // From what a checkpoint says.
-  void start_with(Slot slot) {
-    start({slot, links_[slot - 1]->digest, right(slot), std::nullopt});
-  }
+  void start_with(Slot slot) { start({slot, links_[slot - 1]->digest, right(slot), std::nullopt}); }
   void tell(Message message) {
     step(Received{1, std::make_shared<const Message>(std::move(message))});
   }

@@ -59,11 +59,13 @@ void Replica::count_holds(Slot slot) {
     commit_time_ += (now_ - entry.proposed - commit_time_) / 8;
     entry.committed = true;
     const Certificate certificate = entry.holds.certificate(*agreed, needed);
-    send(std::nullopt, Decided{certificate});
+    // Execution begins on another thread while the others are told.
     (void)commit_through(certificate);
+    send(std::nullopt, Decided{certificate});
     return propose_more();
   }
-  const auto chosen = entry.holds.to_check(needed);
+  // All are needed, so each is checked while the others are on their way.
+  const auto chosen = entry.holds.to_check(entry.proposal->digest);
   if (chosen.empty()) return;
   check(items_of(chosen), [this, slot, chosen, epoch = epoch_.voters.epoch,
                            view = view_](const std::vector<bool>& good) {

@@ -32,6 +32,16 @@ void VoteSet::set(ReplicaId replica, State state) {
   if (at != held_.end() && at->vote.replica == replica) at->state = state;
 }
 
+std::vector<Vote> VoteSet::to_check(const base::Digest& digest) {
+  std::vector<Vote> chosen;
+  for (Held& held : held_) {
+    if (held.state != State::Unchecked || held.vote.statement.digest != digest) continue;
+    held.state = State::Checking;
+    chosen.push_back(held.vote);
+  }
+  return chosen;
+}
+
 std::vector<Vote> VoteSet::to_check(std::size_t quorum) {
   std::vector<Vote> chosen;
   if (held_.size() < quorum) return chosen;

@@ -19,6 +19,8 @@ class VoteSet {
   const Held* find(ReplicaId replica) const;
   void set(ReplicaId replica, State state);
 
+  /// The unchecked votes for `digest`; they are then Checking.
+  std::vector<Vote> to_check(const base::Digest& digest);
   /// Votes to check now, so that `quorum` could agree on one digest; they are then Checking.
   std::vector<Vote> to_check(std::size_t quorum);
   /// The digest that `quorum` good votes are for.

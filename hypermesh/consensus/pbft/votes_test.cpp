@@ -33,6 +33,13 @@ TEST(VoteSet, ChecksOnlyWhatCouldMakeAQuorum) {
   EXPECT_EQ(certificate.signatures[2].first, 3);
 }
 
+TEST(VoteSet, ChecksEveryVoteForWhatIsWanted) {
+  VoteSet votes;
+  for (ReplicaId i = 0; i < 3; ++i) (void)votes.add(vote(i, i == 1 ? 2 : 1));
+  EXPECT_EQ(votes.to_check(vote(0, 1).statement.digest), (std::vector{vote(0, 1), vote(2, 1)}));
+  EXPECT_TRUE(votes.to_check(vote(0, 1).statement.digest).empty());
+}
+
 TEST(VoteSet, AnotherTakesThePlaceOfABadOne) {
   VoteSet votes;
   for (ReplicaId i = 0; i < 4; ++i) (void)votes.add(vote(i, 1));
