@@ -24,7 +24,8 @@ constexpr Duration kGood = std::chrono::seconds(10);
 // --- as primary ---
 
 bool Replica::goes_fast() const {
-  if (!options_.fast_path || now_ < fast_again_) return false;
+  // Whoever was convicted would be waited for.
+  if (!options_.fast_path || !voters().isolated.empty() || now_ < fast_again_) return false;
   if (options_.suspects_alone) return true;
   const auto heard = std::ranges::count_if(
       heard_, [&](const auto& each) { return each.first != own_ && now_ < each.second + kHeard; });
