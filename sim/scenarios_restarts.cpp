@@ -134,6 +134,32 @@ std::string a_vote_counts_when_it_is_on_disk() {
                      "a vote counts before it is on disk");
 }
 
+// 3 wants view 1 alone, and hears then of more that is committed: that is not what its wish claims.
+std::string a_wish_keeps_its_proof() {
+  Table table;
+  Lab& lab = table.lab();
+  table.order(1);
+  lab.separate({0, 0, 0, 1});
+  table.order(2);
+  lab.give_up({3});
+  lab.lost = [](std::size_t, std::size_t, const Message& message) {
+    return std::holds_alternative<ViewChange>(message);
+  };
+  lab.heal();
+  lab.pass(1s);
+  lab.lost = nullptr;
+  const bool wants = lab.replica(3).changing() && lab.replica(3).committed() == 3;
+  lab.crash(3);
+  lab.start(3);
+  lab.separate({1, 0, 0, 0});
+  lab.give_up({1, 2});
+  lab.pass(400ms);
+  const bool begun = lab.replica(1).view() == 1 && !lab.replica(1).changing();
+  table.order(1);
+  return table.judge(wants && begun && table.executed({1, 2, 3}, 4),
+                     "nobody believes a wish that is said again after a restart");
+}
+
 std::string checkpoint_votes_outlive_a_crash() {
   Table table(2);
   Lab& lab = table.lab();
@@ -195,6 +221,7 @@ std::vector<Scenario> restart_scenarios() {
       {"AVoteWaitsForTheDisk", "nebula #3415, camunda #1068", a_vote_waits_for_the_disk},
       {"AVoteCountsWhenItIsOnDisk", "seed 17953481761078 of the simulator",
        a_vote_counts_when_it_is_on_disk},
+      {"AWishKeepsItsProof", "seed 17953494420519 of the simulator", a_wish_keeps_its_proof},
       {"ABaseWaitsForTheDisk", "seed 1565 of the simulator", a_base_waits_for_the_disk},
       {"CheckpointVotesOutliveACrash", "a window that closed for good in the simulator",
        checkpoint_votes_outlive_a_crash},

@@ -387,6 +387,7 @@ void Replica::collect_garbage() {
   if (voted_.slot > floor)
     persist(Accepted{epoch_.voters.epoch, voted_.view, voted_.slot, voted_.digest});
   if (changing_) {
+    if (own_ && wanted_.at(*own_).proof) persist(Certified{*wanted_.at(*own_).proof});
     persist(ViewWanted{epoch_.voters.epoch, view_, claim_, held_});
   } else {
     persist(ViewBegun{epoch_.voters.epoch, view_, base_, proof_});

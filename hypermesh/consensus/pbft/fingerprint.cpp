@@ -80,6 +80,7 @@ base::Digest fingerprint(const Restored& restored) {
   print.add(restored.changing);
   print.add(restored.claim);
   print.add(restored.held);
+  if (restored.changing) print.add(restored.claim_proof);
   print.add(restored.voted_view);
   print.add(restored.voted);
   print.add(restored.base);

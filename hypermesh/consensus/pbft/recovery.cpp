@@ -9,6 +9,7 @@ namespace {
 struct Reader {
   Restored state;
   Lsn lsn = 0;
+  std::optional<Certificate> last;
 
   bool current(Epoch epoch) const { return epoch == state.epoch.voters.epoch; }
 
@@ -30,6 +31,10 @@ struct Reader {
     state.view = r.view;
     state.changing = true;
     state.claim = r.claim;
+    // Later certificates are higher, and prove another claim.
+    for (const auto* each : {&last, &state.prepared}) {
+      if (*each && is_of(**each, r.epoch, r.claim)) state.claim_proof = *each;
+    }
     state.held = r.held;
     state.accepted.clear();
   }
@@ -62,6 +67,7 @@ struct Reader {
     const Statement& said = r.certificate.statement;
     if (commits(said.phase)) state.commits.insert_or_assign(said.slot, r.certificate);
     if (current(said.epoch)) {
+      last = r.certificate;
       if (!state.prepared ||
           std::pair(said.view, said.slot) >
               std::pair(state.prepared->statement.view, state.prepared->statement.slot))

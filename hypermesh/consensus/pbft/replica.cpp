@@ -91,6 +91,12 @@ void Replica::start() {
   restored_.reset();
   begin_listening();
   if (silenced_) persist(Silenced{});
+  if (changing_ && own_) {
+    // Said again as it was said before.
+    const Wish wish{*own_, claim_, held_,
+                    sign(statement_of(epoch_.voters.epoch, view_, claim_, held_)).signature};
+    wanted_[*own_] = {view_, wish, restored.claim_proof};
+  }
   for (const auto& [slot, certificate] : restored.commits) {
     if (slot <= committed_) {
       commits_.emplace(slot, certificate);
@@ -114,15 +120,7 @@ void Replica::start() {
       !mutant(Mutant::CheckpointVotesForgotten))
     make_checkpoint(position_.slot, *position_.root, position_.digest);
   if (end_epoch()) return;
-  if (changing_) {
-    if (own_) {
-      // Said again as it was said before.
-      const Wish wish{*own_, claim_, held_,
-                      sign(statement_of(epoch_.voters.epoch, view_, claim_, held_)).signature};
-      wanted_[*own_] = {view_, wish, prepared_};
-    }
-    return;
-  }
+  if (changing_) return;
   if (!mutant(Mutant::PromisesForgotten)) promised_ = restored.accepted;
   stand_on_base();
   if (mutant(Mutant::PromisesForgotten)) return;

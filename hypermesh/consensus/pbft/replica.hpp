@@ -163,8 +163,9 @@ struct Restored {
   EpochBegun epoch;
   View view = 0;
   bool changing = false;
-  Claim claim;                         ///< Of the wish for `view`, when changing.
-  std::vector<base::Digest> held;      ///< Likewise.
+  Claim claim;                     ///< Of the wish for `view`, when changing.
+  std::vector<base::Digest> held;  ///< Likewise,
+  std::optional<Certificate> claim_proof;
   View voted_view = 0;                 ///< In which it voted last,
   std::map<Slot, base::Digest> voted;  ///< and for what.
   Claim base;                          ///< Of the view, when it has begun.
