@@ -1,0 +1,115 @@
+#include "consensus/node/replica_state.hpp"
+#include "state/transfer_source.hpp"
+
+// The state of others, when ours is too old or damaged; and ours for them.
+
+namespace hypermesh::consensus {
+
+using base::Errc;
+using base::Result;
+using base::Task;
+
+namespace {
+
+constexpr base::Duration kFetchRetry = std::chrono::milliseconds(300);
+
+}  // namespace
+
+void ReplicaNode::State::carry_out(pbft::NeedState&& need) {
+  const bool fetching = needed.has_value();
+  needed = std::move(need.checkpoint);
+  if (!fetching) scope.spawn(fetch_state());
+}
+
+// The engine's needs may grow meanwhile: sources keep only the newest checkpoints.
+Task<> ReplicaNode::State::fetch_state() {
+  while (needed) {
+    const StableCheckpoint checkpoint = *needed;
+    const Slot slot = checkpoint.certificate.statement.slot;
+    parts.lines.info("this replica is far behind and fetches the state", {{"slot", slot}});
+    co_await applier->pause();
+    const bool drop = stored == Stored::Damaged;
+    auto ready = co_await parts.pool->run(
+        [this, drop] { return drop ? blocks->drop() : blocks->machine().flush(); });
+    if (!ready) co_return fail(of_the_state(std::move(ready).error()));
+    if (drop) {
+      stored = Stored::Nothing;
+      on_disk = 0;  // The log is needed until there is a state again.
+    }
+    auto fetched = co_await fetch->run({slot, checkpoint.root}, members);
+    if (stored == Stored::Damaged) continue;  // Found out meanwhile.
+    if (fetched) {
+      auto loaded = co_await parts.pool->run([this] { return blocks->reload(); });
+      if (!loaded) co_return fail(of_the_state(std::move(loaded).error()));
+      parts.lines.info(
+          "the state is here",
+          {{"slot", slot}, {"entries", fetched->leaves}, {"bytes", fetched->bytes_received}});
+      if (needed->certificate.statement.slot == slot) needed.reset();
+      co_await on_fetched(checkpoint);
+      applier->go_on(true);
+      // Nobody reads it before the engine knows how old it is.
+      stored = Stored::State;
+      step(pbft::Installed{checkpoint, configuration.next});
+      continue;
+    }
+    if (stored == Stored::State) {
+      applier->go_on(false);
+      if (engine->applied() >= slot) {
+        // Blocks were quicker.
+        if (needed->certificate.statement.slot <= engine->applied()) needed.reset();
+        continue;
+      }
+    }
+    parts.lines.warning("the state could not be fetched; trying again", {{"why", fetched.error()}});
+    co_await base::sleep_for(kFetchRetry);
+  }
+}
+
+// What our own bundles came to may be in the state alone.
+Task<> ReplicaNode::State::on_fetched(const StableCheckpoint& checkpoint) {
+  applied = checkpoint.certificate.statement.slot;
+  revision = blocks->machine().revision();
+  operations = blocks->operations();
+  time = blocks->time();
+  configuration = blocks->configuration();
+  await_lease_end(blocks->machine().lease_end());
+  const auto results = co_await parts.pool->run(
+      [this, sequences = gateway.under_way()]() -> Result<std::vector<BundleResult>> {
+        TRY(const auto view, state::View::of(*parts.storage));
+        std::vector<BundleResult> found;
+        for (const auto sequence : sequences) {
+          TRY(auto result, find_result(view, parts.key->public_key(), sequence));
+          if (result) found.push_back(*std::move(result));
+        }
+        return found;
+      });
+  if (!results) co_return fail(of_the_state(results.error()));
+  for (const auto& result : *results) gateway.on_executed(result, parts.clock->now());
+  update_members();
+  progressed.notify();
+}
+
+Task<Result<Frame>> ReplicaNode::State::serve_state(stoq::rpc::Call& call, const Frame& request) {
+  if (!call.peer() || !members.contains(*call.peer()))
+    co_return base::fail(Errc::Forbidden, "the caller is no node of this cluster");
+  co_return co_await parts.pool->run([this, bytes = request.bytes]() -> Result<Frame> {
+    TRY(const auto asked, state::decode_transfer_request(bytes));
+    TRY(const auto view, state::View::of(*parts.storage));
+    TRY(const auto answer, state::answer_transfer(view, asked));
+    return Frame{state::encode(answer)};
+  });
+}
+
+// Nothing of it can be trusted, so all of it is fetched. Until then nobody is answered from it.
+void ReplicaNode::State::carry_out(pbft::StateDamaged&& found) {
+  const Slot slot = found.checkpoint.certificate.statement.slot;
+  if (needed && needed->certificate.statement.slot >= slot && stored != Stored::State) return;
+  if (stored == Stored::State) {
+    parts.lines.error("the state of this replica is not what a quorum signed; it fetches theirs",
+                      {{"slot", slot}, {"do", "check the memory and the disk of this machine"}});
+    stored = Stored::Damaged;
+  }
+  carry_out(pbft::NeedState{std::move(found.checkpoint)});
+}
+
+}  // namespace hypermesh::consensus
