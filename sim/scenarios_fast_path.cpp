@@ -22,6 +22,10 @@ bool is_vote(const Message& message, Phase phase) {
   return vote != nullptr && vote->statement.phase == phase;
 }
 
+bool is_decided(std::size_t, std::size_t, const Message& message) {
+  return std::holds_alternative<Decided>(message);
+}
+
 std::string what_all_hold_needs_no_commits() {
   FastTable table;
   std::size_t votes = 0;
@@ -47,46 +51,34 @@ std::string one_who_is_missing_stops_nobody() {
   return table.judge(!late, "nothing is committed while one is missing");
 }
 
-// The primary committed and is gone before anybody hears of it.
-std::string what_all_hold_outlives_its_primary() {
+// The primary committed and is gone before anybody hears of it. `crash`: so do the others, before
+// they want another view.
+std::string what_one_alone_knows_is_kept(bool crash, std::string what) {
   FastTable table;
   Lab& lab = table.lab();
-  lab.lost = [](std::size_t, std::size_t, const Message& message) {
-    return std::holds_alternative<Decided>(message);
-  };
+  lab.lost = is_decided;
   lab.submit(table.cluster.bundle(1));
   const bool decided = table.executed({0}, 1) && table.executed({1, 2, 3}, 0);
   lab.separate({1, 0, 0, 0});
+  for (const std::size_t seat : {1, 2, 3}) {
+    if (!crash) break;
+    lab.crash(seat);
+    lab.start(seat);
+  }
   lab.submit(table.cluster.bundle(2));  // Nobody else makes the same block.
   lab.give_up({1, 2, 3});
   lab.pass(100ms);
   lab.heal();
   lab.pass(1s);
-  return table.judge(decided && table.executed({0, 1, 2, 3}, 2),
-                     "what all held is not what the next view begins with");
+  return table.judge(decided && table.executed({0, 1, 2, 3}, 2), std::move(what));
 }
 
-// The same, and the others crash before they want another view.
+std::string what_all_hold_outlives_its_primary() {
+  return what_one_alone_knows_is_kept(false, "what all held is not what the next view begins with");
+}
+
 std::string what_all_hold_outlives_a_restart() {
-  FastTable table;
-  Lab& lab = table.lab();
-  lab.lost = [](std::size_t, std::size_t, const Message& message) {
-    return std::holds_alternative<Decided>(message);
-  };
-  lab.submit(table.cluster.bundle(1));
-  const bool decided = table.executed({0}, 1) && table.executed({1, 2, 3}, 0);
-  lab.separate({1, 0, 0, 0});
-  for (const std::size_t seat : {1, 2, 3}) {
-    lab.crash(seat);
-    lab.start(seat);
-  }
-  lab.submit(table.cluster.bundle(2));
-  lab.give_up({1, 2, 3});
-  lab.pass(100ms);
-  lab.heal();
-  lab.pass(1s);
-  return table.judge(decided && table.executed({0, 1, 2, 3}, 2),
-                     "what all held before a restart is forgotten");
+  return what_one_alone_knows_is_kept(true, "what all held before a restart is forgotten");
 }
 
 std::string holding_waits_for_the_disk() {
@@ -150,9 +142,7 @@ std::string holding_needs_a_certificate_of_the_view() {
 std::string reads_wait_for_what_all_hold() {
   FastTable table;
   Lab& lab = table.lab();
-  lab.lost = [](std::size_t, std::size_t, const Message& message) {
-    return std::holds_alternative<Decided>(message);
-  };
+  lab.lost = is_decided;
   lab.submit(table.cluster.bundle(1));
   lab.separate({1, 0, 0, 0});
   lab.step(2, pbft::Read{1});
