@@ -34,8 +34,16 @@ Cluster::Cluster(std::size_t replicas, std::size_t clients) : keys_(0, false) {
 }
 
 BundlePtr Cluster::bundle(std::uint64_t sequence, std::size_t client) const {
+  return bundle_of(clients_[client], sequence);
+}
+
+BundlePtr Cluster::gateway_bundle(std::uint64_t sequence, ReplicaId replica) const {
+  return bundle_of(voters().keys[replica], sequence);
+}
+
+BundlePtr Cluster::bundle_of(const base::PublicKey& client, std::uint64_t sequence) const {
   auto bundle = std::make_shared<Bundle>();
-  bundle->client = clients_[client];
+  bundle->client = client;
   bundle->sequence = sequence;
   bundle->operations.emplace_back(1, static_cast<std::uint8_t>(sequence));
   bundle->signature = keys_.sign(bundle->client, signed_bytes(id(), *bundle));

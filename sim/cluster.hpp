@@ -22,6 +22,9 @@ class Cluster {
 
   /// Signed as a client does.
   hypermesh::consensus::BundlePtr bundle(std::uint64_t sequence, std::size_t client = 0) const;
+  /// Of clients that ask this replica.
+  hypermesh::consensus::BundlePtr gateway_bundle(std::uint64_t sequence,
+                                                 hypermesh::consensus::ReplicaId replica) const;
   // Signed by `replica`, whether it would say that or not.
   hypermesh::consensus::Vote vote(hypermesh::consensus::ReplicaId replica,
                                   const hypermesh::consensus::Statement& statement) const;
@@ -46,6 +49,9 @@ class Cluster {
   bool walls_stand_still = false;
 
  private:
+  hypermesh::consensus::BundlePtr bundle_of(const base::PublicKey& client,
+                                            std::uint64_t sequence) const;
+
   Keys keys_;
   std::vector<base::PublicKey> clients_;
   std::vector<std::unique_ptr<pbft::Signer>> signers_;

@@ -154,6 +154,34 @@ std::string reads_wait_for_what_all_hold() {
   return table.judge(!early && read, "a read does not see what was acknowledged before it");
 }
 
+// What only clients of the primary wait for is told to the others a little later, with one
+// certificate, or as soon as one of them asks.
+std::string what_nobody_waits_for_is_told_later() {
+  FastTable table;
+  Lab& lab = table.lab();
+  std::size_t told = 0;
+  lab.lost = [&](std::size_t from, std::size_t to, const Message& message) {
+    told += is_decided(from, to, message) ? 1 : 0;
+    return false;
+  };
+  for (std::uint64_t i = 1; i <= 3; ++i) {
+    lab.submit(table.cluster.gateway_bundle(i, 0));
+    lab.pass(100us);
+  }
+  const bool waits = table.executed({0}, 3) && table.executed({1, 2, 3}, 0) && told == 0;
+  lab.pass(5ms);
+  const bool once = table.executed({1, 2, 3}, 3) && told == 3;
+  lab.submit(table.cluster.gateway_bundle(4, 0));
+  lab.step(2, pbft::Read{1});
+  const bool asked = table.executed({0, 1, 2, 3}, 4) && !lab[2].readable.empty();
+  lab.submit(table.cluster.gateway_bundle(1, 3));
+  const bool at_once = table.executed({0, 1, 2, 3}, 5);
+  if (!waits) return table.judge(false, "what nobody waits for is told at once");
+  if (!once) return table.judge(false, "what nobody waits for is told more than once, or never");
+  if (!asked) return table.judge(false, "a read waits for what it could be told");
+  return table.judge(at_once, "clients elsewhere wait for what is committed");
+}
+
 // Who comes late to a view, by a certificate or a state, holds nothing until it is shown the way.
 std::string a_late_one_joins_again() {
   FastTable table;
@@ -188,6 +216,7 @@ std::vector<Scenario> fast_path_scenarios() {
       {"HoldingWaitsForTheDisk", "nebula #3415, camunda #1068", holding_waits_for_the_disk},
       {"HoldingNeedsACertificateOfTheView", kSource, holding_needs_a_certificate_of_the_view},
       {"ReadsWaitForWhatAllHold", kSource, reads_wait_for_what_all_hold},
+      {"WhatNobodyWaitsForIsToldLater", kSource, what_nobody_waits_for_is_told_later},
       {"ALateOneJoinsAgain", kSource, a_late_one_joins_again},
   };
 }

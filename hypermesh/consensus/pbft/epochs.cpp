@@ -47,6 +47,7 @@ void Replica::begin_epoch(const StableCheckpoint& end, std::optional<NextEpoch> 
   accused_.clear();
   blocked_commit_.reset();
   failed_views_ = 0;
+  untold_since_ = MonotonicTime::max();
   reads_.ask_anew();
   begin_view(0, {0, epoch_.start, epoch_.start_digest}, std::nullopt);
 }

@@ -18,6 +18,9 @@ constexpr int kQuorumWaits = 2;
 constexpr Duration kPauseMin = std::chrono::seconds(1), kPauseMax = std::chrono::seconds(30);
 // Behind a pause without another one, the next is short again.
 constexpr Duration kGood = std::chrono::seconds(10);
+// What nobody elsewhere waits for is told with a proposal after so long, and alone after so long.
+constexpr Duration kTellBeside = std::chrono::milliseconds(2),
+                   kTellAlone = std::chrono::milliseconds(5);
 
 }  // namespace
 
@@ -59,10 +62,10 @@ void Replica::count_holds(Slot slot) {
     if (*agreed != entry.proposal->digest) return;
     commit_time_ += (now_ - entry.proposed - commit_time_) / 8;
     entry.committed = true;
-    const Certificate certificate = entry.holds.certificate(*agreed, needed);
-    // Execution begins on another thread while the others are told.
-    (void)commit_through(certificate);
-    send(std::nullopt, Decided{certificate});
+    const Slot before = committed_;
+    (void)commit_through(entry.holds.certificate(*agreed, needed));
+    untold_since_ = std::min(untold_since_, now_);
+    if (others_wait(before)) tell_decided();
     return propose_more();
   }
   // All are needed, so each is checked while the others are on their way.
@@ -78,6 +81,32 @@ void Replica::count_holds(Slot slot) {
                              good[i] ? VoteSet::State::Good : VoteSet::State::Bad);
     count_holds(slot);
   });
+}
+
+// Whether somebody else has clients that wait for what was committed after `before`.
+bool Replica::others_wait(Slot before) const {
+  for (Slot slot = committed_; slot > before; --slot) {
+    const auto& bundles = bodies_.at(chain_.at(slot)).link->block.bundles;
+    if (std::ranges::any_of(bundles, [&](const auto& each) { return each->client != own_key_; }))
+      return true;
+  }
+  return false;
+}
+
+// The last certificate commits all before it: told less often, fewer signatures are checked.
+void Replica::tell_decided() {
+  const auto last = commits_.find(committed_);
+  if (std::exchange(untold_since_, MonotonicTime::max()) != MonotonicTime::max() &&
+      last != commits_.end())
+    send(std::nullopt, Decided{last->second});
+}
+
+void Replica::tell_beside_proposal() {
+  if (now_ - kTellBeside >= untold_since_) tell_decided();
+}
+
+MonotonicTime Replica::tell_due() const {
+  return untold_since_ == MonotonicTime::max() ? untold_since_ : untold_since_ + kTellAlone;
 }
 
 // When the first slot under way has waited long enough for its last vote.

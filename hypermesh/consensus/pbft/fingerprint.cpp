@@ -118,6 +118,7 @@ base::Digest Replica::fingerprint(bool timers) const {
   print.add(reserved_);
   print.add(reserved_ready_);
   print.add(reserved_lsn_ <= durable_);
+  print.add(untold_since_ == MonotonicTime::max());
   print.add(wish_lsn_ <= durable_);
   print.add(last_lsn_ == durable_);
   print.add(prepared_);
@@ -193,8 +194,9 @@ base::Digest Replica::fingerprint(bool timers) const {
   }
   print.add(fast_again_);
   print.add(static_cast<std::uint64_t>(fast_pause_.count()));
-  for (const MonotonicTime time : {heard_primary_, blamed_from_, view_wanted_by_quorum_,
-                                   told_status_, told_wish_, progress_, fetched_})
+  for (const MonotonicTime time :
+       {heard_primary_, untold_since_, blamed_from_, view_wanted_by_quorum_, told_status_,
+        told_wish_, progress_, fetched_})
     print.add(time);
   print.add(cut_off_);
   print.add(heard_);

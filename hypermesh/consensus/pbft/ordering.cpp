@@ -78,6 +78,7 @@ void Replica::propose(LinkPtr link) {
   const Lsn after = waits ? begun_lsn_ : 0;
   send(std::nullopt,
        Proposal{epoch_.voters.epoch, view_, vote.signature, entry.fast, std::move(link)}, after);
+  tell_beside_proposal();
   accept(entry);
 }
 

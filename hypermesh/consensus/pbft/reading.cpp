@@ -15,6 +15,7 @@ std::optional<ReadAnswer> Replica::reached(std::uint64_t round) const {
 
 void Replica::handle(PeerId from, const ReadAsk& message) {
   if (!in_epoch(message.epoch)) return;
+  tell_decided();  // Whoever asks waits for it.
   if (const auto answer = reached(message.round)) send(from, *answer);
 }
 

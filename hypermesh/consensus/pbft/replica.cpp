@@ -249,6 +249,7 @@ void Replica::run_timers() {
     }
   }
   if (now_ >= fast_due()) leave_fast_path();
+  if (now_ >= tell_due()) tell_decided();
   if ((!changing_ && !base_there_) || blocked_commit_) {
     if (now_ >= fetched_ + 2 * options_.heartbeat) fetch_missing();
   }
@@ -277,7 +278,7 @@ MonotonicTime Replica::next_wake() const {
   }
   if ((!changing_ && !base_there_) || blocked_commit_)
     at = std::min(at, fetched_ + 2 * options_.heartbeat);
-  return std::min({at, reads_.wake_at(), fast_due()});
+  return std::min({at, reads_.wake_at(), fast_due(), tell_due()});
 }
 
 void Replica::keep_early(PeerId from, Message message) {

@@ -317,6 +317,10 @@ class Replica {
   void vote_openly_up_to(Slot slot);
   void leave_fast_path();
   MonotonicTime fast_due() const;
+  bool others_wait(Slot before) const;
+  void tell_decided();
+  void tell_beside_proposal();
+  MonotonicTime tell_due() const;
 
   // --- reading.cpp ---
   void handle(PeerId from, const ReadAsk& message);
@@ -408,7 +412,8 @@ class Replica {
   Slot rooted_ = 0;             // What leads from our certificate of view_ to this slot is here.
   MonotonicTime fast_again_{};  // Until then blocks are prepared, as somebody does not hold them.
   Duration fast_pause_{};
-  std::map<PeerId, std::deque<MessagePtr>> early_;  // For a view that has not begun here.
+  MonotonicTime untold_since_ = MonotonicTime::max();  // Committed by us as primary.
+  std::map<PeerId, std::deque<MessagePtr>> early_;     // For a view that has not begun here.
 
   struct Wanted {
     View view = 0;
