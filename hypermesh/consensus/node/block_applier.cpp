@@ -2,10 +2,19 @@
 
 namespace hypermesh::consensus {
 
+namespace {
+
+constexpr std::size_t kSmall = 16;  // Operations that cost less than handing them to a worker.
+// A block that took longer waited for the disk: those of the next while go to a worker.
+constexpr base::Duration kQuick = std::chrono::milliseconds(2), kAside = std::chrono::seconds(1);
+
+}  // namespace
+
 BlockApplier::BlockApplier(const base::Executor& executor, base::BlockingPool& pool,
-                           Executor& blocks, OnBatch on_batch)
+                           Executor& blocks, const base::Clock& clock, OnBatch on_batch)
     : pool_(pool),
       blocks_(blocks),
+      clock_(clock),
       on_batch_(std::move(on_batch)),
       scope_(executor),
       wanted_(executor),
@@ -14,8 +23,20 @@ BlockApplier::BlockApplier(const base::Executor& executor, base::BlockingPool& p
 }
 
 void BlockApplier::apply(LinkPtr link, Slot certified) {
+  const bool small = link->block.operations() <= kSmall;
   waiting_.push_back({std::move(link), certified});
+  const bool first = waiting_.size() == 1 && !busy_ && !paused_ && !flush_due_;
+  if (small && first && clock_.now() >= aside_until_) return apply_here();
   wanted_.notify();
+}
+
+void BlockApplier::apply_here() {
+  const auto began = clock_.now();
+  const Batch batch = execute(std::exchange(waiting_, {}));
+  const auto now = clock_.now();
+  if (now - began > kQuick) aside_until_ = now + kAside;
+  if (flush_due_) wanted_.notify();
+  on_batch_(batch);
 }
 
 base::Task<> BlockApplier::pause() {
@@ -55,7 +76,6 @@ base::Task<> BlockApplier::run() {
   }
 }
 
-// On a worker.
 BlockApplier::Batch BlockApplier::execute(std::vector<Waiting> blocks) {
   Batch batch;
   if (std::exchange(flush_due_, false)) {

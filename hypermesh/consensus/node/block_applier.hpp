@@ -2,6 +2,7 @@
 
 #include <base/async/blocking_pool.hpp>
 #include <base/async/task_scope.hpp>
+#include <base/time.hpp>
 #include <functional>
 #include <vector>
 
@@ -9,8 +10,9 @@
 
 namespace hypermesh::consensus {
 
-/// Executes blocks on a worker thread, in order, all that wait at once. After a checkpoint the
-/// state is brought to disk before more is executed. All calls are made on one executor.
+/// Executes blocks in order: a small one at once, if the disk keeps up, and else all that wait on a
+/// worker thread. After a checkpoint the state is brought to disk before more is executed. All
+/// calls are made on one executor.
 class BlockApplier {
  public:
   /// What was executed, with its block; the error that ended it, which is the storage's.
@@ -23,9 +25,10 @@ class BlockApplier {
 
   /// All are borrowed.
   BlockApplier(const base::Executor& executor, base::BlockingPool& pool, Executor& blocks,
-               OnBatch on_batch);
+               const base::Clock& clock, OnBatch on_batch);
 
-  /// `certified`: the last checkpoint that a quorum signed, whose state has to stay.
+  /// `certified`: the last checkpoint that a quorum signed, whose state has to stay. What becomes
+  /// of the block may be told before this returns.
   void apply(LinkPtr link, Slot certified);
   /// Resumes when no block is being executed. Until go_on() the state may be replaced.
   base::Task<> pause();
@@ -35,6 +38,7 @@ class BlockApplier {
 
  private:
   base::Task<> run();
+  void apply_here();
   struct Waiting {
     LinkPtr link;
     Slot certified = 0;
@@ -43,10 +47,12 @@ class BlockApplier {
 
   base::BlockingPool& pool_;
   Executor& blocks_;
+  const base::Clock& clock_;
   OnBatch on_batch_;
   base::TaskScope scope_;
   base::Event wanted_, idle_;
   std::vector<Waiting> waiting_;
+  base::MonotonicTime aside_until_{};
   bool busy_ = false, paused_ = false, stopping_ = false, flush_due_ = false;
 };
 

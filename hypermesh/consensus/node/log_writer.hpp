@@ -1,15 +1,16 @@
 #pragma once
 
 #include <base/async/blocking_pool.hpp>
-#include <base/async/task_scope.hpp>
+#include <base/async/event.hpp>
+#include <base/time.hpp>
 #include <functional>
 
 #include "consensus/log/log.hpp"
 
 namespace hypermesh::consensus {
 
-/// Brings appended records to disk, all that wait with one write. All calls are made on one
-/// executor.
+/// Brings appended records to disk, all that wait with one write, on a worker. All calls are made
+/// on one executor.
 class LogWriter {
  public:
   using OnDurable = std::function<void(base::Result<Lsn>, base::Duration took)>;
@@ -17,27 +18,31 @@ class LogWriter {
   LogWriter(const base::Executor& executor, base::BlockingPool& pool, Log& log,
             const base::Clock& clock, OnDurable on_durable);
 
-  /// `lazy`: nobody waits for it, and it goes to disk with the next that somebody waits for.
-  /// Errors: those of Log::append.
+  /// `lazy`: nobody waits for it, and it goes to disk with the next that somebody waits for; that
+  /// one when begin() is called. Errors: those of Log::append.
   base::Result<Lsn> append(std::uint8_t type, base::BytesView payload, bool lazy);
   /// Lets go of records below `lsn` after all that is appended now is durable, and after what was
   /// asked for before.
   void drop_before(Lsn lsn);
+  /// Begins to write what waits, unless a write is under way: then it follows that.
+  void begin();
+  /// Whether something waits for begin().
+  bool due() const { return due_ && !writing_; }
   /// Log::behind.
   bool behind() const { return log_.behind(); }
   base::Task<> stop();
 
  private:
-  base::Task<> run();
+  void end(base::Result<Lsn> written, bool any, base::MonotonicTime began);
 
+  const base::Executor executor_;
   base::BlockingPool& pool_;
   Log& log_;
   const base::Clock& clock_;
   OnDurable on_durable_;
-  base::TaskScope scope_;
-  base::Event wanted_;
+  base::Event idle_;
   Lsn drop_ = 0;
-  bool due_ = false, stopping_ = false;
+  bool due_ = false, writing_ = false, failed_ = false;
 };
 
 }  // namespace hypermesh::consensus

@@ -55,7 +55,7 @@ void ReplicaNode::start() {
   s.checker = std::make_unique<SignatureChecker>(s.parts.executor, *s.parts.pool, s.signatures,
                                                  [&s](pbft::Checked checked) { s.step(checked); });
   s.applier =
-      std::make_unique<BlockApplier>(s.parts.executor, *s.parts.pool, *s.blocks,
+      std::make_unique<BlockApplier>(s.parts.executor, *s.parts.pool, *s.blocks, *s.parts.clock,
                                      [&s](const BlockApplier::Batch& batch) { s.on_batch(batch); });
   s.fetch = std::make_unique<StateFetch>(s.parts.executor, *s.parts.pool, *s.parts.peers,
                                          *s.parts.storage, s.parts.lines);

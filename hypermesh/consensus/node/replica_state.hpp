@@ -35,7 +35,9 @@ struct ReplicaNode::State {
   State(Parts parts, const ReplicaOptions& options, std::unique_ptr<Executor> blocks);
 
   base::Result<> begin();
-  void step(const pbft::Input& input);
+  void step(pbft::Input input);
+  void take(const pbft::Input& input);
+  void write_soon();
   void carry_out(pbft::Outputs outputs);
   void carry_out(pbft::Send&& send);
   void carry_out(pbft::Persist&& persist);
@@ -77,7 +79,7 @@ struct ReplicaNode::State {
   const ReplicaOptions options;
   const ClusterId cluster;
   KeySigner signer;
-  std::unique_ptr<Executor> blocks;  // Its calls are made on a worker; see BlockApplier.
+  std::unique_ptr<Executor> blocks;  // The applier's.
   Configuration configuration;       // Of the last slot that was heard of here.
   std::unique_ptr<pbft::Replica> engine;
   Gateway gateway;
@@ -105,6 +107,8 @@ struct ReplicaNode::State {
   base::MonotonicTime lease_due = base::MonotonicTime::max();
   bool running = false, poll_due = false;
 
+  std::deque<pbft::Input> inputs;
+  bool stepping = false, write_due = false;
   std::deque<pbft::Send> held;  // Until their records are durable; by `after`.
   Lsn durable = 0;
   std::optional<pbft::Release> release;

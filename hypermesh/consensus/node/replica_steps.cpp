@@ -19,8 +19,35 @@ constexpr std::size_t kCheckedAtOnce = 8;
 
 }  // namespace
 
-void ReplicaNode::State::step(const pbft::Input& input) {
+// What an output leads to at once is an input like others, behind all that goes with that output.
+void ReplicaNode::State::step(pbft::Input input) {
+  inputs.push_back(std::move(input));
+  if (std::exchange(stepping, true)) return;
+  while (running && !inputs.empty()) {
+    const pbft::Input next = std::move(inputs.front());
+    inputs.pop_front();
+    take(next);
+  }
+  inputs.clear();
+  stepping = false;
   if (!running) return;
+  write_soon();
+  poll_gateway();
+}
+
+// Two turns of the loop later, when what was said meanwhile has left: while our disk writes, others
+// have something to do.
+void ReplicaNode::State::write_soon() {
+  if (!log_writer->due() || std::exchange(write_due, true)) return;
+  boost::asio::post(parts.executor, [this] {
+    boost::asio::post(parts.executor, [this] {
+      write_due = false;
+      log_writer->begin();
+    });
+  });
+}
+
+void ReplicaNode::State::take(const pbft::Input& input) {
   pbft::Outputs outputs;
   const Epoch epoch = engine->voters().epoch;
   const View view = engine->view();
@@ -34,7 +61,6 @@ void ReplicaNode::State::step(const pbft::Input& input) {
     update_members();  // What it says already is for those of the new epoch.
   }
   carry_out(std::move(outputs));
-  poll_gateway();
 }
 
 void ReplicaNode::State::on_message(const stoq::NodeId& from, base::BytesView bytes) {
@@ -166,7 +192,7 @@ void ReplicaNode::State::transmit(const pbft::Send& send) {
 // A few signatures cost less than handing them to another thread.
 void ReplicaNode::State::carry_out(pbft::Check&& check) {
   if (check.items.size() > kCheckedAtOnce) return checker->check(std::move(check));
-  boost::asio::post(parts.executor, [this, checked = signatures.check(check)] { step(checked); });
+  step(signatures.check(check));
 }
 
 void ReplicaNode::State::carry_out(pbft::Persist&& persist) {

@@ -33,6 +33,18 @@ class BlockingPool {
     }
   }
 
+  /// Likewise, without a task that waits: calls `then` with the value on `home`. Neither may throw.
+  template <class F, class Then>
+  void run(const Executor& home, F call, Then then) {
+    asio::post(pool_,
+               [home = Executor(asio::prefer(home, asio::execution::outstanding_work.tracked)),
+                call = std::move(call), then = std::move(then)]() mutable noexcept {
+                 asio::dispatch(home, [value = call(), then = std::move(then)]() mutable noexcept {
+                   then(std::move(value));
+                 });
+               });
+  }
+
  private:
   template <class F>
   auto run_for_value(F call) -> Task<decltype(call())> {
