@@ -54,6 +54,11 @@ rocksdb::Options tuned(const RocksDbStorageOptions& wanted) {
   options.paranoid_checks = true;
   options.write_buffer_size = wanted.write_buffer_bytes;
   options.max_write_buffer_number = 2;
+  // What is written last stays in the processor's caches; files of one write buffer are merged when
+  // they are 64 MiB.
+  options.level0_file_num_compaction_trigger = 16;
+  options.level0_slowdown_writes_trigger = 40;
+  options.level0_stop_writes_trigger = 64;
   options.allow_concurrent_memtable_write = false;  // there is one writer
   options.max_open_files = wanted.open_files_max;
   options.max_background_jobs = 2;

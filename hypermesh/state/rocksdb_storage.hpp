@@ -9,8 +9,8 @@
 namespace hypermesh::state {
 
 struct RocksDbStorageOptions {
-  std::uint64_t cache_bytes = 32u << 20;         ///< Blocks read from disk, sealed as they are.
-  std::uint64_t write_buffer_bytes = 16u << 20;  ///< Before it goes to a sorted file; at most two.
+  std::uint64_t cache_bytes = 32u << 20;        ///< Blocks read from disk, sealed as they are.
+  std::uint64_t write_buffer_bytes = 4u << 20;  ///< Before it goes to a sorted file; at most two.
   int open_files_max = 256;
   /// Writes are refused while the file system has less room than this, so that what runs beside
   /// (compaction, the consensus log) still finds some. 0: only when the disk itself refuses.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 #include <iterator>
+#include <utility>
 
 namespace hypermesh::state {
 namespace {
@@ -40,13 +41,13 @@ std::size_t Tree::DigestHash::operator()(const base::Digest& digest) const {
 }
 
 base::Result<> Tree::load(const TreeRef& tree) {
-  young_.clear();
-  old_.clear();
+  pages_.clear();
   waiting_.clear();
   changed_.clear();
+  changed_count_ = 0;
   removed_.clear();
   stale_.clear();
-  young_bytes_ = 0;
+  used_bytes_ = 0;
   root_ = {};
   root_changed_ = false;
   if (tree.version != 0) {
@@ -97,14 +98,19 @@ void Tree::store(Storage::Batch& batch, std::vector<std::string>& stale) {
   if (root_changed_) batch.put(page_key(version_, {}), encode_page(root_));
   root_changed_ = false;
   for (const Path& path : removed_) {
-    if (!changed_.contains(path)) batch.remove(page_key(version_, path));
+    const auto found = pages_.find(path);
+    if (found == pages_.end() || !found->second.changed) batch.remove(page_key(version_, path));
   }
   removed_.clear();
-  for (auto& [path, page] : changed_) {  // in any order: a batch is one change
-    batch.put(page_key(version_, path), encode_page(*page));
-    keep(path, std::move(page));
+  for (const Path& path : changed_) {
+    const auto found = pages_.find(path);
+    if (found == pages_.end() || !std::exchange(found->second.changed, false)) continue;
+    batch.put(page_key(version_, path), encode_page(*found->second.page));
+    found->second.used = 0;
+    use(found->second);
   }
   changed_.clear();
+  changed_count_ = 0;
   std::ranges::move(stale_, std::back_inserter(stale));
   stale_.clear();
 }
@@ -133,9 +139,7 @@ base::Result<> Tree::update_child(InnerPage& parent, int index, const Path& path
   const std::uint64_t version = parent.versions[static_cast<std::size_t>(index)];
   Page* page = nullptr;
   if (version == 0) {
-    auto& place = changed_[path];
-    place = std::make_unique<Page>();
-    page = place.get();
+    page = put_changed(path, std::make_unique<Page>());
   } else {
     TRY(page, changing(path, version));
   }
@@ -166,7 +170,7 @@ void Tree::split(Page& page, const Path& path, const Bucket& leaves) {
       split(*below, path.child(index), part);
     }
     page.inner->set(index, below->hash(path.depth + 1u), version_, end - first);
-    changed_.insert_or_assign(path.child(index), std::move(below));
+    put_changed(path.child(index), std::move(below));
     first = end;
   }
 }
@@ -193,32 +197,33 @@ base::Result<> Tree::join(Page& page, const Path& path) {
 }
 
 base::Result<const Page*> Tree::page_at(const Path& path, std::uint64_t version) {
-  if (const auto found = changed_.find(path); found != changed_.end()) return found->second.get();
-  if (const auto found = young_.find(path); found != young_.end()) return found->second.get();
-  if (auto found = old_.extract(path)) return keep(path, std::move(found.mapped()));
+  if (const auto found = pages_.find(path); found != pages_.end()) return use(found->second);
   TRY(Page page, read_page(storage_, version, path));
-  return keep(path, std::make_unique<Page>(std::move(page)));
+  return use(pages_[path] = {std::make_unique<Page>(std::move(page))});
 }
 
 base::Result<Page*> Tree::changing(const Path& path, std::uint64_t version) {
-  if (const auto found = changed_.find(path); found != changed_.end()) return found->second.get();
-  auto& place = changed_[path];
-  if (auto young = young_.extract(path)) {
-    place = std::move(young.mapped());
-    young_bytes_ -= place->memory_bytes();
-  } else if (auto old = old_.extract(path)) {
-    place = std::move(old.mapped());
-  } else {
+  const auto found = pages_.find(path);
+  if (found == pages_.end()) {
     TRY(Page page, read_page(storage_, version, path));
-    place = std::make_unique<Page>(std::move(page));
+    return put_changed(path, std::make_unique<Page>(std::move(page)));
   }
-  return place.get();
+  Held& held = found->second;
+  if (!held.changed) {
+    disuse(held);
+    held.changed = true;
+    changed_.push_back(path);
+    ++changed_count_;
+  }
+  return held.page.get();
 }
 
 void Tree::remove_page(const Path& path, std::uint64_t version) {
-  changed_.erase(path);
-  old_.erase(path);
-  if (const auto young = young_.extract(path)) young_bytes_ -= young.mapped()->memory_bytes();
+  if (const auto found = pages_.find(path); found != pages_.end()) {
+    disuse(found->second);
+    if (found->second.changed) --changed_count_;
+    pages_.erase(found);
+  }
   if (version == version_) {
     removed_.push_back(path);
   } else if (version != 0) {
@@ -226,18 +231,35 @@ void Tree::remove_page(const Path& path, std::uint64_t version) {
   }
 }
 
-const Page* Tree::keep(const Path& path, std::unique_ptr<Page> page) {
-  young_bytes_ += page->memory_bytes();
-  auto& place = young_[path];
-  place = std::move(page);
-  return place.get();
+Page* Tree::put_changed(const Path& path, std::unique_ptr<Page> page) {
+  Held& held = pages_[path];
+  disuse(held);
+  if (!std::exchange(held.changed, true)) {
+    changed_.push_back(path);
+    ++changed_count_;
+  }
+  held.page = std::move(page);
+  return held.page.get();
+}
+
+const Page* Tree::use(Held& held) {
+  if (!held.changed && std::exchange(held.used, generation_) != generation_)
+    used_bytes_ += held.page->memory_bytes();
+  return held.page.get();
+}
+
+// Before it changes or goes: what it counted for is that of its size now.
+void Tree::disuse(const Held& held) {
+  if (!held.changed && held.used == generation_) used_bytes_ -= held.page->memory_bytes();
 }
 
 void Tree::trim() {
-  if (young_bytes_ < cache_bytes_max_ / 2) return;
-  old_ = std::move(young_);
-  young_.clear();
-  young_bytes_ = 0;
+  if (used_bytes_ < cache_bytes_max_ / 2) return;
+  erase_if(pages_, [this](const auto& each) {
+    return !each.second.changed && each.second.used != generation_;
+  });
+  ++generation_;
+  used_bytes_ = 0;
 }
 
 }  // namespace hypermesh::state

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <boost/unordered/unordered_flat_map.hpp>
 #include <span>
 #include <unordered_map>
 
@@ -47,7 +48,7 @@ class Tree {
   /// the tree is good for `load` only. Errors: DataLoss, Unavailable.
   base::Result<> fold(std::uint64_t version);
   /// Changed pages that the storage does not have.
-  std::size_t changed_pages() const { return changed_.size() + (root_changed_ ? 1 : 0); }
+  std::size_t changed_pages() const { return changed_count_ + (root_changed_ ? 1 : 0); }
   /// When nothing waits: puts them into `batch`, and the keys of pages that only older versions
   /// refer to into `stale`.
   void store(Storage::Batch& batch, std::vector<std::string>& stale);
@@ -59,12 +60,18 @@ class Tree {
   struct DigestHash {
     std::size_t operator()(const base::Digest& digest) const;
   };
-  using Cache = std::unordered_map<Path, std::unique_ptr<Page>, PathHash>;
+  struct Held {
+    std::unique_ptr<Page> page;
+    bool changed = false;
+    std::uint64_t used = 0;  // The generation in which it was looked at last, if not changed.
+  };
 
   base::Result<const Page*> page_at(const Path& path, std::uint64_t version);
   base::Result<Page*> changing(const Path& path, std::uint64_t version);
   void remove_page(const Path& path, std::uint64_t version);
-  const Page* keep(const Path& path, std::unique_ptr<Page> page);
+  Page* put_changed(const Path& path, std::unique_ptr<Page> page);
+  const Page* use(Held& held);
+  void disuse(const Held& held);
   void trim();
 
   base::Result<> update(Page& page, const Path& path, std::span<LeafChange> changes);
@@ -80,13 +87,15 @@ class Tree {
   bool root_changed_ = false;
   std::unordered_map<base::Digest, std::optional<Leaf>, DigestHash> waiting_;
   std::uint64_t version_ = 0;  // of what is changed now
-  Cache changed_;
+  // Pages by path. Changed ones stay until they are stored; of the others, when those that were
+  // used in this generation have half of the limit, all that were not go.
+  boost::unordered_flat_map<Path, Held, PathHash> pages_;
+  std::vector<Path> changed_;  // Some were removed since, or are here twice.
+  std::size_t changed_count_ = 0;
   std::vector<Path> removed_;  // pages of this version that may be stored
   std::vector<std::string> stale_;
-  // Two generations: what is used moves to the young one; the old one goes when the young one has
-  // half of the limit.
-  Cache young_, old_;
-  std::size_t young_bytes_ = 0;
+  std::uint64_t generation_ = 1;
+  std::size_t used_bytes_ = 0;  // Of this generation.
 };
 
 }  // namespace hypermesh::state
