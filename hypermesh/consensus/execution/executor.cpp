@@ -324,14 +324,13 @@ Result<Outcome> Executor::execute(state::SlotApply& slot, const Block& block, co
                                                : configuration_.voters.epoch};
 }
 
-Result<std::optional<BundleResult>> find_result(const state::View& view,
-                                                const base::PublicKey& client,
-                                                std::uint64_t sequence) {
-  TRY(const auto stored, read_system(view, result_key(client, sequence)));
+Result<std::optional<BundleResult>> find_result(const state::View& view, const Bundle& bundle) {
+  TRY(const auto stored, read_system(view, result_key(bundle.client, bundle.sequence)));
   if (!stored) return std::optional<BundleResult>();
   TRY(auto remembered, decode_remembered(*stored));
-  if (remembered.sequence != sequence) return std::optional<BundleResult>();
-  return BundleResult{client, sequence, std::move(remembered.outcomes), true, false};
+  if (remembered.sequence != bundle.sequence || remembered.bundle != digest_of(bundle))
+    return std::optional<BundleResult>();
+  return BundleResult{bundle.client, bundle.sequence, std::move(remembered.outcomes), true, false};
 }
 
 Result<Configuration> configuration_of(const state::View& view, const Genesis& genesis) {

@@ -93,11 +93,10 @@ class Executor {
   std::set<std::string> remembered_;          // Of Mutant::WindowsOutsideState alone.
 };
 
-/// What became of a client's bundle, if it was executed and is still in the client's window. Views
-/// have it from the next checkpoint, flush or fetch on.
+/// What became of a bundle, if it was executed and is still in its client's window. Views have it
+/// from the next checkpoint, flush or fetch on.
 base::Result<std::optional<BundleResult>> find_result(const state::View& view,
-                                                      const base::PublicKey& client,
-                                                      std::uint64_t sequence);
+                                                      const Bundle& bundle);
 base::Result<Configuration> configuration_of(const state::View& view, const Genesis& genesis);
 /// The key of the configuration among those of state::Space::System, for proofs.
 inline constexpr std::string_view kConfigurationKey = "configuration";

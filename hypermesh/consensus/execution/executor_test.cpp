@@ -106,8 +106,12 @@ TEST(Executor, ABundleIsExecutedOnce) {
   EXPECT_EQ(again.results.at(1).outcomes, first.outcomes);
   EXPECT_EQ(again.revision, 2u);
   const auto view = *state::View::of(*cluster.storage);
-  EXPECT_EQ((*find_result(view, bundle->client, bundle->sequence))->outcomes, first.outcomes);
-  EXPECT_FALSE(*find_result(view, bundle->client, bundle->sequence + kClientWindow));
+  EXPECT_EQ((*find_result(view, *bundle))->outcomes, first.outcomes);
+  Bundle other = *bundle;
+  other.operations.pop_back();
+  EXPECT_FALSE(*find_result(view, other));
+  other.sequence += kClientWindow;
+  EXPECT_FALSE(*find_result(view, other));
 }
 
 TEST(Executor, WhatIsBehindTheWindowIsRefused) {

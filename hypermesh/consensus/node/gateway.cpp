@@ -234,10 +234,10 @@ void Gateway::on_executed(const BundleResult& result, MonotonicTime now) {
   }
 }
 
-std::vector<std::uint64_t> Gateway::under_way() const {
-  std::vector<std::uint64_t> sequences;
-  for (const auto& [sequence, bundle] : under_way_) sequences.push_back(sequence);
-  return sequences;
+std::vector<BundlePtr> Gateway::under_way() const {
+  std::vector<BundlePtr> bundles;
+  for (const auto& [sequence, bundle] : under_way_) bundles.push_back(bundle.bundle);
+  return bundles;
 }
 
 void Gateway::end(const base::Error& error) {

@@ -64,8 +64,8 @@ class Gateway {
   /// Everything that was ordered up to this time was told with on_executed.
   void on_time(std::uint64_t ordered) { ordered_time_ = ordered; }
   bool anything_waits() const { return !waiting_.empty() || !barriers_.empty(); }
-  /// Sequence numbers of bundles whose execution was not seen.
-  std::vector<std::uint64_t> under_way() const;
+  /// Bundles whose execution was not seen.
+  std::vector<BundlePtr> under_way() const;
   /// Everything that waits is answered with `error`.
   void end(const base::Error& error);
 

@@ -81,6 +81,7 @@ ReplicaNode::State::State(Parts made, const ReplicaOptions& how, std::unique_ptr
       blocks(std::move(executor)),
       configuration(blocks->configuration()),
       gateway(cluster, *parts.key, wall_of(*parts.clock) / 1000, how.gateway),
+      relay(how.gateway.resend),
       scope(parts.executor),
       timer(parts.executor),
       on_disk(blocks->applied()),

@@ -14,10 +14,8 @@ using base::Task;
 
 namespace {
 
-constexpr std::size_t kRecentMax = 4096;
 constexpr base::Duration kLeaseGrace = std::chrono::milliseconds(500);
 constexpr base::Duration kLeaseRetry = std::chrono::seconds(1);
-constexpr base::Duration kRelayedLook = std::chrono::milliseconds(100);
 
 }  // namespace
 
@@ -55,9 +53,8 @@ void ReplicaNode::State::poll_gateway() {
   }
   if (gateway.anything_waits()) gateway.reach(voters_reached(), engine->voters().quorum());
   for (const auto& sent : gateway.poll(parts.clock->now())) send_bundle(sent.bundle, !sent.again);
-  auto wake = std::min({engine_wake, gateway.wake_at(), lease_due});
-  if (!relayed.empty()) wake = std::min(wake, parts.clock->now() + kRelayedLook);
-  set_timer(wake);
+  for (const auto& bundle : relay.poll(parts.clock->now())) send_bundle(bundle, false);
+  set_timer(std::min({engine_wake, gateway.wake_at(), relay.wake_at(), lease_due}));
 }
 
 // What it will propose itself a primary need not show before.
@@ -69,44 +66,18 @@ void ReplicaNode::State::send_bundle(const BundlePtr& bundle, bool proposal_is_e
   });
 }
 
-void ReplicaNode::State::answer_relayed(const BundleResult& result, const base::Digest& bundle) {
+void ReplicaNode::State::tell_executed(const BundleResult& result, const base::Digest& bundle) {
+  gateway.on_executed(result, parts.clock->now());
+  // Nodes' own do not come this way.
   const Member* const client = configuration.find(result.client);
-  if (client != nullptr && client->role != Role::Node && !result.refused) {
-    const BundleName name(result.client, result.sequence);
-    if (recent.insert_or_assign(name, Recent{bundle, result}).second) recent_order.push_back(name);
-    if (recent_order.size() > kRecentMax) {
-      recent.erase(recent_order.front());
-      recent_order.pop_front();
-    }
-  }
-  auto [first, last] = relayed.equal_range({result.client, result.sequence});
-  while (first != last) {
-    const auto done = std::move(first->second.done);
-    first = relayed.erase(first);
-    done(result);
-  }
+  relay.on_executed(result, bundle, client != nullptr && client->role != Role::Node);
 }
 
 void ReplicaNode::State::answer_all(const base::Error& error) {
   gateway.end(error);
+  relay.end(error);
   for (const auto& [ticket, waiting] : std::exchange(asking, {}))
     waiting.read(std::unexpected(error))();
-  for (const auto& [bundle, waiting] : std::exchange(relayed, {}))
-    waiting.done(std::unexpected(error));
-}
-
-void ReplicaNode::State::expire_relayed() {
-  const auto now = parts.clock->now();
-  for (auto each = relayed.begin(); each != relayed.end();) {
-    if (now < each->second.deadline) {
-      ++each;
-      continue;
-    }
-    const auto done = std::move(each->second.done);
-    each = relayed.erase(each);
-    done(base::fail(Errc::TimedOut,
-                    "the bundle was not ordered in time; it may or may not take effect"));
-  }
 }
 
 void ReplicaNode::order(base::Bytes command, base::Duration limit, Gateway::Done done) {
@@ -195,15 +166,13 @@ Task<> ReplicaNode::State::run_reads() {
 }
 
 void ReplicaNode::relay(BundlePtr bundle, base::Duration limit,
-                        std::function<void(Result<BundleResult>)> done) {
+                        Relay::Done done) {
   State& s = *state_;
   if (!s.running) return done(std::unexpected(s.not_running()));
-  const auto known = s.recent.find({bundle->client, bundle->sequence});
-  if (known != s.recent.end() && known->second.bundle == digest_of(*bundle))
-    return done(known->second.result);
-  s.relayed.emplace(std::pair(bundle->client, bundle->sequence),
-                    State::Relayed{s.parts.clock->now() + limit, std::move(done)});
+  const auto now = s.parts.clock->now();
+  if (!s.relay.add(bundle, now, now + limit, std::move(done))) return;
   s.send_bundle(bundle, false);
+  s.set_timer(s.relay.wake_at());
 }
 
 }  // namespace hypermesh::consensus

@@ -65,7 +65,7 @@ Task<> ReplicaNode::State::fetch_state() {
   }
 }
 
-// What our own bundles came to may be in the state alone.
+// What bundles of our own and those that came through us came to may be in the state alone.
 Task<> ReplicaNode::State::on_fetched(const StableCheckpoint& checkpoint) {
   applied = checkpoint.certificate.statement.slot;
   revision = blocks->machine().revision();
@@ -73,18 +73,21 @@ Task<> ReplicaNode::State::on_fetched(const StableCheckpoint& checkpoint) {
   time = blocks->time();
   configuration = blocks->configuration();
   await_lease_end(blocks->machine().lease_end());
-  const auto results = co_await parts.pool->run(
-      [this, sequences = gateway.under_way()]() -> Result<std::vector<BundleResult>> {
+  auto bundles = gateway.under_way();
+  std::ranges::move(relay.under_way(), std::back_inserter(bundles));
+  using Results = std::vector<std::pair<base::Digest, BundleResult>>;
+  const auto results =
+      co_await parts.pool->run([this, bundles = std::move(bundles)]() -> Result<Results> {
         TRY(const auto view, state::View::of(*parts.storage));
-        std::vector<BundleResult> found;
-        for (const auto sequence : sequences) {
-          TRY(auto result, find_result(view, parts.key->public_key(), sequence));
-          if (result) found.push_back(*std::move(result));
+        Results found;
+        for (const auto& bundle : bundles) {
+          TRY(auto result, find_result(view, *bundle));
+          if (result) found.emplace_back(digest_of(*bundle), *std::move(result));
         }
         return found;
       });
   if (!results) co_return fail(of_the_state(results.error()));
-  for (const auto& result : *results) gateway.on_executed(result, parts.clock->now());
+  for (const auto& [bundle, result] : *results) tell_executed(result, bundle);
   update_members();
   progressed.notify();
 }

@@ -12,6 +12,7 @@
 #include "consensus/node/log_writer.hpp"
 #include "consensus/node/measured.hpp"
 #include "consensus/node/mesh.hpp"
+#include "consensus/node/relay.hpp"
 #include "consensus/node/replica_node.hpp"
 #include "consensus/node/round_trips.hpp"
 #include "consensus/node/signature_checker.hpp"
@@ -66,8 +67,7 @@ struct ReplicaNode::State {
   void on_timer();
   void submit(base::Bytes command, base::Duration limit, Gateway::Done done);
   void send_bundle(const BundlePtr& bundle, bool proposal_is_enough);
-  void answer_relayed(const BundleResult& result, const base::Digest& bundle);
-  void expire_relayed();
+  void tell_executed(const BundleResult& result, const base::Digest& bundle);
   void answer_all(const base::Error& error);
   std::size_t voters_reached() const;
   void add_read(Read read);
@@ -83,6 +83,7 @@ struct ReplicaNode::State {
   Configuration configuration;       // Of the last slot that was heard of here.
   std::unique_ptr<pbft::Replica> engine;
   Gateway gateway;
+  Relay relay;
   bool damaged = false;
 
   std::unique_ptr<Mesh> mesh;
@@ -127,19 +128,6 @@ struct ReplicaNode::State {
   bool ask_due = false;
   std::vector<Read> reads;  // That wait for a worker.
   bool reading = false;
-  struct Relayed {
-    base::MonotonicTime deadline{};
-    std::function<void(base::Result<BundleResult>)> done;
-  };
-  using BundleName = std::pair<base::PublicKey, std::uint64_t>;
-  std::multimap<BundleName, Relayed> relayed;
-  // What became of bundles that were not nodes' own: somebody may ask later than others.
-  struct Recent {
-    base::Digest bundle{};
-    BundleResult result;
-  };
-  std::map<BundleName, Recent> recent;
-  std::deque<BundleName> recent_order;
 
   Slot applied = 0, observed = 0;
   state::Revision revision = 0;

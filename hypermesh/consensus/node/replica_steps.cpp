@@ -54,7 +54,10 @@ void ReplicaNode::State::take(const pbft::Input& input) {
   engine->step(input, parts.clock->now(), wall_of(*parts.clock), outputs);
   engine_wake = outputs.wake_at;
   // Another primary may not know what was given to the one before.
-  if (engine->voters().epoch != epoch || engine->view() != view) gateway.send_again();
+  if (engine->voters().epoch != epoch || engine->view() != view) {
+    gateway.send_again();
+    relay.send_again();
+  }
   if (engine->voters().epoch != epoch) {
     parts.lines.info("an epoch has begun",
                      {{"epoch", engine->voters().epoch}, {"voters", engine->voters().size()}});
@@ -124,11 +127,8 @@ void ReplicaNode::State::on_batch(const BlockApplier::Batch& batch) {
       configuration = *executed.configuration;
       update_members();
     }
-    const auto now = parts.clock->now();
-    for (std::size_t i = 0; i < executed.results.size(); ++i) {
-      gateway.on_executed(executed.results[i], now);
-      answer_relayed(executed.results[i], link->bundle_digests[i]);
-    }
+    for (std::size_t i = 0; i < executed.results.size(); ++i)
+      tell_executed(executed.results[i], link->bundle_digests[i]);
     gateway.on_time(executed.time);
     operations = executed.operations_before + link->block.operations();
     // What is executed again, on a state that was fetched anew, was told before.
@@ -277,7 +277,6 @@ void ReplicaNode::State::set_timer(base::MonotonicTime at) {
 
 void ReplicaNode::State::on_timer() {
   timer_at = base::MonotonicTime::max();
-  expire_relayed();
   if (parts.clock->now() >= engine_wake) return step(pbft::Tick{});
   poll_gateway();
 }
