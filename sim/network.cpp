@@ -106,6 +106,7 @@ void World::transmit(Node& from, std::size_t to, PacketPtr packet) {
 void World::deliver(std::size_t from, std::size_t to, const Packet& packet) {
   Node& node = *nodes_[to];
   if (!node.replica || !packet.message || !node.peers[from]) return;
+  if (ignores(node, *packet.message)) return;
   mark_ = mixed(mixed(mark_, packet.mark), from << 8 | to);
   if (!nodes_[from]->honest() && node.honest()) hear_liar(node, from, *packet.message);
   if (trace_) note(fmt::format("{} -> {} {}", from, to, describe(*packet.message)));

@@ -130,6 +130,10 @@ void World::carry_out(Node& node, pbft::Outputs outputs) {
       node.release_stable = node.replica->stable();
     } else if (const auto* readable = std::get_if<pbft::Readable>(&output)) {
       on_readable(node, *readable);
+    } else if (const auto* overdue = std::get_if<pbft::Overdue>(&output)) {
+      timeline_.after(0us, [this, &node, life, bundles = overdue->bundles] {
+        if (node.incarnation == life) look_up(node, bundles);
+      });
     } else if (auto* evidence = std::get_if<Evidence>(&output)) {
       on_evidence(node, *evidence);
     }

@@ -54,6 +54,18 @@ bool World::has_certified_state(const Node& node) const {
   return static_cast<std::size_t>(since) >= state::kCheckpointsMax - 1;
 }
 
+void World::look_up(Node& node, const std::vector<BundlePtr>& bundles) {
+  if (node.fetching) return;
+  const auto view = state::View::of(node.storage);
+  if (!view) return broken(node, view.error());
+  for (const auto& bundle : bundles) {
+    const auto over = is_over(*view, *bundle);
+    if (!over) return broken(node, over.error());
+    if (*over) step(node, pbft::Over{digest_of(*bundle)});
+    if (!node.replica) return;
+  }
+}
+
 void World::flush_state(Node& node) {
   const auto flushed = node.executor->machine().flush();
   if (!flushed) return broken(node, flushed.error());

@@ -229,6 +229,42 @@ std::string only_what_clients_signed_is_ordered() {
                      "a block is accepted whose client did not sign", {1, 2, 3});
 }
 
+// What a primary alone does not know of, one of the others shows it in time.
+std::string a_bundle_that_one_heard_of_is_ordered() {
+  Table table;
+  Lab& lab = table.lab();
+  lab.tell(3, pbft::kFirstFollower, Submit{table.cluster.bundle(1)});
+  lab.pass(10s);
+  return table.judge(
+      table.executed({0, 1, 2, 3}, 1) && !lab.replica(3).changing() && lab.replica(3).view() == 0,
+      "who alone hears of a bundle gives the view up");
+}
+
+// 3 fetches a state in which bundles are executed that wait there. Nobody orders them again.
+std::string nobody_waits_for_what_is_over() {
+  Table table(4);
+  table.cluster.options.window = 4;
+  table.sit_down();
+  Lab& lab = table.lab();
+  lab.separate({0, 0, 0, 1});
+  table.order(14);
+  lab.heal();
+  lab.pass(1s);
+  const bool fetched = lab[3].needed.has_value();
+  if (fetched) lab.install(3);
+  std::size_t over = 0;
+  for (int i = 0; i < 100; ++i) {
+    lab.pass(100ms);
+    for (const auto& bundle : std::exchange(lab[3].overdue, {})) {
+      lab.step(3, pbft::Over{digest_of(*bundle)});
+      ++over;
+    }
+  }
+  return table.judge(fetched && over > 0 && lab.replica(3).pool().size() == 0 &&
+                         !lab.replica(3).changing() && lab.replica(3).view() == 0,
+                     "who skipped a bundle waits for it for ever");
+}
+
 }  // namespace
 
 std::vector<Scenario> view_scenarios() {
@@ -251,6 +287,11 @@ std::vector<Scenario> view_scenarios() {
       {"AForgedCertificateCommitsNothing", "claims of others",
        a_forged_certificate_commits_nothing},
       {"OnlyWhatClientsSignedIsOrdered", "claims of others", only_what_clients_signed_is_ordered},
+      {"ABundleThatOneHeardOfIsOrdered",
+       "Castro and Liskov 1999, section 4.1: backups relay requests",
+       a_bundle_that_one_heard_of_is_ordered},
+      {"NobodyWaitsForWhatIsOver", "bundles in slots that are skipped",
+       nobody_waits_for_what_is_over},
   };
 }
 

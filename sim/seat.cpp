@@ -70,6 +70,7 @@ void Seat::crash(pbft::Lsn more) {
   release_.reset();
   needed.reset();
   readable.clear();
+  overdue.clear();
   damaged = false;
   disk_works_ = true;
   durable_ = std::min(durable_ + more, written());
@@ -116,6 +117,8 @@ void Seat::take(const pbft::Outputs& outputs, std::vector<pbft::Input>& next) {
       release_ = *done;
     } else if (const auto* reads = std::get_if<pbft::Readable>(&output)) {
       readable.push_back(*reads);
+    } else if (const auto* waiting = std::get_if<pbft::Overdue>(&output)) {
+      overdue = waiting->bundles;
     } else if (const auto* proof = std::get_if<Evidence>(&output)) {
       evidence.push_back(*proof);
     }

@@ -47,6 +47,7 @@ class Seat {
   // Of this life:
   std::optional<hypermesh::consensus::StableCheckpoint> needed;
   std::vector<pbft::Readable> readable;
+  std::vector<hypermesh::consensus::BundlePtr> overdue;  ///< That it was asked about last.
   bool damaged = false;  ///< Was told that its state differs from a quorum's.
   MonotonicTime wake_at{};
   bool wrong_roots = false;  ///< The root of its next checkpoints will be another.

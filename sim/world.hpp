@@ -82,6 +82,7 @@ class World {
   // --- node_state.cpp ---
   void apply(Node& node, const pbft::Apply& apply);
   bool has_certified_state(const Node& node) const;
+  void look_up(Node& node, const std::vector<hypermesh::consensus::BundlePtr>& bundles);
   void flush_state(Node& node);
   void on_executed(Node& node, const hypermesh::consensus::LinkPtr& ordered,
                    const hypermesh::consensus::Executed& executed);
@@ -151,6 +152,7 @@ class World {
   // --- clients.cpp ---
   void act(Client& client);
   void send_bundle(Client& client, base::Bytes command, OpenBundle open);
+  bool ignores(const Node& node, const hypermesh::consensus::Message& message) const;
   void submit(Client& client, const PacketPtr& packet);
   void resubmit(Client& client);
   void settle(Node& node);

@@ -85,6 +85,12 @@ Result<std::optional<std::string>> read_system(const state::View& view, std::str
   return std::move(row->second.value);
 }
 
+Result<std::optional<Remembered>> find_remembered(const state::View& view, const Bundle& bundle) {
+  TRY(const auto stored, read_system(view, result_key(bundle.client, bundle.sequence)));
+  if (!stored) return std::optional<Remembered>();
+  return decode_remembered(*stored);
+}
+
 Outcome refuse(Errc code, std::string message) {
   return state::refusal(base::make_error(code, std::move(message)));
 }
@@ -325,12 +331,15 @@ Result<Outcome> Executor::execute(state::SlotApply& slot, const Block& block, co
 }
 
 Result<std::optional<BundleResult>> find_result(const state::View& view, const Bundle& bundle) {
-  TRY(const auto stored, read_system(view, result_key(bundle.client, bundle.sequence)));
-  if (!stored) return std::optional<BundleResult>();
-  TRY(auto remembered, decode_remembered(*stored));
-  if (remembered.sequence != bundle.sequence || remembered.bundle != digest_of(bundle))
+  TRY(auto found, find_remembered(view, bundle));
+  if (!found || found->sequence != bundle.sequence || found->bundle != digest_of(bundle))
     return std::optional<BundleResult>();
-  return BundleResult{bundle.client, bundle.sequence, std::move(remembered.outcomes), true, false};
+  return BundleResult{bundle.client, bundle.sequence, std::move(found->outcomes), true, false};
+}
+
+Result<bool> is_over(const state::View& view, const Bundle& bundle) {
+  TRY(const auto found, find_remembered(view, bundle));
+  return found && found->sequence >= bundle.sequence;
 }
 
 Result<Configuration> configuration_of(const state::View& view, const Genesis& genesis) {

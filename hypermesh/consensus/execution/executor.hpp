@@ -97,6 +97,8 @@ class Executor {
 /// from the next checkpoint, flush or fetch on.
 base::Result<std::optional<BundleResult>> find_result(const state::View& view,
                                                       const Bundle& bundle);
+/// Whether nothing of it will be executed any more: it was, or it is behind its client's window.
+base::Result<bool> is_over(const state::View& view, const Bundle& bundle);
 base::Result<Configuration> configuration_of(const state::View& view, const Genesis& genesis);
 /// The key of the configuration among those of state::Space::System, for proofs.
 inline constexpr std::string_view kConfigurationKey = "configuration";

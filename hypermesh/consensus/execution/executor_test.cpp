@@ -110,8 +110,11 @@ TEST(Executor, ABundleIsExecutedOnce) {
   Bundle other = *bundle;
   other.operations.pop_back();
   EXPECT_FALSE(*find_result(view, other));
+  EXPECT_TRUE(*is_over(view, *bundle));
+  EXPECT_TRUE(*is_over(view, other));
   other.sequence += kClientWindow;
   EXPECT_FALSE(*find_result(view, other));
+  EXPECT_FALSE(*is_over(view, other));
 }
 
 TEST(Executor, WhatIsBehindTheWindowIsRefused) {

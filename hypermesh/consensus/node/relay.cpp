@@ -19,21 +19,21 @@ bool Relay::add(const BundlePtr& bundle, MonotonicTime now, MonotonicTime deadli
     done(known->second);
     return false;
   }
-  const auto [place, added] = under_way_.try_emplace(digest, UnderWay{bundle, now + resend_, {}});
+  const auto [place, added] = under_way_.try_emplace(digest, UnderWay{bundle, now + resend_});
   place->second.waiters.push_back({deadline, std::move(done)});
   return added;
 }
 
 // Whoever is answered may ask again at once.
-std::vector<BundlePtr> Relay::poll(MonotonicTime now) {
+std::vector<Relay::Again> Relay::poll(MonotonicTime now) {
   if (now < look_at_) return {};
   look_at_ = now + kLook;
   std::vector<Waiter> late;
-  std::vector<BundlePtr> send;
+  std::vector<Again> send;
   for (auto each = under_way_.begin(); each != under_way_.end();) {
     UnderWay& bundle = each->second;
-    const auto rest =
-        std::ranges::stable_partition(bundle.waiters, [&](const auto& w) { return now < w.deadline; });
+    const auto rest = std::ranges::stable_partition(
+        bundle.waiters, [&](const auto& w) { return now < w.deadline; });
     std::ranges::move(rest, std::back_inserter(late));
     bundle.waiters.erase(rest.begin(), rest.end());
     if (bundle.waiters.empty()) {
@@ -42,7 +42,7 @@ std::vector<BundlePtr> Relay::poll(MonotonicTime now) {
     }
     if (now >= bundle.resend_at) {
       bundle.resend_at = now + resend_;
-      send.push_back(bundle.bundle);
+      send.push_back({bundle.bundle, !std::exchange(bundle.again, true)});
     }
     ++each;
   }

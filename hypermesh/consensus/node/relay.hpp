@@ -10,8 +10,8 @@
 namespace hypermesh::consensus {
 
 /// Bundles that clients signed themselves, on their way through a node. Messages may be lost, and a
-/// voter of the next epoch takes none before that begins: what is not executed is sent again. Plain:
-/// time goes in, bundles come out.
+/// voter of the next epoch takes none before that begins: what is not executed is sent again.
+/// Plain: time goes in, bundles come out.
 class Relay {
  public:
   /// Called once. Errors: TimedOut (it may or may not take effect), that of end().
@@ -22,8 +22,13 @@ class Relay {
   /// Whether to send it to every voter now; else it was, or is answered already.
   bool add(const BundlePtr& bundle, base::MonotonicTime now, base::MonotonicTime deadline,
            Done done);
+  struct Again {
+    BundlePtr bundle;
+    bool first = false;  ///< For the first time; it may have been executed before it came.
+    friend bool operator==(const Again&, const Again&) = default;
+  };
   /// What to send to every voter once more. Answers those whose time has passed.
-  std::vector<BundlePtr> poll(base::MonotonicTime now);
+  std::vector<Again> poll(base::MonotonicTime now);
   /// The next poll() gives everything.
   void send_again();
   /// When to poll again at the latest.
@@ -44,6 +49,7 @@ class Relay {
     BundlePtr bundle;
     base::MonotonicTime resend_at{};
     std::vector<Waiter> waiters;
+    bool again = false;
   };
 
   const base::Duration resend_;

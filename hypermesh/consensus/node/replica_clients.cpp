@@ -53,7 +53,12 @@ void ReplicaNode::State::poll_gateway() {
   }
   if (gateway.anything_waits()) gateway.reach(voters_reached(), engine->voters().quorum());
   for (const auto& sent : gateway.poll(parts.clock->now())) send_bundle(sent.bundle, !sent.again);
-  for (const auto& bundle : relay.poll(parts.clock->now())) send_bundle(bundle, false);
+  std::vector<BundlePtr> late;
+  for (const auto& [bundle, first] : relay.poll(parts.clock->now())) {
+    send_bundle(bundle, false);
+    if (first) late.push_back(bundle);
+  }
+  if (!late.empty()) carry_out(pbft::Overdue{std::move(late)});
   set_timer(std::min({engine_wake, gateway.wake_at(), relay.wake_at(), lease_due}));
 }
 
@@ -165,8 +170,7 @@ Task<> ReplicaNode::State::run_reads() {
   reading = false;
 }
 
-void ReplicaNode::relay(BundlePtr bundle, base::Duration limit,
-                        Relay::Done done) {
+void ReplicaNode::relay(BundlePtr bundle, base::Duration limit, Relay::Done done) {
   State& s = *state_;
   if (!s.running) return done(std::unexpected(s.not_running()));
   const auto now = s.parts.clock->now();

@@ -75,21 +75,39 @@ Task<> ReplicaNode::State::on_fetched(const StableCheckpoint& checkpoint) {
   await_lease_end(blocks->machine().lease_end());
   auto bundles = gateway.under_way();
   std::ranges::move(relay.under_way(), std::back_inserter(bundles));
-  using Results = std::vector<std::pair<base::Digest, BundleResult>>;
-  const auto results =
-      co_await parts.pool->run([this, bundles = std::move(bundles)]() -> Result<Results> {
-        TRY(const auto view, state::View::of(*parts.storage));
-        Results found;
-        for (const auto& bundle : bundles) {
-          TRY(auto result, find_result(view, *bundle));
-          if (result) found.emplace_back(digest_of(*bundle), *std::move(result));
-        }
-        return found;
-      });
-  if (!results) co_return fail(of_the_state(results.error()));
-  for (const auto& [bundle, result] : *results) tell_executed(result, bundle);
+  co_await look_up(std::move(bundles));
   update_members();
   progressed.notify();
+}
+
+// Bundles may have been executed in slots of which only the state is here.
+Task<> ReplicaNode::State::look_up(std::vector<BundlePtr> bundles) {
+  struct Found {
+    base::Digest bundle{};
+    std::optional<BundleResult> result;
+  };
+  using Over = std::vector<Found>;
+  const auto over =
+      co_await parts.pool->run([this, bundles = std::move(bundles)]() -> Result<Over> {
+        TRY(const auto view, state::View::of(*parts.storage));
+        Over over;
+        for (const auto& bundle : bundles) {
+          TRY(const bool ended, is_over(view, *bundle));
+          if (!ended) continue;
+          TRY(auto result, find_result(view, *bundle));
+          over.push_back({digest_of(*bundle), std::move(result)});
+        }
+        return over;
+      });
+  if (!over) co_return fail(of_the_state(over.error()));
+  for (const auto& [bundle, result] : *over) {
+    if (result) tell_executed(*result, bundle);
+    step(pbft::Over{bundle});
+  }
+}
+
+void ReplicaNode::State::carry_out(pbft::Overdue&& overdue) {
+  if (stored == Stored::State) scope.spawn(look_up(std::move(overdue.bundles)));
 }
 
 Task<Result<Frame>> ReplicaNode::State::serve_state(stoq::rpc::Call& call, const Frame& request) {

@@ -70,6 +70,41 @@ TEST_F(ReplicaNodes, SayThatThereIsNoQuorum) {
   });
 }
 
+// It was sent before anybody could hear of it.
+TEST_F(ReplicaNodes, SendAClientsBundleUntilItIsOrdered) {
+  run(4, 5, [](Replicas& replicas) -> Task<> {
+    TestReplica& follower = *replicas[4];
+    follower.open();
+    std::optional<Result<BundleResult>> done;
+    follower.node->spawn([](TestReplica& through, auto& result) -> Task<> {
+      result = co_await order_as_operator(through, 1, put("a", "1"));
+    }(follower, done));
+    co_await base::sleep_for(100ms);
+    for (std::size_t i = 0; i < 4; ++i) replicas[i]->open();
+    while (!done) co_await base::sleep_for(10ms);
+    EXPECT_TRUE(*done) << done->error().describe();
+    EXPECT_EQ(replicas[0]->node->status().view, 0u);
+  });
+}
+
+// It was executed in slots of which the others have only the state.
+TEST_F(ReplicaNodes, AnswerForWhatTheySkipped) {
+  run(4, 4, [](Replicas& replicas) -> Task<> {
+    for (std::size_t i = 0; i < 3; ++i) replicas[i]->open();
+    EXPECT_TRUE(co_await order_as_operator(*replicas[0], 1, put("a", "1")));
+    for (int i = 0; i < 45; ++i)
+      EXPECT_TRUE(co_await replicas[0]->node->order(put("b", std::to_string(i)), 20s));
+    replicas[3]->open();
+    const auto late = co_await order_as_operator(*replicas[3], 1, put("a", "1"));
+    EXPECT_TRUE(late) << late.error().describe();
+    EXPECT_TRUE(late->repeated);
+    // Nor does it wait for that bundle itself.
+    co_await base::sleep_for(6s);
+    EXPECT_EQ(replicas[3]->node->status().view, 0u);
+    EXPECT_FALSE(replicas[3]->node->status().changing);
+  });
+}
+
 TEST_F(ReplicaNodes, AreNotOpenedWithALogThatIsTooSmallForABlock) {
   run(4, 4, [](Replicas& replicas) -> Task<> {
     replicas[0]->log_options.payload_bytes_max = kBlockBytesMax;

@@ -49,9 +49,11 @@ struct ReplicaNode::State {
   void carry_out(pbft::Release&& release);
   void carry_out(Evidence&& evidence);
   void carry_out(pbft::Readable&& readable);
+  void carry_out(pbft::Overdue&& overdue);
   void read_behind_barrier(base::MonotonicTime now, base::MonotonicTime deadline, Read read);
   base::Task<> fetch_state();
   base::Task<> on_fetched(const StableCheckpoint& checkpoint);
+  base::Task<> look_up(std::vector<BundlePtr> bundles);
   base::Task<base::Result<Frame>> serve_state(stoq::rpc::Call& call, const Frame& request);
   void observe_votes(pbft::PeerId from, const Message& message) const;
   void transmit(const pbft::Send& send);

@@ -124,6 +124,21 @@ base::MonotonicTime BundlePool::free_since() const {
   return free_.empty() ? base::MonotonicTime::max() : free_.begin()->second->second.since;
 }
 
+std::vector<BundlePtr> BundlePool::waiting_since(base::MonotonicTime then,
+                                                 std::size_t bytes_max) const {
+  std::vector<BundlePtr> chosen;
+  std::size_t bytes = 0;
+  for (const auto& [place, found] : all_) {
+    const Waiting& waiting = found->second;
+    if (waiting.since > then) break;
+    if (waiting.taken) continue;
+    bytes += waiting.bundle->bytes();
+    if (!chosen.empty() && bytes > bytes_max) break;
+    chosen.push_back(waiting.bundle);
+  }
+  return chosen;
+}
+
 base::MonotonicTime BundlePool::waiting_since() const {
   return all_.empty() ? base::MonotonicTime::max() : all_.begin()->second->second.since;
 }

@@ -44,6 +44,9 @@ class BundlePool {
   std::size_t free_bytes() const { return free_bytes_; }
   /// Since when the next that is not taken waits; max() for none.
   base::MonotonicTime free_since() const;
+  /// The oldest that are not taken and wait since `then` or longer, up to the limit, at least one
+  /// if there is any.
+  std::vector<BundlePtr> waiting_since(base::MonotonicTime then, std::size_t bytes_max) const;
   /// Since when the oldest of all waits.
   base::MonotonicTime waiting_since() const;
   /// Whoever waits begins to wait anew: another primary deserves its time.

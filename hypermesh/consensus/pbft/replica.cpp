@@ -9,6 +9,7 @@ namespace hypermesh::consensus::pbft {
 namespace {
 
 constexpr std::size_t kEarlyPerPeerMax = 256;  // Messages for a view that has not begun here.
+constexpr std::size_t kShownBytesMax = 16 * 1024;
 
 }  // namespace
 
@@ -78,6 +79,8 @@ void Replica::step(const Input& input, MonotonicTime now, std::uint64_t wall, Ou
     on_installed(*installed);
   } else if (const auto* read = std::get_if<Read>(&input)) {
     reads_.want(read->ticket);
+  } else if (const auto* over = std::get_if<Over>(&input)) {
+    pool_.remove(over->bundle);
   } else if (const auto* conditions = std::get_if<Conditions>(&input)) {
     conditions_ = *conditions;
   }
@@ -257,9 +260,20 @@ void Replica::run_timers() {
     told_status_ = now_;
     tell_status(std::nullopt);
     accept_ready();  // What was ahead of our clock may no longer be.
+    show_overdue();
   }
   propose_more();
   settle_reads();
+}
+
+// The primary is blamed soon for what waits here. So that this replica does not do so alone, all
+// others hear of it, and of those that are over it forgets.
+void Replica::show_overdue() {
+  if (!own_ || changing_ || is_primary()) return;
+  auto bundles = pool_.waiting_since(now_ - options_.request_timeout / 2, kShownBytesMax);
+  if (bundles.empty()) return;
+  for (const auto& bundle : bundles) send(std::nullopt, Submit{bundle});
+  out_->list.emplace_back(Overdue{std::move(bundles)});
 }
 
 MonotonicTime Replica::next_wake() const {

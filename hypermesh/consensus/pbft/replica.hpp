@@ -95,6 +95,10 @@ struct Installed {
 struct Read {
   Ticket ticket = 0;  ///< Ascending.
 };
+/// The state says that a bundle is over: executed, or behind its client's window.
+struct Over {
+  base::Digest bundle{};
+};
 /// What was measured lately, 99 of 100: a primary has the time of 8 round trips and a sync.
 struct Conditions {
   Duration round_trip{};  ///< To other voters and back.
@@ -102,7 +106,7 @@ struct Conditions {
   friend bool operator==(const Conditions&, const Conditions&) = default;
 };
 using Input =
-    std::variant<Received, Tick, Persisted, Checked, Applied, Installed, Read, Conditions>;
+    std::variant<Received, Tick, Persisted, Checked, Applied, Installed, Read, Over, Conditions>;
 
 // --- what comes out ---
 
@@ -143,12 +147,17 @@ struct Readable {
   Ticket ticket = 0;
   bool good = false;  ///< What is executed here is enough; else that is not known in time.
 };
+/// These wait for long. They may have been ordered in slots of which only the state is here: those
+/// that are over are to be told.
+struct Overdue {
+  std::vector<BundlePtr> bundles;
+};
 /// Records before this one are needed no more, once those up to `after` are durable.
 struct Release {
   Lsn lsn = 0, after = 0;
 };
-using Output =
-    std::variant<Send, Persist, Check, Apply, NeedState, StateDamaged, Release, Evidence, Readable>;
+using Output = std::variant<Send, Persist, Check, Apply, NeedState, StateDamaged, Release, Evidence,
+                            Readable, Overdue>;
 
 struct Outputs {
   std::vector<Output> list;
@@ -258,6 +267,7 @@ class Replica {
                     const Certificate& certificate) const;
   Vote sign(const Statement& statement);
   void run_timers();
+  void show_overdue();
   void accuse(const Vote& first, const Vote& second);
   bool in_epoch(Epoch epoch) const {
     return epoch == epoch_.voters.epoch || mutant(Mutant::EpochsUnchecked);
