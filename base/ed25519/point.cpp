@@ -62,8 +62,8 @@ Point twice(const Point& p) {
 
 namespace {
 
-Point finish(const Field& a, const Field& b, const Field& c, const Field& d) {
-  const Field e = sub(b, a), f = sub(d, c), g = add(d, c), h = add(b, a);
+Point finish(const Field& a, const Field& b, const Field& f, const Field& g) {
+  const Field e = sub(b, a), h = add(b, a);
   return {mul(e, f), mul(g, h), mul(f, g), mul(e, h)};
 }
 
@@ -71,20 +71,21 @@ Point finish(const Field& a, const Field& b, const Field& c, const Field& d) {
 
 Point add(const Point& p, const Point& q) {
   const Field zz = mul(p.z, q.z);
-  return finish(mul(sub(p.y, p.x), sub(q.y, q.x)), mul(add(p.y, p.x), add(q.y, q.x)),
-                mul(mul(p.t, q.t), constants().d2), add(zz, zz));
+  const Field c = mul(mul(p.t, q.t), constants().d2), d = add(zz, zz);
+  return finish(mul(sub(p.y, p.x), sub(q.y, q.x)), mul(add(p.y, p.x), add(q.y, q.x)), sub(d, c),
+                add(d, c));
 }
 
 Point add(const Point& p, const Addend& q) {
-  return finish(mul(sub(p.y, p.x), q.y_minus_x), mul(add(p.y, p.x), q.y_plus_x), mul(p.t, q.xy2d),
-                add(p.z, p.z));
+  const Field c = mul(p.t, q.xy2d), d = add(p.z, p.z);
+  return finish(mul(sub(p.y, p.x), q.y_minus_x), mul(add(p.y, p.x), q.y_plus_x), sub(d, c),
+                add(d, c));
 }
 
 Point sub(const Point& p, const Addend& q) {
-  const Field a = mul(sub(p.y, p.x), q.y_plus_x), b = mul(add(p.y, p.x), q.y_minus_x);
   const Field c = mul(p.t, q.xy2d), d = add(p.z, p.z);
-  const Field e = sub(b, a), f = add(d, c), g = sub(d, c), h = add(b, a);
-  return {mul(e, f), mul(g, h), mul(f, g), mul(e, h)};
+  return finish(mul(sub(p.y, p.x), q.y_plus_x), mul(add(p.y, p.x), q.y_minus_x), add(d, c),
+                sub(d, c));
 }
 
 bool is_identity(const Point& a) {
