@@ -113,8 +113,10 @@ class DirectFile {
   // All but whole blocks of what is there now.
   void keep_tail(base::BytesView bytes) {
     end_ += bytes.size();
-    tail_.insert(tail_.end(), bytes.begin(), bytes.end());
-    tail_.erase(tail_.begin(), tail_.end() - static_cast<std::ptrdiff_t>(end_ % kPageBytes));
+    const std::size_t used = end_ % kPageBytes;
+    if (used <= bytes.size()) tail_.clear();
+    const auto added = bytes.last(std::min(used, bytes.size()));
+    tail_.insert(tail_.end(), added.begin(), added.end());
   }
   int reserve(std::size_t bytes) {
     if (bytes <= room_) return 0;
