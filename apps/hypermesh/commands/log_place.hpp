@@ -17,7 +17,7 @@ class LogPlace {
  public:
   /// Whether `record` is one to show; false: it was shown before the connection broke.
   bool take(const Json& record);
-  /// What to ask for now, from its time on; nothing when nothing has come yet.
+  /// From what time on to ask; nothing when nothing has come yet.
   std::optional<std::string> resume();
 
  private:
