@@ -179,6 +179,15 @@ bool Executor::is_checkpoint(Slot slot) const {
   return slot > 0 && (slot % checkpoint_interval_ == 0 || slot == configuration_.start);
 }
 
+base::PublicKey Executor::proposer_of(const Block& block) const {
+  const auto& keys = configuration_.voters.keys;
+  return block.proposer < keys.size() ? keys[block.proposer] : base::PublicKey{};
+}
+
+void Executor::keep_configuration() {
+  if (!before_) before_ = configuration_;
+}
+
 std::optional<base::Digest> Executor::checkpoint_root() const {
   const auto& kept = machine_->checkpoints();
   if (kept.empty() || kept.back().slot != applied()) return std::nullopt;
@@ -188,7 +197,7 @@ std::optional<base::Digest> Executor::checkpoint_root() const {
 Result<Executed> Executor::apply(const Link& link) {
   const Block& block = link.block;
   Executed executed{block.slot, 0, block.time, operations_, {}, {}, {}, {}, {}, {}};
-  const Configuration before = configuration_;
+  before_.reset();
   const auto made = checkpoint_root();
   if (made) {
     checkpoints_.push_back({applied(), *made});
@@ -202,19 +211,18 @@ Result<Executed> Executor::apply(const Link& link) {
     executed.results.push_back(std::move(result));
     before_bundle += block.bundles[i]->operations.size();
   }
-  const base::PublicKey proposer = block.proposer < configuration_.voters.size()
-                                       ? configuration_.voters.keys[block.proposer]
-                                       : base::PublicKey{};
   // One change at a time: a liar that was proven meanwhile is isolated by a later slot.
   if (configuration_.next && configuration_.next->after == block.slot) {
+    keep_configuration();
     begin_next(configuration_, link.digest);
-  } else {
-    (void)isolate_proven(configuration_, block.slot + window_, proposer);
+  } else if (!configuration_.proven.empty()) {
+    keep_configuration();
+    (void)isolate_proven(configuration_, block.slot + window_, proposer_of(block));
   }
-  if (configuration_.next && configuration_.next != before.next)
+  if (before_ && configuration_.next && configuration_.next != before_->next)
     executed.next = configuration_.next;
-  if (configuration_ != before) executed.configuration = configuration_;
-  if (configuration_ != before || block.slot == 1)
+  if (before_ && configuration_ != *before_) executed.configuration = configuration_;
+  if (executed.configuration || block.slot == 1)
     TRY_DO(slot->set_system(kConfigurationKey, text(encode(configuration_))));
   base::ByteWriter last;
   last.raw(link.digest);
@@ -287,17 +295,13 @@ Result<Outcome> Executor::execute(state::SlotApply& slot, const Block& block, co
   if (!command) return state::refusal(command.error());
   if (const auto* on_state = std::get_if<OnState>(&*command))
     return slot.apply_encoded(on_state->operation);
-  const auto deadline = std::visit(
-      [](const auto& c) -> std::uint64_t {
-        if constexpr (requires { c.deadline; }) return c.deadline;
-        return 0;
-      },
-      *command);
+  const auto deadline = deadline_of(bytes);
   if (deadline != 0 && block.time > deadline) {
     return refuse(Errc::TimedOut,
                   "the command's deadline had passed when it was ordered; nothing changed");
   }
   if (const auto* evidence = std::get_if<OnCluster<Evidence>>(&*command)) {
+    keep_configuration();
     const auto liar = accuse(cluster_, configuration_, evidence->change);
     if (!liar) return state::refusal(liar.error());
     TRY_DO(slot.set_system(evidence_key(*liar), text(bytes)));
@@ -308,6 +312,7 @@ Result<Outcome> Executor::execute(state::SlotApply& slot, const Block& block, co
     return refuse(Errc::Forbidden, fmt::format("a {} may not change the cluster; operators can",
                                                to_text(client.role)));
   }
+  keep_configuration();
   Result<> changed;
   if (const auto* members = std::get_if<OnCluster<ChangeMembers>>(&*command)) {
     changed = change_members(configuration_, members->change);
@@ -319,11 +324,8 @@ Result<Outcome> Executor::execute(state::SlotApply& slot, const Block& block, co
     }
   } else {
     const auto& voters = std::get<OnCluster<ChangeVoters>>(*command);
-    const base::PublicKey proposer = block.proposer < configuration_.voters.size()
-                                         ? configuration_.voters.keys[block.proposer]
-                                         : base::PublicKey{};
-    changed = change_voters(cluster_, configuration_, voters.change, block.slot + window_, proposer,
-                            checkpoints_);
+    changed = change_voters(cluster_, configuration_, voters.change, block.slot + window_,
+                            proposer_of(block), checkpoints_);
   }
   if (!changed) return state::refusal(changed.error());
   return Outcome{.number = configuration_.next ? configuration_.next->voters.epoch

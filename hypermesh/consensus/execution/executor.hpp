@@ -75,6 +75,9 @@ class Executor {
            state::Storage& storage);
   base::Result<> load();
   bool is_checkpoint(Slot slot) const;
+  base::PublicKey proposer_of(const Block& block) const;
+  /// Before anything that may change the configuration.
+  void keep_configuration();
   base::Result<BundleResult> execute(state::SlotApply& slot, const Link& link, std::size_t index,
                                      std::uint64_t operations_before);
   base::Result<state::Outcome> execute(state::SlotApply& slot, const Block& block,
@@ -89,6 +92,7 @@ class Executor {
   base::Digest applied_digest_{};
   std::uint64_t operations_ = 0, time_ = 0;
   Configuration configuration_;
+  std::optional<Configuration> before_;       // As it was before the slot, if that may change it.
   std::vector<KnownCheckpoint> checkpoints_;  // That copies may be of: the last two.
   std::set<std::string> remembered_;          // Of Mutant::WindowsOutsideState alone.
 };
