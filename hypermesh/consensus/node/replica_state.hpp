@@ -17,20 +17,12 @@
 #include "consensus/node/round_trips.hpp"
 #include "consensus/node/signature_checker.hpp"
 #include "consensus/node/state_fetch.hpp"
+#include "consensus/pbft/key_signer.hpp"
 
 namespace hypermesh::consensus {
 
 /// What went wrong with the stored state, and what to do.
 base::Error of_the_state(base::Error error);
-
-class KeySigner final : public pbft::Signer {
- public:
-  explicit KeySigner(const base::SigningKey& key) : key_(key) {}
-  base::Signature sign(base::BytesView bytes) override { return key_.sign(bytes); }
-
- private:
-  const base::SigningKey& key_;
-};
 
 struct ReplicaNode::State {
   State(Parts parts, const ReplicaOptions& options, std::unique_ptr<Executor> blocks);
@@ -80,7 +72,7 @@ struct ReplicaNode::State {
   Parts parts;
   const ReplicaOptions options;
   const ClusterId cluster;
-  KeySigner signer;
+  pbft::KeySigner signer;
   std::unique_ptr<Executor> blocks;  // The applier's.
   Configuration configuration;       // Of the last slot that was heard of here.
   std::unique_ptr<pbft::Replica> engine;

@@ -1,19 +1,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include "consensus/pbft/replica.hpp"
+#include "consensus/pbft/key_signer.hpp"
 
 namespace hypermesh::consensus::pbft {
 namespace {
-
-class KeySigner final : public Signer {
- public:
-  explicit KeySigner(const base::SigningKey& key) : key_(key) {}
-  base::Signature sign(base::BytesView bytes) override { return key_.sign(bytes); }
-
- private:
-  const base::SigningKey& key_;
-};
 
 // The last of four replicas, told what the others would say. A checkpoint is made every two slots.
 class WhoseStateIsDamaged : public testing::Test {

@@ -1,18 +1,9 @@
 #include <gtest/gtest.h>
 
-#include "consensus/pbft/replica.hpp"
+#include "consensus/pbft/key_signer.hpp"
 
 namespace hypermesh::consensus::pbft {
 namespace {
-
-class KeySigner final : public Signer {
- public:
-  explicit KeySigner(const base::SigningKey& key) : key_(key) {}
-  base::Signature sign(base::BytesView bytes) override { return key_.sign(bytes); }
-
- private:
-  const base::SigningKey& key_;
-};
 
 // One replica, told what others would say. Four vote in each epoch, and from one to the next the
 // first of them is replaced; it is the last of the first epoch's.
