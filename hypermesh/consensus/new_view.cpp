@@ -25,6 +25,15 @@ bool goes_on_from(const Wish& wish, const Claim& highest) {
 
 }  // namespace
 
+Claim claim_of(const Certificate& certificate) {
+  const Statement& said = certificate.statement;
+  return {said.view, said.slot, said.digest};
+}
+
+void keep_higher(std::optional<Certificate>& highest, const Certificate& certificate) {
+  if (!highest || height(claim_of(certificate)) > height(claim_of(*highest))) highest = certificate;
+}
+
 const Claim& highest_claim(const std::vector<Wish>& wishes) {
   return std::ranges::max_element(wishes,
                                   [](const Wish& a, const Wish& b) {

@@ -6,6 +6,11 @@
 
 namespace hypermesh::consensus {
 
+/// What a certificate lets claim.
+Claim claim_of(const Certificate& certificate);
+/// Keeps the certificate of the higher claim.
+void keep_higher(std::optional<Certificate>& highest, const Certificate& certificate);
+
 /// The claim that has to be proven: the highest by view, then slot. `wishes` is not empty.
 const Claim& highest_claim(const std::vector<Wish>& wishes);
 

@@ -23,7 +23,7 @@ void Replica::tell_status(std::optional<PeerId> to) {
 // No honest voter is sure to be among those who were heard of late.
 bool Replica::is_alone() const {
   const auto heard = std::ranges::count_if(peers_, [&](const auto& each) {
-    return each.first < kFirstFollower && now_ < each.second.heard + options_.suspicion_max;
+    return each.first < kFirstFollower && now_ < each.second.told + options_.suspicion_max;
   });
   return static_cast<std::size_t>(heard) < voters().weak_quorum();
 }
@@ -36,7 +36,7 @@ void Replica::handle(PeerId from, const Status& message) {
   peer.known = true;
   peer.status = message;
   peer.waits = stands_still ? peer.waits + 1 : 0;
-  if (message.epoch >= epoch_.voters.epoch) peer.heard = now_;
+  if (message.epoch >= epoch_.voters.epoch) peer.told = now_;
   if (in_epoch(message.epoch) && message.view == view_ && !message.changing && !changing_ &&
       from == voters().primary(view_))
     heard_primary_ = now_;
@@ -125,9 +125,6 @@ void Replica::resend(PeerId to) {
 
 void Replica::handle(PeerId from, const Committed& message) {
   const Statement& said = message.certificate.statement;
-  if (!in_epoch(said.epoch) || !commits(said.phase) || said.slot <= committed_ ||
-      message.links.empty() || !check_signers(voters(), message.certificate))
-    return;
   // The part above what is here must be one chain that ends in the certified block.
   std::vector<LinkPtr> links;
   for (const auto& link : message.links) {
@@ -140,21 +137,37 @@ void Replica::handle(PeerId from, const Committed& message) {
         links[i]->block.slot != links[i - 1]->block.slot + 1)
       return;
   }
+  check_commit(message.certificate, [this, from, links, certificate = message.certificate] {
+    for (const auto& link : links) keep_body(link);
+    if (!commit_through(certificate)) return;
+    // There may be more.
+    const auto peer = peers_.find(from);
+    if (peer != peers_.end() && peer->second.status.committed > committed_) tell_status(from);
+    if (!changing_ && !base_there_) stand_on_base();
+  });
+}
+
+// Goes on if the certificate commits what is not committed here.
+void Replica::check_commit(const Certificate& certificate, std::function<void()> then) {
+  const Statement& said = certificate.statement;
+  if (!in_epoch(said.epoch) || !commits(said.phase) || said.slot <= committed_ ||
+      !check_signers(voters(), certificate))
+    return;
+  const auto entry = entries_.find(said.slot);
+  const auto* const own =
+      own_ && entry != entries_.end() ? entry->second.holds.find(*own_) : nullptr;
   std::vector<Check::Item> items;
-  append_items(items, voters(), message.certificate);
-  check(std::move(items),
-        [this, from, links, certificate = message.certificate](const std::vector<bool>& good) {
-          const bool proven = std::ranges::find(good, false) == good.end();
-          if ((!proven && !mutant(Mutant::CertificatesUnchecked)) ||
-              !in_epoch(certificate.statement.epoch) || certificate.statement.slot <= committed_)
-            return;
-          for (const auto& link : links) keep_body(link);
-          if (!commit_through(certificate)) return;
-          // There may be more.
-          const auto peer = peers_.find(from);
-          if (peer != peers_.end() && peer->second.status.committed > committed_) tell_status(from);
-          if (!changing_ && !base_there_) stand_on_base();
-        });
+  append_items(items, voters(), certificate);
+  std::erase_if(items, [&](const Check::Item& item) {
+    return own != nullptr && own->vote.statement == said && item.key == own_key_ &&
+           item.signature == own->vote.signature;
+  });
+  check(std::move(items), [this, said, then = std::move(then)](const std::vector<bool>& good) {
+    const bool proven = std::ranges::find(good, false) == good.end();
+    if ((proven || mutant(Mutant::CertificatesUnchecked)) && in_epoch(said.epoch) &&
+        said.slot > committed_)
+      then();
+  });
 }
 
 // --- blocks that a certificate names and that are not here ---

@@ -143,38 +143,15 @@ bool Replica::is_rooted() {
   if (mutant(Mutant::HoldWithoutCertificate)) return true;
   const Claim claim = own_claim();
   if (claim.view != view_ || claim.slot > accepted_) return false;
-  if (rooted_ == 0 || (rooted_ != accepted_ && rooted_ + 1 != accepted_)) {
-    base::Digest digest = accepted_digest_;
-    for (Slot slot = accepted_; slot > claim.slot; --slot) {
-      const auto body = bodies_.find(digest);
-      if (body == bodies_.end()) return false;
-      digest = body->second.link->block.parent;
-    }
-    if (digest != claim.digest) return false;
-  }
+  const bool goes_on = rooted_ != 0 && (rooted_ == accepted_ || rooted_ + 1 == accepted_);
+  if (!goes_on && !chain_behind(claim, accepted_, accepted_digest_)) return false;
   rooted_ = accepted_;
   return true;
 }
 
 void Replica::handle(PeerId, const Decided& message) {
-  const Statement& said = message.certificate.statement;
-  if (!in_epoch(said.epoch) || !commits(said.phase) || said.slot <= committed_ ||
-      !check_signers(voters(), message.certificate))
-    return;
-  const auto entry = entries_.find(said.slot);
-  const auto* const own =
-      own_ && entry != entries_.end() ? entry->second.holds.find(*own_) : nullptr;
-  std::vector<Check::Item> items;
-  append_items(items, voters(), message.certificate);
-  std::erase_if(items, [&](const Check::Item& item) {
-    return own != nullptr && own->vote.statement == said && item.key == own_key_ &&
-           item.signature == own->vote.signature;
-  });
-  check(std::move(items), [this, certificate = message.certificate](const std::vector<bool>& good) {
-    const bool proven = std::ranges::find(good, false) == good.end();
-    if ((proven || mutant(Mutant::CertificatesUnchecked)) && in_epoch(certificate.statement.epoch))
-      (void)commit_through(certificate);
-  });
+  check_commit(message.certificate,
+               [this, certificate = message.certificate] { (void)commit_through(certificate); });
 }
 
 void Replica::handle(PeerId from, const VoteOpenly& message) {

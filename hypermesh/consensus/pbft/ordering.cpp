@@ -340,7 +340,7 @@ void Replica::on_prepared(Entry& entry, Certificate certificate) {
   entry.prepared = certificate;
   Lsn lsn = persist(Certified{certificate});
   if (mutant(Mutant::CommitBeforeDurable)) lsn = 0;
-  raise(certificate);
+  keep_higher(prepared_, certificate);
   const Vote vote = sign({Phase::Commit, said.epoch, said.view, said.slot, said.digest});
   send(std::nullopt, vote, lsn);
   count_when_durable(vote, lsn);
@@ -408,7 +408,7 @@ bool Replica::commit_through(const Certificate& certificate) {
               "two quorums committed different blocks: more than f replicas lie");
   // It promises nothing: it can be had from others, or be made again.
   persist(Certified{certificate}, true);
-  if (in_epoch(said.epoch)) raise(certificate);
+  if (in_epoch(said.epoch)) keep_higher(prepared_, certificate);
   for (const auto& link : *links) {
     chain_[link->block.slot] = link->digest;
     for (const auto& digest : link->bundle_digests) pool_.remove(digest);
@@ -428,14 +428,6 @@ bool Replica::commit_through(const Certificate& certificate) {
   apply_more();
   accept_ready();
   return true;
-}
-
-// The highest certificate is what a wish claims.
-void Replica::raise(const Certificate& certificate) {
-  const Statement& said = certificate.statement;
-  if (!prepared_ || std::pair(said.view, said.slot) >
-                        std::pair(prepared_->statement.view, prepared_->statement.slot))
-    prepared_ = certificate;
 }
 
 // Each follower has one voter that sends it what is committed; if that one does not, its statuses

@@ -68,10 +68,7 @@ struct Reader {
     if (commits(said.phase)) state.commits.insert_or_assign(said.slot, r.certificate);
     if (current(said.epoch)) {
       last = r.certificate;
-      if (!state.prepared ||
-          std::pair(said.view, said.slot) >
-              std::pair(state.prepared->statement.view, state.prepared->statement.slot))
-        state.prepared = r.certificate;
+      keep_higher(state.prepared, r.certificate);
     }
   }
   void operator()(const StableCheckpoint& r) {

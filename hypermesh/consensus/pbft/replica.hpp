@@ -252,7 +252,7 @@ class Replica {
     Status status;
     bool known = false;
     std::size_t waits = 0;  // Statuses since the last that told of progress.
-    MonotonicTime heard{};
+    MonotonicTime told{};   // When it was last in our epoch or a later one.
   };
 
   // --- replica.cpp ---
@@ -308,7 +308,6 @@ class Replica {
   bool may_propose(Slot slot);
   void vote_openly(Entry& entry);
   bool commit_through(const Certificate& certificate);
-  void raise(const Certificate& certificate);
   void push_to_followers();
   void take_bundles(const Link& link);
   void keep_body(const LinkPtr& link, bool lazy = false);
@@ -350,12 +349,15 @@ class Replica {
   Message own_wish() const;
   Claim start_claim() const { return {0, epoch_.start, epoch_.start_digest}; }
   Claim own_claim() const;
+  std::optional<std::vector<LinkPtr>> chain_behind(const Claim& claim, Slot slot,
+                                                   const base::Digest& digest) const;
   std::vector<base::Digest> held_behind(const Claim& claim) const;
   void find_voted(const Restored& restored);
 
   // --- catch_up.cpp ---
   void handle(PeerId from, const Status& message);
   void handle(PeerId from, const Committed& message);
+  void check_commit(const Certificate& certificate, std::function<void()> then);
   void handle(PeerId from, const Fetch& message);
   void handle(PeerId from, const Fetched& message);
   void handle(PeerId from, const StableCheckpoint& message);

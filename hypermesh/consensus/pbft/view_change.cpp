@@ -27,24 +27,25 @@ void Replica::want_view(View view) {
 }
 
 Claim Replica::own_claim() const {
-  if (!prepared_) return start_claim();
-  const Statement& said = prepared_->statement;
-  return {said.view, said.slot, said.digest};
+  return prepared_ ? claim_of(*prepared_) : start_claim();
 }
 
-// The blocks behind that of `claim` to the one that we voted for last; none if they do not go on
-// from it.
+// The blocks behind that of `claim` to this one; nothing if they do not go on from it, or not all
+// are here.
+std::optional<std::vector<LinkPtr>> Replica::chain_behind(const Claim& claim, Slot slot,
+                                                          const base::Digest& digest) const {
+  auto links = chain_to(digest, slot, claim.slot);
+  if (!links) return std::nullopt;
+  if (claim.digest != (links->empty() ? digest : links->front()->block.parent)) return std::nullopt;
+  return links;
+}
+
+// To the one that we voted for last.
 std::vector<base::Digest> Replica::held_behind(const Claim& claim) const {
+  const auto links = chain_behind(claim, voted_.slot, voted_.digest);
+  if (!links || links->size() > kHeldMax) return {};
   std::vector<base::Digest> held;
-  base::Digest digest = voted_.digest;
-  for (Slot slot = voted_.slot; slot > claim.slot; --slot) {
-    const auto body = bodies_.find(digest);
-    if (body == bodies_.end() || held.size() == kHeldMax) return {};
-    held.push_back(digest);
-    digest = body->second.link->block.parent;
-  }
-  if (digest != claim.digest) return {};
-  std::ranges::reverse(held);
+  for (const auto& link : *links) held.push_back(link->digest);
   return held;
 }
 
