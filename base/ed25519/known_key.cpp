@@ -21,7 +21,7 @@ Digits digits_of(const Scalar& scalar) {
   Digits digits{};
   int carry = 0;
   for (int i = 0; i < kDigits; ++i) {
-    const auto bit = static_cast<std::size_t>(i * kDigitBits);
+    const std::size_t bit = static_cast<std::size_t>(i) * kDigitBits;
     unsigned two = scalar[bit / 8];
     if (bit / 8 + 1 < scalar.size()) two |= static_cast<unsigned>(scalar[bit / 8 + 1]) << 8;
     int digit = static_cast<int>(two >> (bit % 8) & ((1U << kDigitBits) - 1)) + carry;
@@ -73,7 +73,7 @@ struct KnownKey::Multiples {
   /// `sum` and the multiple by `digits`.
   Point add_to(Point sum, const Digits& digits) const {
     for (std::size_t place = 0; place < digits.size(); ++place) {
-      const int digit = digits[place];
+      const auto digit = static_cast<int>(digits[place]);
       if (digit == 0) continue;
       const Addend& addend = entry(place, digit);
       sum = digit > 0 ? ed25519::add(sum, addend) : ed25519::sub(sum, addend);

@@ -237,7 +237,7 @@ std::optional<ClusterClient::Answer> ClusterClient::alike(Round& round,
       if (!others_lie || other == what) continue;
       for (auto* const seat : liars) ++seat->replica->score.wrong;
     }
-    return *group.front()->answer;
+    return group.front()->answer;
   }
   return std::nullopt;
 }
@@ -356,7 +356,7 @@ Task<Result<state::EventPage>> ClusterClient::changes(std::string prefix, state:
         for (auto& seat : round.seats) {
           if (!seat.answer) continue;
           if (!*seat.answer) {
-            if (++refusals[seat.answer->error().code] >= enough) return *seat.answer;
+            if (++refusals[seat.answer->error().code] >= enough) return seat.answer;
             continue;
           }
           auto* const reply = std::get_if<ChangesReply>(&**seat.answer);
@@ -414,7 +414,7 @@ auto ClusterClient::prove(RequestClient::What what, base::Duration limit, Check 
           if (checked) {
             ++seat.replica->score.good;
             proven = std::move(checked);
-            return *seat.answer;
+            return seat.answer;
           }
           refused = checked.error();
           if (checked.error().code == Errc::FailedPrecondition) {
