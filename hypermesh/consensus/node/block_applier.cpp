@@ -36,6 +36,12 @@ void BlockApplier::apply_here() {
   const auto now = clock_.now();
   if (now - began > kQuick) aside_until_ = now + kAside;
   if (flush_due_) wanted_.notify();
+  tell(batch);
+}
+
+// Nothing follows what was not executed.
+void BlockApplier::tell(const Batch& batch) {
+  paused_ = paused_ || !batch.ended;
   on_batch_(batch);
 }
 
@@ -71,8 +77,7 @@ base::Task<> BlockApplier::run() {
     });
     busy_ = false;
     idle_.notify();
-    on_batch_(batch);
-    if (!batch.ended) co_return;
+    tell(batch);
   }
 }
 

@@ -15,7 +15,8 @@ namespace hypermesh::consensus {
 /// calls are made on one executor.
 class BlockApplier {
  public:
-  /// What was executed, with its block; the error that ended it, which is the storage's.
+  /// What was executed, with its block; the error that ended it, which is the storage's: then it is
+  /// paused.
   struct Batch {
     std::vector<std::pair<LinkPtr, Executed>> executed;
     Slot on_disk = 0;  ///< The state of this slot survives a loss of power. 0: nothing new.
@@ -39,6 +40,7 @@ class BlockApplier {
  private:
   base::Task<> run();
   void apply_here();
+  void tell(const Batch& batch);
   struct Waiting {
     LinkPtr link;
     Slot certified = 0;

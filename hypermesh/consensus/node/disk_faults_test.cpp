@@ -12,12 +12,17 @@ namespace {
 // Set by a test, looked at by workers.
 struct Fault {
   std::atomic<bool> full = false, sync_fails = false, stuck = false;
+  mutable std::atomic<bool> rotten = false;  // Until all of it is dropped.
 
   Result<> room() const {
     if (!full) return {};
     return std::unexpected(base::with_hint(
         base::make_error(Errc::ResourceExhausted, "cannot make /disk/2.log: 0 bytes are free"),
         "free space on /disk"));
+  }
+  Result<> reads() const {
+    if (!rotten) return {};
+    return base::fail(Errc::DataLoss, "block checksum mismatch in /disk/000012.sst");
   }
 };
 
@@ -60,14 +65,17 @@ class FaultyStorage final : public state::Storage {
       : storage_(std::move(storage)), fault_(fault) {}
 
   Result<std::optional<std::string>> get(std::string_view key) const override {
+    TRY_DO(fault_.reads());
     return storage_->get(key);
   }
   Result<> scan(std::string_view from, std::string_view end, const Visit& visit) const override {
+    TRY_DO(fault_.reads());
     return storage_->scan(from, end, visit);
   }
   std::unique_ptr<state::Reader> snapshot() const override { return storage_->snapshot(); }
   Result<> write(const Batch& batch) override {
     TRY_DO(fault_.room());
+    if (!batch.delete_ranges.empty()) fault_.rotten = false;
     return storage_->write(batch);
   }
   Result<> flush() override {
@@ -133,13 +141,16 @@ class DiskFaults : public ClusterTest {
       co_await all[1]->close();
       EXPECT_TRUE(co_await write(*all[0]));
       // All that was acknowledged, through the one that had failed.
-      for (int i = 0; i < written_; ++i) {
-        const auto value = co_await bad.node->read(
-            ReplicaNode::Consistency::Linearizable, 20s,
-            [i](const state::View& view) { return view.get("k" + std::to_string(i)); });
-        EXPECT_TRUE(value && *value && (*value)->value == std::to_string(i));
-      }
+      co_await expect_all_there(bad);
     });
+  }
+  Task<> expect_all_there(TestReplica& at) const {
+    for (int i = 0; i < written_; ++i) {
+      const auto value = co_await at.node->read(
+          ReplicaNode::Consistency::Linearizable, 20s,
+          [i](const state::View& view) { return view.get("k" + std::to_string(i)); });
+      EXPECT_TRUE(value && *value && (*value)->value == std::to_string(i));
+    }
   }
   Task<bool> write(TestReplica& through) {
     const auto text = std::to_string(written_);
@@ -183,6 +194,26 @@ TEST_F(DiskFaults, AFullDiskUnderTheStateStopsTheReplicaUntilThereIsRoom) {
   expect_survived({[this](TestReplica& replica) { with_storage(replica); }, &fault_.full,
                    Errc::ResourceExhausted, "cannot make /disk/2.log: 0 bytes are free",
                    "free space on /disk", false});
+}
+
+// It has promised nothing about what is lost, and goes on voting.
+TEST_F(DiskFaults, AStateThatCannotBeReadIsFetchedAnew) {
+  run(4, 4, [this](Replicas& all) -> Task<> {
+    TestReplica& bad = *all[3];
+    with_storage(bad);
+    for (auto& replica : all) replica->open();
+    for (int i = 0; i < 25; ++i) EXPECT_TRUE(co_await write(bad));
+    fault_.rotten = true;
+    for (int i = 0; i < 35; ++i) EXPECT_TRUE(co_await write(*all[0]));
+    EXPECT_FALSE(fault_.rotten);
+    EXPECT_TRUE(co_await write(bad));
+    co_await expect_all_there(bad);
+    EXPECT_TRUE(bad.node->status().votes);
+    co_await all[1]->close();
+    EXPECT_TRUE(co_await write(*all[0]));
+    for (const auto& replica : all)
+      if (replica->node) EXPECT_EQ(replica->node->status().epoch, 1u);
+  });
 }
 
 // It takes in no more than its log may hold back, and catches up.

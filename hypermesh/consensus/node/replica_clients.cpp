@@ -153,19 +153,24 @@ void ReplicaNode::State::add_read(Read read) {
 Task<> ReplicaNode::State::run_reads() {
   while (!reads.empty()) {
     const bool good = stored == Stored::State;
-    const auto answers = co_await parts.pool->run([this, good, all = std::exchange(reads, {})] {
-      std::vector<std::function<void()>> done;
-      const auto view = good ? state::View::of(*parts.storage)
-                             : base::fail(Errc::Unavailable,
-                                          "this replica's state was damaged and is being fetched "
-                                          "anew; ask another, or again later");
-      for (const auto& read : all) {
-        done.push_back(view ? read(&*view)
-                            : read(std::unexpected(base::wrap(view.error(), "the state"))));
-      }
-      return done;
-    });
+    std::optional<base::Error> unread;
+    const auto answers =
+        co_await parts.pool->run([this, good, &unread, all = std::exchange(reads, {})] {
+          std::vector<std::function<void()>> done;
+          const auto view =
+              good ? state::View::of(*parts.storage)
+                   : base::fail(Errc::Unavailable,
+                                "this replica's state was damaged and is being fetched "
+                                "anew; ask another, or again later");
+          if (good && !view) unread = view.error();
+          for (const auto& read : all) {
+            done.push_back(view ? read(&*view)
+                                : read(std::unexpected(base::wrap(view.error(), "the state"))));
+          }
+          return done;
+        });
     for (const auto& answer : answers) answer();
+    if (unread && unread->code == Errc::DataLoss && running) on_state_failed(*std::move(unread));
   }
   reading = false;
 }

@@ -99,7 +99,7 @@ Task<> ReplicaNode::State::look_up(std::vector<BundlePtr> bundles) {
         }
         return over;
       });
-  if (!over) co_return fail(of_the_state(over.error()));
+  if (!over) co_return on_state_failed(over.error());
   for (const auto& [bundle, result] : *over) {
     if (result) tell_executed(*result, bundle);
     step(pbft::Over{bundle});
@@ -108,6 +108,17 @@ Task<> ReplicaNode::State::look_up(std::vector<BundlePtr> bundles) {
 
 void ReplicaNode::State::carry_out(pbft::Overdue&& overdue) {
   if (stored == Stored::State) scope.spawn(look_up(std::move(overdue.bundles)));
+}
+
+// What cannot be read here others have, once a quorum has signed a checkpoint of it.
+void ReplicaNode::State::on_state_failed(base::Error error) {
+  if (error.code != Errc::DataLoss || !engine->stable_checkpoint())
+    return fail(of_the_state(std::move(error)));
+  if (stored != Stored::State) return;
+  parts.lines.error("the state of this replica cannot be read; it fetches that of others",
+                    {{"why", error}, {"do", "check the disk of this machine"}});
+  stored = Stored::Damaged;
+  step(pbft::Lost{});
 }
 
 Task<Result<Frame>> ReplicaNode::State::serve_state(stoq::rpc::Call& call, const Frame& request) {

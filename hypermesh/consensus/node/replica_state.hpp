@@ -66,6 +66,7 @@ struct ReplicaNode::State {
   std::size_t voters_reached() const;
   void add_read(Read read);
   base::Task<> run_reads();
+  void on_state_failed(base::Error error);
   void fail(base::Error error);
   base::Error not_running() const;
 

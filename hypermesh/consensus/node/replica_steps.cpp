@@ -139,7 +139,7 @@ void ReplicaNode::State::on_batch(const BlockApplier::Batch& batch) {
   }
   if (!batch.executed.empty()) await_lease_end(batch.executed.back().second.lease_end);
   progressed.notify();
-  if (!batch.ended) fail(of_the_state(batch.ended.error()));
+  if (!batch.ended) on_state_failed(batch.ended.error());
 }
 
 void ReplicaNode::State::fail(base::Error error) {

@@ -345,7 +345,16 @@ void Replica::on_stable(StableCheckpoint checkpoint) {
   stable_before_ = std::exchange(stable_, std::move(checkpoint));
   if (stable_->next) epochs_.add(*stable_);
   collect_garbage();
+  if (lost_) need_state(*stable_);
   if (!end_epoch()) propose_more();
+}
+
+// Others keep the state of the last checkpoint, and let it go when there are later ones.
+void Replica::on_lost() {
+  BASE_ASSERT(stable_.has_value(), "there is a state to fetch");
+  lost_ = true;
+  needed_ = 0;
+  need_state(*stable_);
 }
 
 void Replica::on_installed(const Installed& installed) {
@@ -362,6 +371,7 @@ void Replica::on_installed(const Installed& installed) {
   }
   chain_[slot] = checkpoint.block;
   applying_ = applied_ = slot;
+  lost_ = false;
   rooted_ = 0;
   for (auto& [signed_slot, own] : own_checkpoints_)
     if (signed_slot > slot) said_.try_emplace(signed_slot, std::move(own));

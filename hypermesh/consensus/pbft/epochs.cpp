@@ -127,7 +127,7 @@ void Replica::handle(PeerId, const Epochs& message) {
 // which epoch it is of.
 void Replica::need_state(const StableCheckpoint& checkpoint) {
   const Slot slot = checkpoint.certificate.statement.slot;
-  if (slot <= committed_ || slot <= needed_) return;  // On the way.
+  if ((slot <= committed_ && !lost_) || slot <= needed_) return;  // On the way.
   needed_ = slot;
   asking_ = checkpoint;
   ask_for_state();

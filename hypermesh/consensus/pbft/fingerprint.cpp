@@ -174,6 +174,7 @@ base::Digest Replica::fingerprint(bool timers) const {
   print.add(stable_before_);
   print.add(epochs_.proven());
   print.add(checking_epochs_);
+  print.add(lost_);
   print.add(needed_);
   print.add(asking_);
   print.add(ended_lsn_ <= durable_);

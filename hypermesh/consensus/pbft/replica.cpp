@@ -77,6 +77,8 @@ void Replica::step(const Input& input, MonotonicTime now, std::uint64_t wall, Ou
     on_applied(*applied);
   } else if (const auto* installed = std::get_if<Installed>(&input)) {
     on_installed(*installed);
+  } else if (std::holds_alternative<Lost>(input)) {
+    on_lost();
   } else if (const auto* read = std::get_if<Read>(&input)) {
     reads_.want(read->ticket);
   } else if (const auto* over = std::get_if<Over>(&input)) {

@@ -95,6 +95,8 @@ struct Installed {
 struct Read {
   Ticket ticket = 0;  ///< Ascending.
 };
+/// Our state cannot be read any more. There is a certified checkpoint to fetch instead.
+struct Lost {};
 /// The state says that a bundle is over: executed, or behind its client's window.
 struct Over {
   base::Digest bundle{};
@@ -105,8 +107,8 @@ struct Conditions {
   Duration sync{};        ///< Of the log.
   friend bool operator==(const Conditions&, const Conditions&) = default;
 };
-using Input =
-    std::variant<Received, Tick, Persisted, Checked, Applied, Installed, Read, Over, Conditions>;
+using Input = std::variant<Received, Tick, Persisted, Checked, Applied, Installed, Lost, Read, Over,
+                           Conditions>;
 
 // --- what comes out ---
 
@@ -376,6 +378,7 @@ class Replica {
   void collect_garbage();
   void on_applied(const Applied& applied);
   void on_installed(const Installed& installed);
+  void on_lost();
 
   // --- epochs.cpp ---
   void handle(PeerId from, const Epochs& message);
@@ -454,6 +457,7 @@ class Replica {
   std::optional<StableCheckpoint> stable_, stable_before_;
   EpochChain epochs_;
   bool checking_epochs_ = false;
+  bool lost_ = false;                       // Our state, and no other is here yet.
   Slot needed_ = 0;                         // Whose state was asked for,
   std::optional<StableCheckpoint> asking_;  // or will be when what proves it is durable.
   Lsn ended_lsn_ = 0;
@@ -468,8 +472,8 @@ class Replica {
   // What waits for a Check refers to its replica: one that waits cannot be copied.
   struct Tickets : std::map<Ticket, std::function<void(const std::vector<bool>&)>> {
     Tickets() = default;
-    Tickets(const Tickets& other) : map() {
-      BASE_ASSERT(other.empty(), "a replica is copied while it waits for a Check");
+    Tickets(const Tickets& other) : map(other) {
+      BASE_ASSERT(empty(), "a replica is copied while it waits for a Check");
     }
   };
   Tickets tickets_;
