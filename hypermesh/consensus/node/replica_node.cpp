@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 
 #include <base/config/units.hpp>
+#include <boost/asio/post.hpp>
+#include <boost/asio/use_awaitable.hpp>
 
 #include "consensus/node/ordered_time.hpp"
 #include "consensus/node/replica_state.hpp"
@@ -70,8 +72,12 @@ void ReplicaNode::start() {
 
 Task<> ReplicaNode::stop() {
   State& s = *state_;
+  co_await boost::asio::this_coro::reset_cancellation_state();
   s.running = false;
   s.timer.cancel();
+  // What was put off for a turn of the loop, or two, refers to us.
+  for (int turn = 0; turn < 2; ++turn)
+    co_await boost::asio::post(s.parts.executor, boost::asio::use_awaitable);
   s.answer_all(base::make_error(Errc::Unavailable, "this replica stops"));
   s.progressed.notify();
   s.scope.cancel();
