@@ -33,14 +33,13 @@ Result<Kept> read_log(const ClusterId& cluster, const Log& log, const base::Log&
   Kept kept;
   Result<> good;
   TRY(const auto gaps, log.read(log.opened().first, [&](const LogRecord& record) {
+    if (!good) return;
     auto decoded = decode_record(cluster, record.payload);
-    if (!decoded && good) {
-      auto error = base::wrap(std::move(decoded).error(),
-                              fmt::format("record {} of the consensus log", record.lsn));
-      if (error.code == Errc::Unsupported) error = with_hint(std::move(error), kStartNewer);
-      good = std::unexpected(std::move(error));
-    }
-    if (good) kept.records.push_back({record.lsn, *std::move(decoded)});
+    if (decoded) return kept.records.push_back({record.lsn, *std::move(decoded)});
+    auto error = base::wrap(std::move(decoded).error(),
+                            fmt::format("record {} of the consensus log", record.lsn));
+    if (error.code == Errc::Unsupported) error = with_hint(std::move(error), kStartNewer);
+    good = std::unexpected(std::move(error));
   }));
   TRY_DO(std::move(good));
   for (const LogGap& gap : gaps) {
