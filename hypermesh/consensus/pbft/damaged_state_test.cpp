@@ -1,16 +1,14 @@
 #include <gmock/gmock.h>
-#include <gtest/gtest.h>
 
-#include "consensus/pbft/key_signer.hpp"
+#include "consensus/pbft/testing/one_replica.hpp"
 
 namespace hypermesh::consensus::pbft {
 namespace {
 
-// The last of four replicas, told what the others would say. A checkpoint is made every two slots.
-class WhoseStateIsDamaged : public testing::Test {
+// The last of four replicas. A checkpoint is made every two slots.
+class WhoseStateIsDamaged : public testing::OneReplica {
  protected:
-  WhoseStateIsDamaged() {
-    options_.cluster = base::sha256("cluster");
+  WhoseStateIsDamaged() : OneReplica(4) {
     options_.checkpoint_interval = 2;
     records_.push_back({1, genesis()});
     base::Digest parent = options_.cluster;
@@ -18,12 +16,6 @@ class WhoseStateIsDamaged : public testing::Test {
       links_.push_back(make_link(options_.cluster, {slot, parent, slot, 0, {}}));
       parent = links_.back()->digest;
     }
-  }
-  static std::vector<base::SigningKey> make_keys() {
-    std::vector<base::SigningKey> keys;
-    for (int i = 0; i < 4; ++i)
-      keys.push_back(*base::SigningKey::from_seed(base::sha256(std::to_string(i))));
-    return keys;
   }
   EpochBegun genesis() const {
     Voters voters;
@@ -42,16 +34,9 @@ class WhoseStateIsDamaged : public testing::Test {
     made.certificate = certified({Phase::Checkpoint, 1, 0, slot, checkpoint_digest(made)});
     return made;
   }
-  void start(const Position& position) {
-    replica_.emplace(options_, signer_, keys_[3].public_key(), recover(genesis(), records_),
-                     position, MonotonicTime());
-    step(Tick{});
-  }
+  void start(const Position& position) { begin(genesis(), position); }
   // From what a checkpoint says.
   void start_with(Slot slot) { start({slot, links_[slot - 1]->digest, right(slot), std::nullopt}); }
-  void tell(Message message) {
-    step(Received{1, std::make_shared<const Message>(std::move(message))});
-  }
   void commit_all() {
     tell(Committed{certified({Phase::Commit, 1, 0, 4, links_.back()->digest}), links_});
   }
@@ -59,24 +44,14 @@ class WhoseStateIsDamaged : public testing::Test {
     step(Applied{slot, slot % 2 == 0 ? std::optional(base::sha256(root)) : std::nullopt, {}});
   }
   void apply_right(Slot slot) { apply(slot, "right " + std::to_string(slot)); }
-  void step(const Input& input) {
-    Outputs outputs;
-    replica_->step(input, MonotonicTime(), 1, outputs);
-    for (auto& output : outputs.list) {
-      if (const auto* made = std::get_if<Persist>(&output)) records_.push_back(*made);
-      if (const auto* wanted = std::get_if<Check>(&output)) {
-        Checked checked{wanted->ticket, {}};
-        for (const auto& item : wanted->items)
-          checked.good.push_back(base::verify(item.key, item.bytes, item.signature));
-        step(checked);
-      }
-      if (const auto* sent = std::get_if<Send>(&output)) {
-        const auto* vote = std::get_if<Vote>(sent->message.get());
-        if (vote != nullptr && vote->statement.phase == Phase::Checkpoint) hear(*vote);
-      }
-      if (std::holds_alternative<StateDamaged>(output)) ++damages_;
-      if (const auto* one = std::get_if<Apply>(&output)) applies_.push_back(one->link->block.slot);
+  void on_output(const Output& output) override {
+    if (const auto* sent = std::get_if<Send>(&output)) {
+      const auto* vote = std::get_if<Vote>(sent->message.get());
+      if (vote != nullptr && vote->statement.phase == Phase::Checkpoint) hear(*vote);
     }
+    if (std::holds_alternative<StateDamaged>(output)) ++damages_;
+    if (std::holds_alternative<NeedState>(output)) ++needs_;
+    if (const auto* one = std::get_if<Apply>(&output)) applies_.push_back(one->link->block.slot);
   }
   // In whatever life.
   void hear(const Vote& vote) {
@@ -84,15 +59,10 @@ class WhoseStateIsDamaged : public testing::Test {
     said_.push_back(vote);
   }
 
-  Options options_;
-  std::vector<base::SigningKey> keys_ = make_keys();
-  KeySigner signer_{keys_[3]};
   std::vector<LinkPtr> links_;
-  std::vector<Persist> records_;
-  std::optional<Replica> replica_;
   std::vector<Vote> said_;
   std::vector<Slot> applies_;
-  std::size_t damages_ = 0;
+  std::size_t damages_ = 0, needs_ = 0;
 };
 
 TEST_F(WhoseStateIsDamaged, SignsNoOtherCheckpointOfASlot) {
@@ -133,6 +103,27 @@ TEST_F(WhoseStateIsDamaged, SignsNoOtherInALaterLife) {
   EXPECT_EQ(damages_, 1u);
 }
 
+// The others may have let it go, so it asks for each that is certified until one is here.
+TEST_F(WhoseStateIsDamaged, AsksForALaterStateWhileItHasNone) {
+  start({0, options_.cluster, std::nullopt, std::nullopt});
+  commit_all();
+  for (Slot slot = 1; slot <= 2; ++slot) apply_right(slot);
+  tell(checkpoint(2));
+  EXPECT_EQ(replica_->stable(), 2u);
+  step(Lost{});
+  EXPECT_EQ(needs_, 1u);
+  tell(checkpoint(4));
+  EXPECT_EQ(needs_, 2u);
+  applies_.clear();
+  step(Installed{checkpoint(2), std::nullopt});
+  EXPECT_EQ(applies_, (std::vector<Slot>{3, 4}));
+  apply_right(3);
+  apply_right(4);
+  tell(checkpoint(4));
+  EXPECT_EQ(replica_->stable(), 4u);
+  EXPECT_EQ(needs_, 2u);
+}
+
 // Its state is removed, its log stays.
 TEST_F(WhoseStateIsDamaged, SignsNoOtherWhenTheStateWasRemoved) {
   start({0, options_.cluster, std::nullopt, std::nullopt});
@@ -165,7 +156,7 @@ TEST_F(WhoseStateIsDamaged, TellsEverybodyWhereItIsWhileItHearsTooFewVoters) {
     replica_->step(Received{peer, status}, MonotonicTime() + at, 1, outputs);
   };
   using std::chrono::seconds;
-  EXPECT_THAT(told_widely(seconds(10)), testing::Each(true));
+  EXPECT_THAT(told_widely(seconds(10)), ::testing::Each(true));
   hear_of(0, seconds(11));
   const auto after_one = told_widely(seconds(12));
   ASSERT_FALSE(after_one.empty());

@@ -1,24 +1,13 @@
-#include <gtest/gtest.h>
-
-#include "consensus/pbft/key_signer.hpp"
+#include "consensus/pbft/testing/one_replica.hpp"
 
 namespace hypermesh::consensus::pbft {
 namespace {
 
-// One replica, told what others would say. Four vote in each epoch, and from one to the next the
-// first of them is replaced; it is the last of the first epoch's.
-class InEpochs : public testing::Test {
+// Four vote in each epoch, and from one to the next the first of them is replaced; the replica is
+// the last of the first epoch's.
+class InEpochs : public testing::OneReplica {
  protected:
-  InEpochs() {
-    options_.cluster = base::sha256("cluster");
-    records_.push_back({1, genesis()});
-  }
-  static std::vector<base::SigningKey> make_keys() {
-    std::vector<base::SigningKey> keys;
-    for (int i = 0; i < 8; ++i)
-      keys.push_back(*base::SigningKey::from_seed(base::sha256(std::to_string(i))));
-    return keys;
-  }
+  InEpochs() : OneReplica(8) { records_.push_back({1, genesis()}); }
   const base::SigningKey& key(Epoch epoch, std::size_t replica) const {
     return keys_[epoch - 1 + replica];
   }
@@ -45,28 +34,9 @@ class InEpochs : public testing::Test {
   void start(const Position& position = {}) {
     Position at = position;
     if (at.slot == 0) at.digest = options_.cluster;
-    replica_.emplace(options_, signer_, keys_[3].public_key(), recover(genesis(), records_), at,
-                     MonotonicTime());
-    step(Tick{});
+    begin(genesis(), at);
   }
-  void tell(Message message) {
-    step(Received{1, std::make_shared<const Message>(std::move(message))});
-  }
-  // Signatures are checked at once; records wait for persist().
-  void step(const Input& input) {
-    Outputs outputs;
-    replica_->step(input, MonotonicTime(), 1, outputs);
-    for (auto& output : outputs.list) {
-      if (const auto* made = std::get_if<Persist>(&output)) records_.push_back(*made);
-      if (const auto* wanted = std::get_if<Check>(&output)) {
-        Checked checked{wanted->ticket, {}};
-        for (const auto& item : wanted->items)
-          checked.good.push_back(base::verify(item.key, item.bytes, item.signature));
-        step(checked);
-      }
-      outputs_.push_back(std::move(output));
-    }
-  }
+  void on_output(const Output& output) override { outputs_.push_back(output); }
   void persist() { step(Persisted{records_.back().lsn}); }
   template <class T>
   std::vector<T> take() {
@@ -85,11 +55,6 @@ class InEpochs : public testing::Test {
     return found;
   }
 
-  Options options_;
-  std::vector<base::SigningKey> keys_ = make_keys();
-  KeySigner signer_{keys_[3]};
-  std::vector<Persist> records_;
-  std::optional<Replica> replica_;
   std::vector<Output> outputs_;
 };
 
