@@ -4,6 +4,8 @@
 
 namespace sim {
 
+using hypermesh::consensus::Version;
+
 void World::schedule_faults() {
   for (const Fault& fault : plan_.faults) {
     if (fault.kind == FaultKind::CrashAtSend) {
@@ -26,7 +28,7 @@ void World::schedule_faults() {
 
 void World::begin_fault(const Fault& fault) {
   const bool change = fault.kind == FaultKind::Join || fault.kind == FaultKind::Leave ||
-                      fault.kind == FaultKind::Unsafe;
+                      fault.kind == FaultKind::Unsafe || fault.kind == FaultKind::Version;
   if (change) return begin_change(fault);
   if (trace_) note(fmt::format("{} of nodes {:b} begins", to_text(fault.kind), fault.nodes));
   for (const auto& node : nodes_) {
@@ -39,6 +41,8 @@ void World::begin_fault(const Fault& fault) {
       node->gone = true;
     }
     if (fault.kind == FaultKind::DiskLost) lose_disk(*node, fault.length);
+    if (fault.kind == FaultKind::Program)
+      install_program(*node, static_cast<Version>(fault.amount), fault.length);
     if (fault.kind == FaultKind::Loss) node->loss += fault.amount;
     if (fault.kind == FaultKind::Duplication) node->duplication += fault.amount;
     if (fault.kind == FaultKind::SlowLinks) node->slow_links += fault.amount;
@@ -96,6 +100,11 @@ void World::heal() {
     node->loss = node->duplication = node->slow_links = node->slow_disk = 0;
     node->crashes_at_send.clear();
     set_full(*node, std::nullopt);
+    // Whoever wants a version brings its programs to all.
+    if (has_fault(FaultKind::Version) && node->newest < kNewestVersion) {
+      if (node->replica) crash(*node);
+      node->newest = kNewestVersion;
+    }
     if (!node->replica) start(*node);
   }
 }

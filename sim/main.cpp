@@ -51,15 +51,16 @@ int show_file(const std::string& path) {
 }
 
 struct Wanted {
-  bool isolates = false, changes = false;
+  bool isolates = false, changes = false, versions = false;
 };
 
 // What the seed draws, and what is wanted of every life.
 Plan draw(std::uint64_t seed, Wanted wanted) {
-  if (!wanted.isolates && !wanted.changes) return sim::draw_life(seed);
+  if (!wanted.isolates && !wanted.changes && !wanted.versions) return sim::draw_life(seed);
   Plan plan = sim::draw_plan(seed);
   plan.isolates = wanted.isolates;
   if (wanted.changes) draw_changes(plan);
+  if (wanted.versions) draw_versions(plan);
   return plan;
 }
 
@@ -92,8 +93,9 @@ struct Totals {
     steps += ended.steps;
     if (ended.failure.empty()) return;
     ++failed;
-    const auto flags = fmt::format("{}{}", wanted.isolates ? " --isolate" : "",
-                                   wanted.changes ? " --changes" : "");
+    const auto flags =
+        fmt::format("{}{}{}", wanted.isolates ? " --isolate" : "",
+                    wanted.changes ? " --changes" : "", wanted.versions ? " --versions" : "");
     fmt::print(
         "seed {}: {}\n  again: ./dev sim{} --seed {}\n  less of it: ./dev sim{} --minimise {}\n",
         seed, ended.failure, flags, seed, flags, seed);
@@ -210,6 +212,7 @@ int main(int argc, char** argv) {
   Wanted wanted;
   app.add_flag("--isolate", wanted.isolates, "In all, liars that are proven are isolated");
   app.add_flag("--changes", wanted.changes, "In all, nodes join and leave and are replaced");
+  app.add_flag("--versions", wanted.versions, "In all, programs of two versions run");
   auto* const less = app.add_option("--minimise", seed, "Leave out what its failure does not need");
   auto* const given = app.add_option("--plan", file, "Run what a file says, with a trace");
   auto* const one = app.add_option("--seed", seed, "Run this one, with a trace of its events");

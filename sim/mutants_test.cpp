@@ -57,7 +57,7 @@ std::string in_exploration(hypermesh::consensus::ReplicaId liar, unsigned crashe
 std::string in_scenarios() {
   for (const auto& all :
        {sim::view_scenarios(), sim::restart_scenarios(), sim::checkpoint_scenarios(),
-        sim::epoch_scenarios(), sim::fast_path_scenarios()}) {
+        sim::epoch_scenarios(), sim::fast_path_scenarios(), sim::version_scenarios()}) {
     for (const auto& scenario : all) {
       const auto failure = scenario.run();
       if (!failure.empty()) return fmt::format("{}: {}", scenario.name, failure);

@@ -19,13 +19,14 @@ constexpr Duration kDelayed = 280ms;
 PacketPtr World::pack(base::BytesView bytes) const {
   auto packet = std::make_shared<Packet>();
   packet->mark = mixed(0, bytes);
-  if (auto message = decode(cluster_, bytes))
+  packet->version = bytes.front();
+  if (auto message = decode(cluster_, bytes, {1, kNewestVersion}))
     packet->message = std::make_shared<const Message>(*std::move(message));
   return packet;
 }
 
-PacketPtr World::pack(const Message& message) const {
-  return pack(encode(message));
+PacketPtr World::pack(const Message& message, Version version) const {
+  return pack(encode(message, version));
 }
 
 void World::transmit(Node& from, const pbft::Send& send) {
@@ -52,7 +53,7 @@ void World::transmit(Node& from, const pbft::Send& send) {
         continue;
       }
     }
-    if (!honest) honest = pack(message);
+    if (!honest) honest = pack(message, send.version);
     transmit(from, to, honest);
   }
   if (from.lie == "replay" && honest) {
@@ -105,8 +106,12 @@ void World::transmit(Node& from, std::size_t to, PacketPtr packet) {
 
 void World::deliver(std::size_t from, std::size_t to, const Packet& packet) {
   Node& node = *nodes_[to];
-  if (!node.replica || !packet.message || !node.peers[from]) return;
-  if (ignores(node, *packet.message)) return;
+  if (!node.replica || !node.peers[from]) return;
+  if (packet.version > node.newest) {
+    if (trace_) note(fmt::format("{} -> {} something of version {}", from, to, packet.version));
+    return step(node, pbft::Unreadable{*node.peers[from], packet.version});
+  }
+  if (!packet.message || ignores(node, *packet.message)) return;
   mark_ = mixed(mixed(mark_, packet.mark), from << 8 | to);
   if (!nodes_[from]->honest() && node.honest()) hear_liar(node, from, *packet.message);
   if (trace_) note(fmt::format("{} -> {} {}", from, to, describe(*packet.message)));

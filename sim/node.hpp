@@ -63,6 +63,9 @@ struct World::Node {
   Nodes bit() const { return Nodes{1} << index; }
   bool honest() const { return lie.empty(); }
 
+  hypermesh::consensus::Version newest = 1;  ///< That its program can go by.
+  hypermesh::consensus::Versions versions() const { return {1, newest}; }
+
   bool absent = false;   ///< It has not joined yet.
   bool gone = false;     ///< It never comes back: its disk is lost, or it is no member any more.
   bool forgot = false;   ///< Its disk was lost; its key is the same, and it votes no more.

@@ -64,13 +64,17 @@ bool World::open_disk(Node& node, std::vector<pbft::Persist>& records) {
   node.writing.reset();
   base::Result<> readable;
   const auto gaps = node.log->read(node.log->opened().first, [&](const LogRecord& record) {
-    auto decoded = decode_record(cluster_, record.payload);
+    auto decoded = decode_record(cluster_, record.payload, node.versions());
     if (!decoded) {
       readable = std::unexpected(std::move(decoded).error());
     } else {
       records.push_back({record.lsn, *std::move(decoded)});
     }
   });
+  if (!readable && readable.error().code == base::Errc::Unsupported) {
+    left_behind(node, readable.error().describe());
+    return false;
+  }
   if (!readable) fail("a record cannot be read: " + readable.error().describe());
   if (!gaps) {
     broken(node, gaps.error());
@@ -93,7 +97,11 @@ bool World::open_disk(Node& node, std::vector<pbft::Persist>& records) {
   // Others at each: roots do not depend on them.
   options.waiting_keys_max = 1 + 40 * node.index;
   options.changed_pages_max = 8 + 20 * node.index;
-  auto executor = Executor::open(genesis_, node.storage, options);
+  auto executor = Executor::open(genesis_, node.storage, options, node.versions());
+  if (!executor && executor.error().code == base::Errc::Unsupported) {
+    left_behind(node, executor.error().describe());
+    return false;
+  }
   if (!executor) {
     broken(node, executor.error());
     return false;

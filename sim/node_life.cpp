@@ -22,6 +22,7 @@ void World::start(Node& node) {
   if (!open_disk(node, records)) return;
   pbft::Options options;
   options.cluster = cluster_;
+  options.versions = node.versions();
   options.checkpoint_interval = plan_.checkpoint_interval;
   auto resumed = resume(genesis_, *node.executor, records, node.log->opened().last);
   node.durable = resumed.restored.last_lsn;
@@ -100,7 +101,7 @@ void World::carry_out(Node& node, pbft::Outputs outputs) {
   for (auto& output : outputs.list) {
     if (auto* persist = std::get_if<pbft::Persist>(&output)) {
       const auto lsn = node.log->append(static_cast<std::uint8_t>(persist->record.index()),
-                                        encode(persist->record));
+                                        encode(persist->record, persist->version));
       if (!lsn) return broken(node, lsn.error());
       if (*lsn != persist->lsn) return fail("the log and the engine count differently");
       const auto* stable = std::get_if<StableCheckpoint>(&persist->record);
@@ -125,6 +126,8 @@ void World::carry_out(Node& node, pbft::Outputs outputs) {
       if (!fetching) begin_fetch(node);
     } else if (std::get_if<pbft::StateDamaged>(&output) != nullptr) {
       if (node.honest()) fail(fmt::format("the state of {} differs", node.index));
+    } else if (const auto* outdated = std::get_if<pbft::Outdated>(&output)) {
+      return left_behind(node, fmt::format("the cluster goes by version {}", outdated->version));
     } else if (auto* release = std::get_if<pbft::Release>(&output)) {
       node.release = *release;
       node.release_stable = node.replica->stable();

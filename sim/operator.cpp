@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <bit>
 
 #include "consensus/execution/command.hpp"
@@ -28,6 +29,7 @@ void World::begin_change(const Fault& fault) {
     goal->newcomer = newcomers_.at(&fault);
     Node& node = *nodes_.at(*goal->newcomer);
     node.absent = false;
+    for (const auto& other : nodes_) node.newest = std::max(node.newest, other->newest);
     start(node);
   }
   if (fault.nodes != 0) goal->goes = static_cast<std::size_t>(std::countr_zero(fault.nodes));
@@ -40,6 +42,7 @@ void World::work() {
   Goal& goal = *goals_.front();
   if (goal.fault.kind == FaultKind::Unsafe) return try_unsafe();
   if (++goal.tries > kTriesMax) return end_goal();
+  if (goal.fault.kind == FaultKind::Version) return change_version();
   if (goal.newcomer && !goal.listed) return let_learn();
   if (!goal.voted) return change_voters();
   let_go();
@@ -98,7 +101,7 @@ std::optional<Copy> World::copy_of(const Node& node) const {
   const auto view = state::View::of(node.storage);
   if (!view || view->checkpoints().empty()) return std::nullopt;
   const auto& last = view->checkpoints().back();
-  Copy copy{node.key, last.slot, last.tree.root, {}};
+  Copy copy{node.key, last.slot, last.tree.root, {}, node.newest};
   copy.signature = keys_.sign_real(node.key, signed_bytes(cluster_, copy));
   return copy;
 }

@@ -10,9 +10,9 @@ namespace sim {
 namespace {
 
 constexpr std::string_view kLies[] = {
-    "silent", "equivocate",  "vote twice", "delay",  "garbage", "wrong root",
-    "hide",   "mute to one", "frame",      "forge",  "fork",    "past",
-    "waver",  "rebase",      "inflate",    "replay", "censor",  "false state"};
+    "silent",      "equivocate", "vote twice", "delay",       "garbage", "wrong root", "hide",
+    "mute to one", "frame",      "forge",      "fork",        "past",    "waver",      "rebase",
+    "inflate",     "replay",     "censor",     "false state", "ahead"};
 constexpr unsigned kSendsMax = 3000;  // Among which a crash is drawn, of one node.
 
 struct Drawer {
@@ -132,7 +132,36 @@ Plan draw_life(std::uint64_t seed) {
   base::SeededRng rng(seed ^ 0x11fe);
   plan.isolates = rng.below(4) == 0;
   if (rng.below(4) == 0) draw_changes(plan);
+  if (rng.below(4) == 0) draw_versions(plan);
   return plan;
+}
+
+void draw_versions(Plan& plan) {
+  Drawer drawer{base::SeededRng(plan.seed ^ 0x5e7510), std::move(plan)};
+  auto& faults = drawer.plan.faults;
+  const auto newcomers = std::ranges::count(faults, FaultKind::Join, &Fault::kind);
+  const std::size_t nodes = drawer.plan.replicas + static_cast<std::size_t>(newcomers);
+  const auto install = [&](std::size_t node, Duration at, std::uint64_t version) {
+    faults.push_back(
+        {FaultKind::Program, at, drawer.micros(1000, 2'000'000), Nodes{1} << node, version});
+  };
+  const unsigned upgraded = drawer.maybe(60) ? 100 : 60;
+  for (std::size_t node = 0; node < nodes; ++node) {
+    if (drawer.maybe(upgraded))
+      install(node, drawer.maybe(20) ? Duration(0) : drawer.when() / 3, 2);
+  }
+  // Back before or after that, and perhaps on again.
+  if (drawer.maybe(60)) {
+    for (std::uint64_t left = 1 + drawer.rng.below(4); left > 0; --left) {
+      const Duration at =
+          drawer.maybe(50) ? drawer.when() : drawer.plan.faults_until - drawer.when() / 3;
+      install(drawer.rng.below(nodes), at, drawer.maybe(70) ? 1 : 2);
+    }
+  }
+  if (drawer.maybe(70))
+    faults.push_back({FaultKind::Version, drawer.when() / 2, Duration(0), 0, 0});
+  std::ranges::stable_sort(faults, {}, &Fault::at);
+  plan = std::move(drawer.plan);
 }
 
 void draw_changes(Plan& plan) {

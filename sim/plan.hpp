@@ -28,10 +28,12 @@ enum class FaultKind : std::uint8_t {
   BitRot,       ///< A bit of a durable record, chosen by `amount`, and then a crash.
   Lost,         ///< The node never comes back.
   DiskLost,     ///< It comes back after `length` with its key and an empty disk.
+  Program,      ///< It is down for `length`, and runs the program of version `amount` then.
   // What an operator does, one after the other.
-  Join,    ///< A new node learns, and votes; in the place of `nodes`, which goes if `amount` is 1.
-  Leave,   ///< `nodes` votes no more, and goes if `amount` is 1.
-  Unsafe,  ///< A change that must be refused, one of several by `amount`.
+  Join,     ///< A new node learns, and votes; in the place of `nodes`, which goes if `amount` is 1.
+  Leave,    ///< `nodes` votes no more, and goes if `amount` is 1.
+  Unsafe,   ///< A change that must be refused, one of several by `amount`.
+  Version,  ///< All are to go by the next version, when their programs can.
   Count,
 };
 std::string_view to_text(FaultKind kind);
@@ -64,8 +66,10 @@ struct Plan {
 Plan draw_plan(std::uint64_t seed);
 /// Voters change while that happens: nodes join and leave, and are replaced.
 void draw_changes(Plan& plan);
+/// Programs of two versions run while that happens, and the later one may be ordered.
+void draw_versions(Plan& plan);
 /// As the seeds of `./dev sim` do: in a quarter of them voters change, in a quarter liars that are
-/// proven are isolated.
+/// proven are isolated, in a quarter programs are of two versions.
 Plan draw_life(std::uint64_t seed);
 std::vector<std::string_view> all_lies();
 

@@ -64,7 +64,7 @@ std::string World::check_proofs(const Node& node) const {
 // Whoever executes what was committed, from the beginning, has every checkpoint's state.
 std::string World::check_replay() const {
   state::MemoryStorage storage;
-  auto executor = Executor::open(genesis_, storage, {});
+  auto executor = Executor::open(genesis_, storage, {}, {1, kNewestVersion});
   if (!executor) return "a replay cannot begin: " + executor.error().describe();
   for (const auto& [slot, done] : done_) {
     if (slot != (*executor)->applied() + 1) return fmt::format("nobody executed slot {}", slot - 1);

@@ -20,6 +20,7 @@ INSTANTIATE_TEST_SUITE_P(Restarts, Regression, testing::ValuesIn(restart_scenari
 INSTANTIATE_TEST_SUITE_P(Checkpoints, Regression, testing::ValuesIn(checkpoint_scenarios()), name);
 INSTANTIATE_TEST_SUITE_P(Epochs, Regression, testing::ValuesIn(epoch_scenarios()), name);
 INSTANTIATE_TEST_SUITE_P(FastPath, Regression, testing::ValuesIn(fast_path_scenarios()), name);
+INSTANTIATE_TEST_SUITE_P(Versions, Regression, testing::ValuesIn(version_scenarios()), name);
 
 }  // namespace
 }  // namespace sim

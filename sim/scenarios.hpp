@@ -18,5 +18,6 @@ std::vector<Scenario> restart_scenarios();
 std::vector<Scenario> checkpoint_scenarios();
 std::vector<Scenario> epoch_scenarios();
 std::vector<Scenario> fast_path_scenarios();
+std::vector<Scenario> version_scenarios();
 
 }  // namespace sim

@@ -63,6 +63,10 @@ World::World(Plan plan, bool trace)
 
 World::~World() = default;
 
+bool World::has_fault(FaultKind kind) const {
+  return std::ranges::find(plan_.faults, kind, &Fault::kind) != plan_.faults.end();
+}
+
 void World::fail(std::string what) {
   if (failure_.empty()) failure_ = fmt::format("{} ms: {}", elapsed().count() / 1'000'000, what);
 }
@@ -85,6 +89,7 @@ std::string World::run() {
     if (client->index < plan_.clients) act(*client);
     resubmit(*client);
   }
+  if (has_fault(FaultKind::Program) || has_fault(FaultKind::Version)) ask_unknown();
   const MonotonicTime end = MonotonicTime() + plan_.faults_until + kPatience;
   while (failure_.empty() && timeline_.step(end)) {
     if (healed_ && timeline_.steps() % 256 == 0 && quiet()) break;

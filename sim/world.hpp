@@ -24,11 +24,13 @@ using hypermesh::consensus::Slot;
 using hypermesh::consensus::View;
 
 inline constexpr std::size_t kNodesMax = 64;
+inline constexpr hypermesh::consensus::Version kNewestVersion = 2;  ///< Of programs.
 
 /// A message on its way, encoded and decoded once for all who get it.
 struct Packet {
   hypermesh::consensus::MessagePtr message;
-  Mark mark = 0;  ///< Of its bytes.
+  Mark mark = 0;                              ///< Of its bytes.
+  hypermesh::consensus::Version version = 0;  ///< That they say.
 };
 using PacketPtr = std::shared_ptr<const Packet>;
 struct OpenBundle;
@@ -44,6 +46,8 @@ class World {
   Duration elapsed() const { return timeline_.now() - MonotonicTime(); }
   /// Of everything that happened: equal for equal plans.
   Mark mark() const { return mark_; }
+  hypermesh::consensus::Version ordered_version() const;
+  std::size_t left_behind() const { return left_behind_; }  ///< Nodes with too old programs.
 
  private:
   struct Node;
@@ -52,6 +56,7 @@ class World {
   class NodeSigner;
 
   // --- world.cpp ---
+  bool has_fault(FaultKind kind) const;
   void fail(std::string what);
   void note(const std::string& what);
   std::uint64_t wall(std::int64_t skew = 0) const;
@@ -109,11 +114,18 @@ class World {
 
   // --- network.cpp ---
   PacketPtr pack(base::BytesView bytes) const;
-  PacketPtr pack(const hypermesh::consensus::Message& message) const;
+  PacketPtr pack(const hypermesh::consensus::Message& message,
+                 hypermesh::consensus::Version version = 1) const;
   void transmit(Node& from, const pbft::Send& send);
   void transmit(Node& from, std::size_t to, PacketPtr packet);
   void deliver(std::size_t from, std::size_t to, const Packet& packet);
   std::vector<Duration> journeys(Node& from);
+
+  // --- versions.cpp ---
+  void install_program(Node& node, hypermesh::consensus::Version newest, Duration down);
+  void left_behind(Node& node, const std::string& why);
+  void ask_unknown();
+  void change_version();
 
   // --- operator.cpp ---
   using Outcome = state::Outcome;
@@ -186,6 +198,7 @@ class World {
   std::map<const Fault*, std::size_t> newcomers_;  // Who joins.
   std::vector<std::vector<unsigned>> cuts_;        // How many there are, from whom to whom.
   bool healed_ = false;
+  std::size_t left_behind_ = 0;
 
   // What was executed in a slot, by whoever came first.
   struct Done {

@@ -16,7 +16,6 @@ using base::Result;
 
 namespace {
 
-constexpr std::uint8_t kVersion = 1;
 constexpr std::size_t kLinksMax = 4096;
 constexpr std::size_t kUsualBytes = 256;
 
@@ -381,21 +380,21 @@ Result<Certificate> read_certificate(ByteReader& in) {
   return certificate;
 }
 
-base::Bytes encode(const Message& message) {
+base::Bytes encode(const Message& message, Version version) {
   ByteWriter out(kUsualBytes);
-  out.u8(kVersion);
+  out.u8(version);
   out.u8(static_cast<std::uint8_t>(message.index()));
   std::visit([&](const auto& m) { write(out, m); }, message);
   return std::move(out).take();
 }
 
-Result<Message> decode(const ClusterId& cluster, base::BytesView bytes) {
+Result<Message> decode(const ClusterId& cluster, base::BytesView bytes, const Versions& known) {
   if (bytes.size() > kMessageBytesMax) {
     return base::fail(Errc::DataLoss, fmt::format("a message of {} bytes; {} are allowed",
                                                   bytes.size(), kMessageBytesMax));
   }
   ByteReader in(bytes);
-  TRY_DO(read_version(in, kVersion, "a message"));
+  TRY_DO(read_version(in, known, "a message"));
   TRY(const auto type, in.u8());
   Decoder decoder{cluster, in};
   TRY(auto message, decode_type<Message>(type, decoder, "a message"));

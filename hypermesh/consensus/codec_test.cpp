@@ -92,6 +92,23 @@ TEST(Codec, RecordsAreReadAsTheyWereWritten) {
   }
 }
 
+TEST(Codec, AProgramReadsTheVersionsThatItCanGoBy) {
+  const Samples samples;
+  for (const Version version : {1, 2}) {
+    const auto message = encode(samples.messages[5], version);
+    const auto record = encode(samples.records[0], version);
+    EXPECT_EQ(message[0], version);
+    for (const Versions known : {Versions{1, 1}, {1, 2}, {2, 3}}) {
+      const auto read = decode(samples.cluster, message, known);
+      const auto kept = decode_record(samples.cluster, record, known);
+      EXPECT_EQ(read.has_value(), known.contain(version));
+      EXPECT_EQ(kept.has_value(), known.contain(version));
+      if (!read) EXPECT_EQ(read.error().code, base::Errc::Unsupported);
+      if (!kept) EXPECT_EQ(kept.error().code, base::Errc::Unsupported);
+    }
+  }
+}
+
 TEST(Codec, OtherVersionsAndTypesAreNamed) {
   const Samples samples;
   auto bytes = encode(samples.messages[5]);

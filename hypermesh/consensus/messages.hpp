@@ -136,10 +136,11 @@ using MessagePtr = std::shared_ptr<const Message>;
 
 inline constexpr std::size_t kMessageBytesMax = 24 << 20;
 
-base::Bytes encode(const Message& message);
-/// Blocks get their digests here. Errors: DataLoss (what is wrong, and where), Unsupported (a newer
-/// version).
-base::Result<Message> decode(const ClusterId& cluster, base::BytesView bytes);
+base::Bytes encode(const Message& message, Version version = 1);
+/// Blocks get their digests here. Errors: DataLoss (what is wrong, and where), Unsupported (of none
+/// of the `known` versions; the first byte is its own).
+base::Result<Message> decode(const ClusterId& cluster, base::BytesView bytes,
+                             const Versions& known = {});
 
 // Parts that records and commands have too.
 void write(base::ByteWriter& out, const Vote& vote);

@@ -44,6 +44,9 @@ std::string_view to_text(Mutant mutant) {
       "held ignored",
       "held forgotten",
       "reads ignore held",
+      "newest spoken",
+      "newest executed",
+      "outdated by one",
   };
   return kNames[static_cast<std::size_t>(mutant)];
 }

@@ -45,6 +45,9 @@ enum class Mutant : std::uint8_t {
   HeldIgnored,
   HeldForgotten,
   ReadsIgnoreHeld,
+  NewestSpoken,
+  NewestExecuted,
+  OutdatedByOne,
   Count,
 };
 std::string_view to_text(Mutant mutant);

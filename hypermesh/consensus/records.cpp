@@ -13,8 +13,6 @@ using base::Result;
 
 namespace {
 
-constexpr std::uint8_t kVersion = 1;
-
 void write(ByteWriter& out, const EpochBegun& r) {
   out.sized(encode(r.voters));
   out.u64(r.start);
@@ -125,17 +123,18 @@ struct Decoder {
 
 }  // namespace
 
-base::Bytes encode(const Record& record) {
+base::Bytes encode(const Record& record, Version version) {
   ByteWriter out(256);
-  out.u8(kVersion);
+  out.u8(version);
   out.u8(static_cast<std::uint8_t>(record.index()));
   std::visit([&](const auto& r) { write(out, r); }, record);
   return std::move(out).take();
 }
 
-Result<Record> decode_record(const ClusterId& cluster, base::BytesView bytes) {
+Result<Record> decode_record(const ClusterId& cluster, base::BytesView bytes,
+                             const Versions& known) {
   ByteReader in(bytes);
-  TRY_DO(read_version(in, kVersion, "a record"));
+  TRY_DO(read_version(in, known, "a record"));
   TRY(const auto type, in.u8());
   Decoder decoder{cluster, in};
   TRY(auto record, decode_type<Record>(type, decoder, "a record"));

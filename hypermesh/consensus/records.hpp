@@ -64,8 +64,9 @@ using Record = std::variant<EpochBegun, ViewWanted, ViewBegun, Reserved, Body, A
 /// Of one, encoded: of a block, and what is around it.
 inline constexpr std::size_t kRecordBytesMax = kBlockBytesMax + 4096;
 
-base::Bytes encode(const Record& record);
-/// Errors: DataLoss, Unsupported (a newer version).
-base::Result<Record> decode_record(const ClusterId& cluster, base::BytesView bytes);
+base::Bytes encode(const Record& record, Version version = 1);
+/// Errors: DataLoss, Unsupported (of none of the `known` versions).
+base::Result<Record> decode_record(const ClusterId& cluster, base::BytesView bytes,
+                                   const Versions& known = {});
 
 }  // namespace hypermesh::consensus

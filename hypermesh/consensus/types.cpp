@@ -12,7 +12,7 @@ using base::Result;
 namespace {
 
 constexpr std::string_view kTag = "hypermesh votes 1";
-constexpr std::uint8_t kVotersVersion = 1;
+constexpr std::uint8_t kVotersFormat = 1;
 
 }  // namespace
 
@@ -40,7 +40,8 @@ std::optional<ReplicaId> Voters::find(const base::PublicKey& key) const {
 
 base::Bytes encode(const Voters& voters) {
   base::ByteWriter out;
-  out.u8(kVotersVersion);
+  out.u8(kVotersFormat);
+  out.u8(voters.version);
   out.u64(voters.epoch);
   out.u16(voters.first_primary);
   out.u16(static_cast<std::uint16_t>(voters.keys.size()));
@@ -52,12 +53,14 @@ base::Bytes encode(const Voters& voters) {
 
 Result<Voters> decode_voters(base::BytesView bytes) {
   base::ByteReader in(bytes);
-  TRY(const auto version, in.u8());
-  if (version != kVotersVersion) {
+  TRY(const auto format, in.u8());
+  if (format != kVotersFormat) {
     return base::fail(Errc::DataLoss, fmt::format("voters of format {}; this program reads {}",
-                                                  version, kVotersVersion));
+                                                  format, kVotersFormat));
   }
   Voters voters;
+  TRY(voters.version, in.u8());
+  if (voters.version == 0) return base::fail(Errc::InvalidArgument, "voters of no version");
   TRY(voters.epoch, in.u64());
   TRY(voters.first_primary, in.u16());
   TRY(const auto count, in.u16());

@@ -20,6 +20,14 @@ using ReplicaId = std::uint16_t;
 
 inline constexpr std::size_t kVotersMax = 128;
 
+/// Of the formats and rules that all replicas of an epoch share: docs/design/0014.
+using Version = std::uint8_t;
+/// What a program can go by.
+struct Versions {
+  Version oldest = 1, newest = 1;
+  bool contain(Version version) const { return oldest <= version && version <= newest; }
+};
+
 enum class Phase : std::uint8_t { Prepare = 1, Commit, Checkpoint, ViewChange, Hold };
 /// All voters holding a block commits it, as a quorum of Commit votes does: docs/design/0013.
 constexpr bool commits(Phase phase) {
@@ -33,6 +41,7 @@ struct Voters {
   std::vector<base::PublicKey> keys;
   std::vector<ReplicaId> isolated;  ///< Ascending. They count, and are never primary.
   ReplicaId first_primary = 0;
+  Version version = 1;  ///< That they go by.
 
   std::size_t size() const { return keys.size(); }
   /// f: how many may lie, n = 3f + 1 or more.
@@ -56,7 +65,8 @@ struct Voters {
 
 inline constexpr std::size_t kVotersBytesMax = 64 * kVotersMax;
 base::Bytes encode(const Voters& voters);
-/// Errors: DataLoss, InvalidArgument (no voters, too many, one key twice, an id out of range).
+/// Of whatever version: who is too old for it has to know. Errors: DataLoss, InvalidArgument (no
+/// voters, too many, one key twice, an id out of range, no version).
 base::Result<Voters> decode_voters(base::BytesView bytes);
 
 /// The voters that take over when the slot `after` is executed and its checkpoint is signed.

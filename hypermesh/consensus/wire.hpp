@@ -10,6 +10,8 @@
 #include <type_traits>
 #include <variant>
 
+#include "consensus/types.hpp"
+
 namespace hypermesh::consensus {
 
 template <std::size_t N>
@@ -41,6 +43,14 @@ inline base::Result<> read_version(base::ByteReader& in, std::uint8_t known, con
   if (version == known) return {};
   return base::fail(base::Errc::Unsupported,
                     fmt::format("{} of version {}; this program reads {}", what, version, known));
+}
+
+inline base::Result<> read_version(base::ByteReader& in, const Versions& known, const char* what) {
+  TRY(const auto version, in.u8());
+  if (known.contain(version)) return {};
+  return base::fail(base::Errc::Unsupported,
+                    fmt::format("{} of version {}; this program reads {} to {}", what, version,
+                                known.oldest, known.newest));
 }
 
 /// What `decoder` makes of std::type_identity of the variant's type number `type`.

@@ -81,9 +81,8 @@ base::Result<Transaction> read_transaction(base::ByteReader& reader) {
 base::Result<Operation> read_operation(base::ByteReader& reader) {
   TRY(const auto format, reader.u8());
   if (format != kOperationFormat) {
-    return base::fail(
-        base::Errc::Unsupported,
-        fmt::format("an operation has format {}; this build knows {}", format, kOperationFormat));
+    return base::fail(base::Errc::Unsupported,
+                      fmt::format("an operation of the unknown format {}", format));
   }
   Operation operation;
   TRY(operation.deadline, reader.u64());

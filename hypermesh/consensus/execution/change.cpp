@@ -3,7 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <limits>
 #include <set>
+
+#include "consensus/wire.hpp"
 
 namespace hypermesh::consensus {
 
@@ -31,7 +34,8 @@ Result<> under_way(const Configuration& configuration) {
 // The next epoch with these voters, in which proven liars stay isolated.
 Voters next_voters(const Configuration& configuration, std::vector<PublicKey> keys,
                    const std::vector<PublicKey>& isolated, const PublicKey& primary) {
-  Voters voters{configuration.voters.epoch + 1, std::move(keys), {}, 0};
+  Voters voters{
+      configuration.voters.epoch + 1, std::move(keys), {}, 0, configuration.voters.version};
   for (std::size_t i = 0; i < voters.keys.size(); ++i) {
     if (contains(isolated, voters.keys[i])) voters.isolated.push_back(static_cast<ReplicaId>(i));
   }
@@ -46,10 +50,20 @@ std::vector<PublicKey> isolated_keys(const Voters& voters) {
   return keys;
 }
 
-Result<> check_copy(const ClusterId& cluster, const PublicKey& node, const ChangeVoters& change,
+Result<> of_this_epoch(const Configuration& configuration, Epoch epoch) {
+  const Epoch now = configuration.voters.epoch;
+  if (epoch == now) return {};
+  return base::fail(Errc::Conflict,
+                    fmt::format("the change is of epoch {}; epoch {} is under way: look at the "
+                                "voters again",
+                                epoch, now));
+}
+
+Result<> check_copy(const ClusterId& cluster, const PublicKey& node,
+                    const std::vector<Copy>& copies, Version version,
                     const std::vector<KnownCheckpoint>& checkpoints) {
-  const auto copy = std::ranges::find(change.copies, node, &Copy::node);
-  if (copy == change.copies.end()) {
+  const auto copy = std::ranges::find(copies, node, &Copy::node);
+  if (copy == copies.end()) {
     return base::fail(
         Errc::NotVerified,
         fmt::format("node {} has not shown that it holds a copy of the state", short_name(node)));
@@ -65,6 +79,12 @@ Result<> check_copy(const ClusterId& cluster, const PublicKey& node, const Chang
     return base::fail(Errc::NotVerified,
                       fmt::format("the copy of node {} is not signed by it", short_name(node)));
   }
+  if (copy->newest < version) {
+    return base::fail(Errc::FailedPrecondition,
+                      fmt::format("the program of node {} knows versions up to {}; upgrade it to "
+                                  "one that knows {}",
+                                  short_name(node), copy->newest, version));
+  }
   return {};
 }
 
@@ -77,7 +97,23 @@ base::Bytes signed_bytes(const ClusterId& cluster, const Copy& copy) {
   out.raw(copy.node);
   out.u64(copy.slot);
   out.raw(copy.root);
+  out.u8(copy.newest);
   return std::move(out).take();
+}
+
+void write(base::ByteWriter& out, const Copy& copy) {
+  out.raw(copy.node);
+  out.u64(copy.slot);
+  out.raw(copy.root);
+  out.u8(copy.newest);
+  out.raw(copy.signature);
+}
+Result<> read(base::ByteReader& in, Copy& copy) {
+  TRY_DO(read_array(in, copy.node));
+  TRY(copy.slot, in.u64());
+  TRY_DO(read_array(in, copy.root));
+  TRY(copy.newest, in.u8());
+  return read_array(in, copy.signature);
 }
 
 Result<> change_members(Configuration& configuration, const ChangeMembers& change) {
@@ -127,12 +163,7 @@ Result<> change_voters(const ClusterId& cluster, Configuration& configuration,
                        const ChangeVoters& change, Slot after, const PublicKey& primary,
                        const std::vector<KnownCheckpoint>& checkpoints) {
   const Voters& now = configuration.voters;
-  if (change.epoch != now.epoch) {
-    return base::fail(Errc::Conflict,
-                      fmt::format("the change is of epoch {}; epoch {} is under way: look at the "
-                                  "voters again",
-                                  change.epoch, now.epoch));
-  }
+  TRY_DO(of_this_epoch(configuration, change.epoch));
   TRY_DO(under_way(configuration));
   if (change.voters.empty() || change.voters.size() > kVotersMax) {
     return base::fail(Errc::InvalidArgument, fmt::format("{} voters; 1 to {} are allowed",
@@ -152,7 +183,7 @@ Result<> change_voters(const ClusterId& cluster, Configuration& configuration,
                         fmt::format("node {} was proven to lie; it can come back with a new key",
                                     short_name(key)));
     }
-    TRY_DO(check_copy(cluster, key, change, checkpoints));
+    TRY_DO(check_copy(cluster, key, change.copies, now.version, checkpoints));
   }
   const auto gone = static_cast<std::size_t>(std::ranges::count_if(
       now.keys, [&](const PublicKey& key) { return !contains(change.voters, key); }));
@@ -170,6 +201,28 @@ Result<> change_voters(const ClusterId& cluster, Configuration& configuration,
                                   "them first",
                                   voters.size(), voters.isolated.size(), voters.faulty_max()));
   }
+  configuration.next = NextEpoch{std::move(voters), after};
+  return {};
+}
+
+Result<> change_version(const ClusterId& cluster, Configuration& configuration,
+                        const ChangeVersion& change, Slot after, const PublicKey& primary,
+                        const std::vector<KnownCheckpoint>& checkpoints) {
+  const Voters& now = configuration.voters;
+  TRY_DO(of_this_epoch(configuration, change.epoch));
+  TRY_DO(under_way(configuration));
+  if (now.version == std::numeric_limits<Version>::max() || change.version != now.version + 1) {
+    return base::fail(Errc::InvalidArgument,
+                      fmt::format("version {} is wanted; the cluster goes by {}, and on to the "
+                                  "next one only",
+                                  change.version, now.version));
+  }
+  for (std::size_t i = 0; i < now.size(); ++i) {
+    if (now.is_isolated(static_cast<ReplicaId>(i))) continue;
+    TRY_DO(check_copy(cluster, now.keys[i], change.copies, change.version, checkpoints));
+  }
+  auto voters = next_voters(configuration, now.keys, isolated_keys(now), primary);
+  voters.version = change.version;
   configuration.next = NextEpoch{std::move(voters), after};
   return {};
 }

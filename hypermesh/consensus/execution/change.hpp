@@ -13,15 +13,19 @@ struct ChangeMembers {
   friend bool operator==(const ChangeMembers&, const ChangeMembers&) = default;
 };
 
-/// A node's word that it holds a checkpoint: without it nobody becomes a voter.
+/// A node's word that it holds a checkpoint, and what its program can: without it nobody becomes a
+/// voter.
 struct Copy {
   base::PublicKey node{};
   Slot slot = 0;
   base::Digest root{};
   base::Signature signature{};
+  Version newest = 1;  ///< That the program can go by.
   friend bool operator==(const Copy&, const Copy&) = default;
 };
 base::Bytes signed_bytes(const ClusterId& cluster, const Copy& copy);
+void write(base::ByteWriter& out, const Copy& copy);
+base::Result<> read(base::ByteReader& in, Copy& copy);
 
 /// Who votes in the next epoch, in the order of their ids.
 struct ChangeVoters {
@@ -29,6 +33,14 @@ struct ChangeVoters {
   std::vector<base::PublicKey> voters;
   std::vector<Copy> copies;  ///< Of those who do not vote yet.
   friend bool operator==(const ChangeVoters&, const ChangeVoters&) = default;
+};
+
+/// All go by the next version from the next epoch on.
+struct ChangeVersion {
+  Epoch epoch = 0;  ///< The one under way.
+  Version version = 0;
+  std::vector<Copy> copies;  ///< Of all voters that are not isolated.
+  friend bool operator==(const ChangeVersion&, const ChangeVersion&) = default;
 };
 
 /// A checkpoint of which a copy may be.
@@ -46,10 +58,17 @@ base::Result<> change_members(Configuration& configuration, const ChangeMembers&
 /// the change and the next one share honest replicas that stay.
 /// Errors: Conflict (another epoch is under way), FailedPrecondition (a change is under way; too
 /// many go; a proven liar comes), NotFound (no such node), InvalidArgument (none, one twice, the
-/// same voters, too many), NotVerified (a copy is missing, old or wrong).
+/// same voters, too many), NotVerified (a copy is missing, old or wrong, or of an older program).
 base::Result<> change_voters(const ClusterId& cluster, Configuration& configuration,
                              const ChangeVoters& change, Slot after, const base::PublicKey& primary,
                              const std::vector<KnownCheckpoint>& checkpoints);
+
+/// Likewise. Errors: Conflict, FailedPrecondition (a change is under way; a voter's program is too
+/// old), InvalidArgument (not the version after that under way), NotVerified.
+base::Result<> change_version(const ClusterId& cluster, Configuration& configuration,
+                              const ChangeVersion& change, Slot after,
+                              const base::PublicKey& primary,
+                              const std::vector<KnownCheckpoint>& checkpoints);
 
 /// Takes note that a voter of this epoch or of the one before lies.
 /// Errors: NotVerified, InvalidArgument, FailedPrecondition (of another epoch), AlreadyExists.

@@ -10,7 +10,7 @@ using base::Result;
 
 namespace {
 
-enum class Kind : std::uint8_t { OnState = 1, Members, Voters, Evidence, Proposed };
+enum class Kind : std::uint8_t { OnState = 1, Members, Voters, Evidence, Proposed, Version };
 
 base::ByteWriter begin(Kind kind, std::uint64_t deadline) {
   base::ByteWriter out;
@@ -30,24 +30,36 @@ Result<ChangeMembers> read_members(base::ByteReader& in) {
   return change;
 }
 
+void write(base::ByteWriter& out, const std::vector<Copy>& copies) {
+  out.u16(static_cast<std::uint16_t>(copies.size()));
+  for (const Copy& copy : copies) write(out, copy);
+}
+Result<std::vector<Copy>> read_copies(base::ByteReader& in) {
+  TRY(const auto count, read_count(in, kVotersMax, "copies"));
+  std::vector<Copy> copies(count);
+  for (Copy& copy : copies) TRY_DO(read(in, copy));
+  return copies;
+}
+
 Result<ChangeVoters> read_voters(base::ByteReader& in) {
   ChangeVoters change;
   TRY(change.epoch, in.u64());
   TRY(const auto voters, read_count(in, kVotersMax, "voters"));
   change.voters.resize(voters);
   for (auto& key : change.voters) TRY_DO(read_array(in, key));
-  TRY(const auto copies, read_count(in, kVotersMax, "copies"));
-  change.copies.resize(copies);
-  for (Copy& copy : change.copies) {
-    TRY_DO(read_array(in, copy.node));
-    TRY(copy.slot, in.u64());
-    TRY_DO(read_array(in, copy.root));
-    TRY_DO(read_array(in, copy.signature));
-  }
+  TRY(change.copies, read_copies(in));
   return change;
 }
 
-Result<Command> read_command(base::BytesView bytes) {
+Result<ChangeVersion> read_version(base::ByteReader& in) {
+  ChangeVersion change;
+  TRY(change.epoch, in.u64());
+  TRY(change.version, in.u8());
+  TRY(change.copies, read_copies(in));
+  return change;
+}
+
+Result<Command> read_command(base::BytesView bytes, Version version) {
   base::ByteReader in(bytes);
   TRY(const auto kind, in.u8());
   if (kind == static_cast<std::uint8_t>(Kind::OnState)) return OnState{bytes.subspan(1)};
@@ -76,9 +88,16 @@ Result<Command> read_command(base::BytesView bytes) {
       command = OnCluster<Proposed>{deadline, {{proposed.begin(), proposed.end()}}};
       break;
     }
+    case Kind::Version: {
+      TRY(auto change, read_version(in));
+      command = OnCluster<ChangeVersion>{deadline, std::move(change)};
+      break;
+    }
     default:
       return base::fail(Errc::Unsupported,
-                        fmt::format("a command of kind {}; this program knows 1 to 5", kind));
+                        fmt::format("a command of kind {}; the cluster goes by version {}, which "
+                                    "has 1 to 6",
+                                    kind, version));
   }
   TRY_DO(in.end());
   return command;
@@ -109,13 +128,15 @@ base::Bytes encode(const OnCluster<ChangeVoters>& command) {
   out.u64(change.epoch);
   out.u16(static_cast<std::uint16_t>(change.voters.size()));
   for (const auto& key : change.voters) out.raw(key);
-  out.u16(static_cast<std::uint16_t>(change.copies.size()));
-  for (const Copy& copy : change.copies) {
-    out.raw(copy.node);
-    out.u64(copy.slot);
-    out.raw(copy.root);
-    out.raw(copy.signature);
-  }
+  write(out, change.copies);
+  return std::move(out).take();
+}
+
+base::Bytes encode(const OnCluster<ChangeVersion>& command) {
+  auto out = begin(Kind::Version, command.deadline);
+  out.u64(command.change.epoch);
+  out.u8(command.change.version);
+  write(out, command.change.copies);
   return std::move(out).take();
 }
 
@@ -132,8 +153,8 @@ base::Bytes encode(const OnCluster<Proposed>& command) {
   return std::move(out).take();
 }
 
-Result<Command> decode_command(base::BytesView bytes) {
-  auto command = read_command(bytes);
+Result<Command> decode_command(base::BytesView bytes, Version version) {
+  auto command = read_command(bytes, version);
   // To whoever reads the log, bytes that are no command are a wrong request, not a damaged disk.
   if (!command && command.error().code == Errc::DataLoss)
     command.error().code = Errc::InvalidArgument;

@@ -25,15 +25,18 @@ struct Proposed {
   base::Bytes bytes;
 };
 using Command = std::variant<OnState, OnCluster<ChangeMembers>, OnCluster<ChangeVoters>,
-                             OnCluster<Evidence>, OnCluster<Proposed>>;
+                             OnCluster<Evidence>, OnCluster<Proposed>, OnCluster<ChangeVersion>>;
 
 base::Bytes encode_on_state(base::BytesView operation);
 base::Bytes encode(const OnCluster<ChangeMembers>& command);
 base::Bytes encode(const OnCluster<ChangeVoters>& command);
 base::Bytes encode(const OnCluster<Evidence>& command);
 base::Bytes encode(const OnCluster<Proposed>& command);
-/// An OnState's view is into `bytes`. Errors: InvalidArgument, Unsupported (of a newer program).
-base::Result<Command> decode_command(base::BytesView bytes);
+base::Bytes encode(const OnCluster<ChangeVersion>& command);
+/// What is a command in a cluster that goes by `version`; programs of later ones say the same
+/// words. An OnState's view is into `bytes`. Errors: InvalidArgument, Unsupported (of a later
+/// version).
+base::Result<Command> decode_command(base::BytesView bytes, Version version = 1);
 /// In ordered time: a command that is ordered later changes nothing. 0: none.
 std::uint64_t deadline_of(base::BytesView command);
 

@@ -118,18 +118,20 @@ Result<std::vector<Outcome>> decode_outcomes(base::BytesView bytes) {
 }
 
 Executor::Executor(const Genesis& genesis, std::unique_ptr<state::Machine> machine,
-                   state::Storage& storage)
+                   state::Storage& storage, const Versions& versions)
     : cluster_(cluster_of(genesis)),
       first_(first_configuration(genesis)),
       window_(genesis.window),
       checkpoint_interval_(genesis.checkpoint_interval),
+      versions_(versions),
       machine_(std::move(machine)),
       storage_(storage) {}
 
 Result<std::unique_ptr<Executor>> Executor::open(const Genesis& genesis, state::Storage& storage,
-                                                 const state::MachineOptions& options) {
+                                                 const state::MachineOptions& options,
+                                                 const Versions& versions) {
   TRY(auto machine, state::Machine::open(storage, options));
-  std::unique_ptr<Executor> executor(new Executor(genesis, std::move(machine), storage));
+  std::unique_ptr<Executor> executor(new Executor(genesis, std::move(machine), storage, versions));
   TRY_DO(executor->load());
   return executor;
 }
@@ -150,6 +152,13 @@ Result<> Executor::load() {
   TRY(const auto configuration, read_system(view, kConfigurationKey));
   if (configuration) {
     TRY(configuration_, decode_configuration(base::as_bytes(*configuration)));
+  }
+  if (const Version version = configuration_.voters.version; !versions_.contain(version)) {
+    return base::fail(
+        Errc::Unsupported,
+        fmt::format("the cluster goes by version {} after slot {}; this program "
+                    "knows {} to {}",
+                    version, configuration_.start, versions_.oldest, versions_.newest));
   }
   TRY(const auto checkpoints, read_system(view, kCheckpointsKey));
   if (checkpoints) {
@@ -291,7 +300,9 @@ Result<BundleResult> Executor::execute(state::SlotApply& slot, const Link& link,
 
 Result<Outcome> Executor::execute(state::SlotApply& slot, const Block& block, const Member& client,
                                   base::BytesView bytes, std::uint64_t position) {
-  const auto command = decode_command(bytes);
+  const bool newest = mutant(Mutant::NewestExecuted);
+  const auto command =
+      decode_command(bytes, newest ? versions_.newest : configuration_.voters.version);
   if (!command) return state::refusal(command.error());
   if (const auto* on_state = std::get_if<OnState>(&*command))
     return slot.apply_encoded(on_state->operation);
@@ -323,9 +334,15 @@ Result<Outcome> Executor::execute(state::SlotApply& slot, const Block& block, co
       }
     }
   } else {
-    const auto& voters = std::get<OnCluster<ChangeVoters>>(*command);
-    changed = change_voters(cluster_, configuration_, voters.change, block.slot + window_,
-                            proposer_of(block), checkpoints_);
+    const Slot after = block.slot + window_;
+    if (const auto* version = std::get_if<OnCluster<ChangeVersion>>(&*command)) {
+      changed = change_version(cluster_, configuration_, version->change, after, proposer_of(block),
+                               checkpoints_);
+    } else {
+      const auto& voters = std::get<OnCluster<ChangeVoters>>(*command);
+      changed = change_voters(cluster_, configuration_, voters.change, after, proposer_of(block),
+                              checkpoints_);
+    }
   }
   if (!changed) return state::refusal(changed.error());
   return Outcome{.number = configuration_.next ? configuration_.next->voters.epoch

@@ -44,10 +44,12 @@ struct Executed {
 
 class Executor {
  public:
-  /// `storage` is borrowed. Errors: those of Machine::open.
+  /// `storage` is borrowed. Errors: those of Machine::open; Unsupported (the state is of a cluster
+  /// that goes by none of these versions).
   static base::Result<std::unique_ptr<Executor>> open(const Genesis& genesis,
                                                       state::Storage& storage,
-                                                      const state::MachineOptions& options);
+                                                      const state::MachineOptions& options,
+                                                      const Versions& versions = {});
 
   Slot applied() const { return machine_->applied(); }
   /// Of the block in that slot; of the genesis before the first.
@@ -71,8 +73,8 @@ class Executor {
   base::Result<> drop();
 
  private:
-  Executor(const Genesis& genesis, std::unique_ptr<state::Machine> machine,
-           state::Storage& storage);
+  Executor(const Genesis& genesis, std::unique_ptr<state::Machine> machine, state::Storage& storage,
+           const Versions& versions);
   base::Result<> load();
   bool is_checkpoint(Slot slot) const;
   base::PublicKey proposer_of(const Block& block) const;
@@ -87,6 +89,7 @@ class Executor {
   const ClusterId cluster_;
   const Configuration first_;
   const Slot window_, checkpoint_interval_;
+  const Versions versions_;
   std::unique_ptr<state::Machine> machine_;
   state::Storage& storage_;
   base::Digest applied_digest_{};

@@ -167,6 +167,54 @@ TEST(Executor, WhatIsOnlyOrderedHasItsPositionForNumber) {
   EXPECT_EQ(cluster.executor->operations(), 6u);
 }
 
+TEST(Executor, TheNextVersionIsOrderedWhenAllVotersCanGoByIt) {
+  Cluster cluster;
+  cluster.run_to(10);
+  ChangeVersion change{1, 2, {}};
+  const auto copy = [&](std::size_t node, Version newest) {
+    Copy made = cluster.copy_of(node);
+    made.newest = newest;
+    made.signature = cluster.nodes[node].sign(signed_bytes(cluster.id, made));
+    return made;
+  };
+  for (const std::size_t node : {0, 1, 2, 3}) change.copies.push_back(copy(node, 2));
+  cluster.run({});
+  const auto order = [&](const ChangeVersion& wanted) {
+    return cluster.run(cluster.op, encode(OnCluster<ChangeVersion>{0, wanted}));
+  };
+  const auto with_last = [&](const Copy& last) {
+    ChangeVersion other = change;
+    other.copies.back() = last;
+    return other;
+  };
+  const auto old = order(with_last(copy(3, 1)));
+  EXPECT_EQ(old.refused, Errc::FailedPrecondition);
+  EXPECT_THAT(old.message, HasSubstr("upgrade it"));
+  Copy forged = copy(3, 1);
+  forged.newest = 2;
+  EXPECT_EQ(order(with_last(forged)).refused, Errc::NotVerified);
+  EXPECT_EQ(order(with_last(copy(4, 2))).refused, Errc::NotVerified);
+  EXPECT_EQ(order({1, 3, change.copies}).refused, Errc::InvalidArgument);
+  EXPECT_EQ(order({2, 2, change.copies}).refused, Errc::Conflict);
+  EXPECT_EQ(cluster.run(cluster.nodes[0], encode(OnCluster<ChangeVersion>{0, change})).refused,
+            Errc::Forbidden);
+  EXPECT_FALSE(order(change).refused);
+  EXPECT_EQ(order(change).refused, Errc::FailedPrecondition);
+  const auto next = cluster.executor->configuration().next;
+  ASSERT_TRUE(next);
+  // A program that cannot go by it executes all that is of the version before.
+  const auto unknown = [&] { return cluster.run(cluster.op, base::Bytes(9, 99)).message; };
+  EXPECT_THAT(unknown(), HasSubstr("version 1"));
+  cluster.run_to(next->after);
+  EXPECT_EQ(cluster.executor->configuration().voters, next->voters);
+  EXPECT_EQ(next->voters.version, 2);
+  EXPECT_THAT(unknown(), HasSubstr("version 2"));
+  cluster.executor.reset();
+  const auto again = Executor::open(cluster.genesis, *cluster.storage, {});
+  EXPECT_EQ(again.error().code, Errc::Unsupported);
+  EXPECT_TRUE(Executor::open(cluster.genesis, *cluster.storage, {}, {1, 2}));
+}
+
 TEST(Executor, VotersChangeWhenTheWindowHasPassed) {
   Cluster cluster;
   EXPECT_EQ(cluster.run(cluster.op, cluster.voters({0, 1, 2, 4})).refused, Errc::NotVerified);

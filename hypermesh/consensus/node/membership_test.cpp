@@ -266,5 +266,61 @@ TEST_F(Membership, UnsafeChangesAreRefusedWithTheReason) {
   });
 }
 
+TEST_F(Membership, TheNextVersionComesWhenAllAreUpgradedAndAnOlderProgramSaysSo) {
+  run(4, 4, [this](Replicas& replicas) -> Task<> {
+    ReplicaOptions later;
+    later.engine.versions.newest = 2;
+    for (auto& replica : replicas) replica->open();
+    co_await write(*replicas[0], 12);
+    const auto next = [&]() -> Task<state::Outcome> {
+      ChangeVersion wanted{1, 2, {}};
+      for (auto& replica : replicas) wanted.copies.push_back(co_await learnt(*replica));
+      co_return co_await change(encode(OnCluster<ChangeVersion>{0, std::move(wanted)}));
+    };
+    for (auto& replica : replicas) {
+      const auto early = co_await next();
+      EXPECT_EQ(early.refused, Errc::FailedPrecondition) << early.message;
+      co_await replica->close();
+      replica->open(later);
+      co_await write(*replica, 3);
+    }
+    const auto changed = co_await next();
+    EXPECT_FALSE(changed.refused) << changed.message;
+    co_await reach_epoch({0, 1, 2, 3}, 2);
+    EXPECT_EQ(replicas[0]->node->status().version, 2);
+    co_await write(*replicas[0], 12);
+    co_await replicas[3]->close();
+    const auto older = replicas[3]->try_open();
+    EXPECT_EQ(older.error().code, Errc::Unsupported);
+    EXPECT_FALSE(older.error().hints.empty());
+    co_await write(*replicas[0], 3);
+    replicas[3]->open(later);
+    co_await write(*replicas[3], 3);
+  });
+}
+
+TEST_F(Membership, WhoMissedALaterVersionStopsAndSaysWhatToDo) {
+  run(4, 4, [this](Replicas& replicas) -> Task<> {
+    ReplicaOptions later;
+    later.engine.versions.newest = 2;
+    for (auto& replica : replicas) replica->open(later);
+    co_await write(*replicas[0], 12);
+    ChangeVersion wanted{1, 2, {}};
+    for (auto& replica : replicas) wanted.copies.push_back(co_await learnt(*replica));
+    co_await replicas[3]->close();
+    const auto changed = co_await change(encode(OnCluster<ChangeVersion>{0, std::move(wanted)}));
+    EXPECT_FALSE(changed.refused) << changed.message;
+    co_await reach_epoch({0, 1, 2}, 2);
+    replicas[3]->open();
+    const auto why = co_await replicas[3]->node->failed();
+    EXPECT_EQ(why.code, Errc::Unsupported) << why.describe();
+    EXPECT_FALSE(why.hints.empty());
+    co_await replicas[3]->close();
+    replicas[3]->open(later);
+    co_await reach_epoch({3}, 2);
+    co_await write(*replicas[3], 3);
+  });
+}
+
 }  // namespace
 }  // namespace hypermesh::consensus::testing

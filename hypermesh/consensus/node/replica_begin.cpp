@@ -29,12 +29,13 @@ struct Kept {
   bool damaged = false;  ///< A promise may be among what cannot be read.
 };
 
-Result<Kept> read_log(const ClusterId& cluster, const Log& log, const base::Log& lines) {
+Result<Kept> read_log(const ClusterId& cluster, const Versions& versions, const Log& log,
+                      const base::Log& lines) {
   Kept kept;
   Result<> good;
   TRY(const auto gaps, log.read(log.opened().first, [&](const LogRecord& record) {
     if (!good) return;
-    auto decoded = decode_record(cluster, record.payload);
+    auto decoded = decode_record(cluster, record.payload, versions);
     if (decoded) return kept.records.push_back({record.lsn, *std::move(decoded)});
     auto error = base::wrap(std::move(decoded).error(),
                             fmt::format("record {} of the consensus log", record.lsn));
@@ -92,7 +93,7 @@ ReplicaNode::State::State(Parts made, const ReplicaOptions& how, std::unique_ptr
       failed(parts.executor) {}
 
 Result<> ReplicaNode::State::begin() {
-  TRY(const auto kept, read_log(cluster, *parts.log, parts.lines));
+  TRY(const auto kept, read_log(cluster, options.engine.versions, *parts.log, parts.lines));
   const Genesis& genesis = parts.genesis;
   auto resumed = resume(genesis, *blocks, kept.records, parts.log->opened().last);
   durable = resumed.restored.last_lsn;

@@ -30,7 +30,8 @@ Result<std::unique_ptr<ReplicaNode>> ReplicaNode::open(Parts parts, ReplicaOptio
                                   "need {}: raise its payload_bytes_max",
                                   parts.log->payload_bytes_max(), kRecordBytesMax));
   }
-  auto opened = Executor::open(parts.genesis, *parts.storage, options.machine);
+  auto opened =
+      Executor::open(parts.genesis, *parts.storage, options.machine, options.engine.versions);
   if (!opened) return std::unexpected(of_the_state(std::move(opened).error()));
   auto blocks = *std::move(opened);
   auto state = std::make_unique<State>(std::move(parts), options, std::move(blocks));
@@ -118,6 +119,7 @@ Task<Result<Copy>> ReplicaNode::copy() {
                                                       "there is no checkpoint here yet");
                                   }));
   copy.node = own_key();
+  copy.newest = state_->options.engine.versions.newest;
   copy.signature = state_->parts.key->sign(signed_bytes(state_->cluster, copy));
   co_return copy;
 }
@@ -150,7 +152,8 @@ ReplicaStatus ReplicaNode::status() const {
                        voters.primary(s.engine->view()),
                        s.operations,
                        s.unreadable + (s.mesh ? s.mesh->malformed() : 0),
-                       s.signatures.bad()};
+                       s.signatures.bad(),
+                       voters.version};
   status.connected = s.voters_reached() - (status.votes ? 1 : 0);
   return status;
 }

@@ -44,6 +44,7 @@ struct ReplicaStatus {
   std::uint64_t operations = 0;  ///< Ordered up to the slot that was applied last.
   std::uint64_t unreadable = 0;  ///< Messages and frames of other nodes that are none.
   std::uint64_t forged = 0;      ///< Signatures that did not hold.
+  Version version = 0;           ///< That the cluster goes by.
 };
 
 /// All its calls are made on one executor. Call stop() before it goes.

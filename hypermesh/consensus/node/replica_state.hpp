@@ -38,6 +38,7 @@ struct ReplicaNode::State {
   void carry_out(pbft::Apply&& apply) { applier->apply(std::move(apply.link), certified); }
   void carry_out(pbft::NeedState&& need);
   void carry_out(pbft::StateDamaged&& damaged);
+  void carry_out(pbft::Outdated&& outdated);
   void carry_out(pbft::Release&& release);
   void carry_out(Evidence&& evidence);
   void carry_out(pbft::Readable&& readable);

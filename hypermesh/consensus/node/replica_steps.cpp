@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <bit>
 #include <boost/asio/post.hpp>
@@ -71,7 +73,7 @@ void ReplicaNode::State::on_message(const stoq::NodeId& from, base::BytesView by
   if (peer == peer_ids.end()) return;
   // What is lost is sent again, when the disk may have caught up.
   if (log_writer->behind()) return;
-  auto message = decode(cluster, bytes);
+  auto message = decode(cluster, bytes, options.engine.versions);
   if (!message) {
     // Whoever sends many of them does not fill the log of lines.
     if (std::has_single_bit(++unreadable)) {
@@ -79,6 +81,8 @@ void ReplicaNode::State::on_message(const stoq::NodeId& from, base::BytesView by
           "a message cannot be read",
           {{"from", from.text()}, {"why", message.error()}, {"so_far", unreadable}});
     }
+    if (message.error().code == Errc::Unsupported)
+      step(pbft::Unreadable{peer->second, bytes.front()});
     return;
   }
   observe_votes(peer->second, *message);
@@ -178,7 +182,7 @@ void ReplicaNode::State::carry_out(pbft::Send&& send) {
 }
 
 void ReplicaNode::State::transmit(const pbft::Send& send) {
-  const auto bytes = std::make_shared<const base::Bytes>(encode(*send.message));
+  const auto bytes = std::make_shared<const base::Bytes>(encode(*send.message, send.version));
   if (send.to) {
     const auto found = node_ids.find(*send.to);
     if (found != node_ids.end()) mesh->send(found->second, bytes);
@@ -197,9 +201,18 @@ void ReplicaNode::State::carry_out(pbft::Check&& check) {
 
 void ReplicaNode::State::carry_out(pbft::Persist&& persist) {
   const auto lsn = log_writer->append(static_cast<std::uint8_t>(persist.record.index()),
-                                      encode(persist.record), persist.lazy);
+                                      encode(persist.record, persist.version), persist.lazy);
   if (!lsn) return fail(base::wrap(lsn.error(), "the consensus log"));
   BASE_ASSERT(*lsn == persist.lsn, "the log and the engine count alike");
+}
+
+void ReplicaNode::State::carry_out(pbft::Outdated&& outdated) {
+  const Versions& known = options.engine.versions;
+  fail(with_hint(
+      base::make_error(Errc::Unsupported,
+                       fmt::format("the cluster goes by version {}; this program knows {} to {}",
+                                   outdated.version, known.oldest, known.newest)),
+      "start a program that knows the cluster's version: it goes on from what is on disk"));
 }
 
 void ReplicaNode::State::carry_out(pbft::Release&& what) {

@@ -191,12 +191,7 @@ struct ReplyWriter {
     out.u8(r.votes ? 1 : 0);
     out.raw(r.leader);
   }
-  void operator()(const CopyReply& r) const {
-    out.raw(r.copy.node);
-    out.u64(r.copy.slot);
-    out.raw(r.copy.root);
-    out.raw(r.copy.signature);
-  }
+  void operator()(const CopyReply& r) const { write(out, r.copy); }
   void operator()(const ProveReply& r) const {
     write(out, r.at);
     out.sized(r.proof);
@@ -272,10 +267,7 @@ struct ReplyReader {
   }
   What operator()(std::type_identity<CopyReply>) {
     CopyReply r;
-    TRY_DO(read_array(in, r.copy.node));
-    TRY(r.copy.slot, in.u64());
-    TRY_DO(read_array(in, r.copy.root));
-    TRY_DO(read_array(in, r.copy.signature));
+    TRY_DO(read(in, r.copy));
     return r;
   }
   What operator()(std::type_identity<ProveReply>) {

@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <ranges>
 
 #include "consensus/pbft/replica.hpp"
 
@@ -23,9 +24,24 @@ bool Replica::end_epoch() {
     on_certified(*end);
     return true;
   }
-  if (applied_ < slot || !is_last(slot)) return false;
+  if (applied_ < slot || !is_last(slot) || !may_follow(*end->next)) return false;
   begin_epoch(*end, std::nullopt);
   return true;
+}
+
+bool Replica::may_follow(const Voters& next) {
+  if (options_.versions.contain(next.version)) return true;
+  out_->list.emplace_back(Outdated{next.version});
+  return false;
+}
+
+// Of f + 1 voters one is honest, and speaks no version before the cluster does.
+void Replica::on_unreadable(const Unreadable& unreadable) {
+  const auto& [from, version] = unreadable;
+  if (from >= voters().size() || version <= options_.versions.newest) return;
+  newer_.insert_or_assign(static_cast<ReplicaId>(from), version);
+  if (newer_.size() < voters().weak_quorum() && !mutant(Mutant::OutdatedByOne)) return;
+  out_->list.emplace_back(Outdated{std::ranges::min(newer_ | std::views::values)});
 }
 
 // `end`: the last checkpoint of the epoch before. `next`: ordered in the new one already.
@@ -45,6 +61,7 @@ void Replica::begin_epoch(const StableCheckpoint& end, std::optional<NextEpoch> 
   peers_.clear();
   heard_.clear();
   accused_.clear();
+  newer_.clear();
   blocked_commit_.reset();
   failed_views_ = 0;
   untold_since_ = MonotonicTime::max();
@@ -128,6 +145,9 @@ void Replica::handle(PeerId, const Epochs& message) {
 void Replica::need_state(const StableCheckpoint& checkpoint) {
   const Slot slot = checkpoint.certificate.statement.slot;
   if ((slot <= committed_ && !lost_) || slot <= needed_) return;  // On the way.
+  const Voters* const then = voters_of(checkpoint.certificate.statement.epoch);
+  if ((then != nullptr && !may_follow(*then)) || (checkpoint.next && !may_follow(*checkpoint.next)))
+    return;
   needed_ = slot;
   asking_ = checkpoint;
   ask_for_state();

@@ -80,6 +80,36 @@ TEST_F(InEpochs, AReplicaJumpsToTheNewestWhenWhatProvesItIsDurable) {
   EXPECT_EQ(again.stable->certificate.statement.slot, 350u);
 }
 
+TEST_F(InEpochs, AProgramThatIsTooOldForTheNewestEpochSaysSo) {
+  start();
+  Voters later = voters(3);
+  later.version = 2;
+  tell(Epochs{{end_of(1), checkpoint(2, 200, later)}, checkpoint(3, 250, std::nullopt)});
+  persist();
+  const auto outdated = take<Outdated>();
+  ASSERT_EQ(outdated.size(), 1u);
+  EXPECT_EQ(outdated[0].version, 2);
+  EXPECT_TRUE(take<NeedState>().empty());
+  EXPECT_EQ(replica_->voters().epoch, 1u);
+  options_.versions.newest = 2;
+  start();
+  tell(Epochs{{end_of(1), checkpoint(2, 200, later)}, checkpoint(3, 250, std::nullopt)});
+  persist();
+  step(Installed{take<NeedState>().at(0).checkpoint, std::nullopt});
+  EXPECT_EQ(replica_->voters(), later);
+  EXPECT_EQ(take<Persist>().back().version, 2);
+}
+
+TEST_F(InEpochs, WhoHearsALaterVersionOfOneMoreThanMayLieIsTooOld) {
+  start();
+  for (const PeerId from : {0u, 0u, kFirstFollower, kFirstFollower + 1}) step(Unreadable{from, 3});
+  EXPECT_TRUE(take<Outdated>().empty());
+  step(Unreadable{2, 2});
+  const auto outdated = take<Outdated>();
+  ASSERT_EQ(outdated.size(), 1u);
+  EXPECT_EQ(outdated[0].version, 2);
+}
+
 TEST_F(InEpochs, AChainThatIsNotSignedMovesNobody) {
   start();
   auto wrong = end_of(2);

@@ -59,6 +59,8 @@ void Replica::step(const Input& input, MonotonicTime now, std::uint64_t wall, Ou
   if (const auto* received = std::get_if<Received>(&input)) {
     if (received->from < voters().size()) heard_[received->from] = now_;
     receive(received->from, *received->message);
+  } else if (const auto* unreadable = std::get_if<Unreadable>(&input)) {
+    on_unreadable(*unreadable);
   } else if (const auto* persisted = std::get_if<Persisted>(&input)) {
     durable_ = std::max(durable_, persisted->lsn);
     ask_for_state();
@@ -194,11 +196,14 @@ void Replica::accuse(const Vote& first, const Vote& second) {
 }
 
 void Replica::send(std::optional<PeerId> to, Message message, Lsn after) {
-  out_->list.emplace_back(Send{to, std::make_shared<const Message>(std::move(message)), after});
+  const Version version =
+      mutant(Mutant::NewestSpoken) ? options_.versions.newest : voters().version;
+  out_->list.emplace_back(
+      Send{to, std::make_shared<const Message>(std::move(message)), after, version});
 }
 
 Lsn Replica::persist(Record record, bool lazy) {
-  out_->list.emplace_back(Persist{++last_lsn_, std::move(record), lazy});
+  out_->list.emplace_back(Persist{++last_lsn_, std::move(record), lazy, voters().version});
   return last_lsn_;
 }
 

@@ -30,7 +30,8 @@ inline constexpr PeerId kFirstFollower = 0x1'0000;
 
 struct Options {
   ClusterId cluster{};
-  Slot window = 64;  ///< Slots under way at once; at most kHeldMax / 2.
+  Versions versions;  ///< That this program can go by.
+  Slot window = 64;   ///< Slots under way at once; at most kHeldMax / 2.
   Slot checkpoint_interval = 1000;
   /// So many that wait are proposed at once when no block is under way; with each that is, as many
   /// more.
@@ -71,6 +72,11 @@ struct Received {
   PeerId from = 0;
   MessagePtr message;
 };
+/// A message of a version that is none of Options::versions.
+struct Unreadable {
+  PeerId from = 0;
+  Version version = 0;
+};
 struct Tick {};
 /// Records up to here are on disk.
 struct Persisted {
@@ -107,7 +113,8 @@ struct Conditions {
   Duration sync{};        ///< Of the log.
   friend bool operator==(const Conditions&, const Conditions&) = default;
 };
-using Input = std::variant<Received, Tick, Persisted, Checked, Applied, Installed, Lost, Read, Over,
+using Input = std::variant<Received, Unreadable, Tick, Persisted, Checked, Applied, Installed, Lost,
+                           Read, Over,
                            Conditions>;
 
 // --- what comes out ---
@@ -116,12 +123,14 @@ struct Send {
   std::optional<PeerId> to;  ///< None: all other voters.
   MessagePtr message;
   Lsn after = 0;
+  Version version = 1;  ///< In which it is written.
   bool widely = false;  ///< With no `to`: all who can be reached, whether they vote or not.
 };
 struct Persist {
   Lsn lsn = 0;
   Record record;
   bool lazy = false;  ///< Nobody waits for it: it may be written with the next one.
+  Version version = 1;
 };
 struct Check {
   struct Item {
@@ -154,12 +163,16 @@ struct Readable {
 struct Overdue {
   std::vector<BundlePtr> bundles;
 };
+/// The cluster goes by this version, which this program cannot: it can take part no more.
+struct Outdated {
+  Version version = 0;
+};
 /// Records before this one are needed no more, once those up to `after` are durable.
 struct Release {
   Lsn lsn = 0, after = 0;
 };
-using Output = std::variant<Send, Persist, Check, Apply, NeedState, StateDamaged, Release, Evidence,
-                            Readable, Overdue>;
+using Output = std::variant<Send, Persist, Check, Apply, NeedState, StateDamaged, Outdated, Release,
+                            Evidence, Readable, Overdue>;
 
 struct Outputs {
   std::vector<Output> list;
@@ -389,6 +402,8 @@ class Replica {
   void jump(const Installed& installed, Epoch epoch);
   void need_state(const StableCheckpoint& checkpoint);
   void ask_for_state();
+  bool may_follow(const Voters& next);
+  void on_unreadable(const Unreadable& unreadable);
   const Voters* voters_of(Epoch epoch) const;
 
   const Options options_;
@@ -468,6 +483,7 @@ class Replica {
   std::map<PeerId, Peer> peers_;
   Reads reads_;
   std::set<ReplicaId> accused_;
+  std::map<ReplicaId, Version> newer_;  // Who speaks a version that this program cannot.
 
   // What waits for a Check refers to its replica: one that waits cannot be copied.
   struct Tickets : std::map<Ticket, std::function<void(const std::vector<bool>&)>> {

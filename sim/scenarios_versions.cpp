@@ -1,0 +1,109 @@
+#include "sim/scenarios.hpp"
+#include "sim/world.hpp"
+
+// Programs of two versions, in whole clusters.
+
+namespace sim {
+
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr Nodes kLast = 8;
+
+Plan four() {
+  Plan plan;
+  plan.seed = 14;
+  plan.faults_until = 9s;
+  return plan;
+}
+Fault program(Nodes node, Duration at, std::uint64_t version) {
+  return {FaultKind::Program, at, 200ms, node, version};
+}
+Fault order_version(Duration at) {
+  return {FaultKind::Version, at, {}, 0, 0};
+}
+// One node after the other, from half a second on.
+void upgrade(Plan& plan, Nodes nodes) {
+  Duration at = 500ms;
+  for (Nodes node = 1; node <= nodes; node <<= 1) {
+    if ((nodes & node) == 0) continue;
+    plan.faults.push_back(program(node, at, 2));
+    at += 400ms;
+  }
+}
+
+std::string judge(const Plan& plan, hypermesh::consensus::Version version, bool left_behind) {
+  World world(plan);
+  if (auto failure = world.run(); !failure.empty()) return failure;
+  if (world.ordered_version() != version) return "the cluster goes by another version";
+  const bool somebody = world.left_behind() > 0;
+  if (somebody != left_behind) return somebody ? "a node is left behind" : "no node is left behind";
+  return {};
+}
+
+std::string node_by_node() {
+  Plan plan = four();
+  upgrade(plan, 15);
+  plan.faults.push_back(order_version(3s));
+  return judge(plan, 2, false);
+}
+
+std::string back_again() {
+  Plan plan = four();
+  upgrade(plan, 15);
+  for (const Nodes node : {1, 2, 8}) plan.faults.push_back(program(node, 3s + node * 100ms, 1));
+  return judge(plan, 1, false);
+}
+
+std::string waits_for_the_last() {
+  Plan plan = four();
+  upgrade(plan, 7);
+  plan.faults.push_back(order_version(2s));
+  plan.faults.push_back(program(kLast, 6s, 2));
+  return judge(plan, 2, false);
+}
+
+std::string older_than_its_log() {
+  Plan plan = four();
+  upgrade(plan, 15);
+  plan.faults.push_back(order_version(3s));
+  plan.faults.push_back(program(kLast, 6s, 1));
+  plan.faults.push_back(program(kLast, 7s, 2));
+  return judge(plan, 2, true);
+}
+
+// Its log and state are of the version before.
+std::string missed_the_change() {
+  Plan plan = four();
+  upgrade(plan, 15);
+  plan.faults.push_back({FaultKind::Cut, 2900ms, 3s, kLast, 0});
+  plan.faults.push_back(order_version(3s));
+  plan.faults.push_back(program(kLast, 4s, 1));
+  plan.faults.push_back(program(kLast, 7s, 2));
+  return judge(plan, 2, true);
+}
+
+std::string ahead_of_all() {
+  Plan plan = four();
+  plan.liars = {"ahead"};
+  upgrade(plan, 6);
+  return judge(plan, 1, false);
+}
+
+}  // namespace
+
+std::vector<Scenario> version_scenarios() {
+  return {
+      {"ProgramsOfTwoVersionsWorkTogetherUntilTheLaterIsOrdered", "docs/design/0014", node_by_node},
+      {"AProgramCanGoBackUntilTheLaterVersionIsOrdered", "etcd #11716, kubernetes #59221",
+       back_again},
+      {"NoVersionIsOrderedThatAVotersProgramCannot", "docs/design/0014", waits_for_the_last},
+      {"AnOlderProgramLeavesALaterLogAsItIs", "docs/design/0014", older_than_its_log},
+      {"WhoMissedTheLaterVersionStopsAndGoesOnWithAnotherProgram", "docs/design/0014",
+       missed_the_change},
+      {"OneWhoSpeaksALaterVersionIsNotBelieved", "docs/design/0014", ahead_of_all},
+  };
+}
+
+}  // namespace sim
