@@ -49,35 +49,41 @@ void World::left_behind(Node& node, const std::string& why) {
 // Whatever version a replica's program is of, it says what the cluster's version says.
 void World::ask_unknown() {
   if (healed_) return;
+  timeline_.after(kUnknownEvery, [this] { ask_unknown(); });
+  Client& client = *clients_[plan_.clients];
+  if (!client.open.empty()) return;
   base::ByteWriter command;
   command.u8(99);
   command.u64(0);
-  send_bundle(*clients_[plan_.clients], std::move(command).take(),
+  send_bundle(client, std::move(command).take(),
               OpenBundle{.begun = timeline_.now(), .then = [this](const OpenBundle& open) {
                            if (open.outcome->refused != base::Errc::Unsupported)
                              fail("a command of no version is not refused");
                          }});
-  timeline_.after(kUnknownEvery, [this] { ask_unknown(); });
 }
 
-// Again and again, until all voters have shown that their programs can.
+// Again and again, until all voters have shown that their programs can; one that never comes back
+// would have to be replaced before.
 void World::change_version() {
   const Voters& now = configuration().voters;
   if (now.keys.empty()) return work_again();
   if (now.version == kNewestVersion) return end_goal();
   ChangeVersion change{now.epoch, static_cast<Version>(now.version + 1), {}};
-  bool all = true;
+  bool all = true, gone = false;
   for (std::size_t i = 0; i < now.size(); ++i) {
     if (now.is_isolated(static_cast<ReplicaId>(i))) continue;
-    const auto copy = copy_of(*nodes_[node_of_.at(now.keys[i])]);
+    const Node& node = *nodes_[node_of_.at(now.keys[i])];
+    gone = gone || node.gone;
+    const auto copy = copy_of(node);
     all = all && copy && copy->newest >= change.version;
     if (copy) change.copies.push_back(*copy);
   }
   order_change(encode(OnCluster<ChangeVersion>{0, std::move(change)}),
-               [this, all](const Outcome& outcome) {
+               [this, all, gone](const Outcome& outcome) {
                  if (trace_ && outcome.refused) note("refused: " + outcome.message);
-                 if (outcome.refused) return work_again();
-                 if (!all) return fail("a version is ordered that a voter's program cannot");
+                 if (outcome.refused && !gone) return work_again();
+                 if (!outcome.refused && !all)
+                   return fail("a version is ordered that a voter's program cannot");
                  end_goal();
                });
 }
