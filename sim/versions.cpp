@@ -62,26 +62,26 @@ void World::ask_unknown() {
                          }});
 }
 
-// Again and again, until all voters have shown that their programs can; one that never comes back
-// would have to be replaced before.
+// Again and again, until all voters have shown that their programs can; one that never comes back,
+// or that shows nothing since it lies, would have to be replaced before.
 void World::change_version() {
   const Voters& now = configuration().voters;
   if (now.keys.empty()) return work_again();
   if (now.version == kNewestVersion) return end_goal();
   ChangeVersion change{now.epoch, static_cast<Version>(now.version + 1), {}};
-  bool all = true, gone = false;
+  bool all = true, in_vain = false;
   for (std::size_t i = 0; i < now.size(); ++i) {
     if (now.is_isolated(static_cast<ReplicaId>(i))) continue;
     const Node& node = *nodes_[node_of_.at(now.keys[i])];
-    gone = gone || node.gone;
     const auto copy = copy_of(node);
+    in_vain = in_vain || node.gone || (!copy && !node.honest());
     all = all && copy && copy->newest >= change.version;
     if (copy) change.copies.push_back(*copy);
   }
   order_change(encode(OnCluster<ChangeVersion>{0, std::move(change)}),
-               [this, all, gone](const Outcome& outcome) {
+               [this, all, in_vain](const Outcome& outcome) {
                  if (trace_ && outcome.refused) note("refused: " + outcome.message);
-                 if (outcome.refused && !gone) return work_again();
+                 if (outcome.refused && !in_vain) return work_again();
                  if (!outcome.refused && !all)
                    return fail("a version is ordered that a voter's program cannot");
                  end_goal();

@@ -114,8 +114,7 @@ struct Conditions {
   friend bool operator==(const Conditions&, const Conditions&) = default;
 };
 using Input = std::variant<Received, Unreadable, Tick, Persisted, Checked, Applied, Installed, Lost,
-                           Read, Over,
-                           Conditions>;
+                           Read, Over, Conditions>;
 
 // --- what comes out ---
 
