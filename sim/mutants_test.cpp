@@ -74,7 +74,7 @@ bool needs_clusters(Mutant mutant) {
 std::string search(Mutant mutant) {
   const bool none = mutant == Mutant::None;
   const std::uint64_t states = none ? 50'000 : 200'000, places = none ? 2'000 : 20'000,
-                      seeds = none ? 5 : 300;
+                      seeds = none ? 5 : 1000;
   if (needs_clusters(mutant)) return in_seeds(1, seeds);
   if (auto failure = in_scenarios(); !failure.empty()) return failure;
   for (const unsigned crashes : {0U, 1U}) {
