@@ -22,6 +22,7 @@ void World::check_own_votes(Node& node, const Message& message) {
   if (!own) return fail(fmt::format("{} speaks in epoch {}, and is no voter", node.index, *epoch));
   if (node.forgot) return fail(fmt::format("{} votes after its disk was lost", node.index));
   if (node.forgets) return;
+  node.words.certified(*epoch, node.replica->stable());
   const auto wrong = node.words.say(message, *own);
   if (!wrong.empty()) fail(fmt::format("node {}: {}", node.index, wrong));
 }

@@ -18,6 +18,11 @@ class Words {
   /// epoch.
   std::string say(const hypermesh::consensus::Message& message,
                   hypermesh::consensus::ReplicaId own);
+  /// It has a certified checkpoint of this slot. What it held before needs no wish of its own: a
+  /// quorum went further with commits, which their wishes show (docs/design/0013).
+  void certified(hypermesh::consensus::Epoch epoch, hypermesh::consensus::Slot slot) {
+    if (hold_ && hold_->epoch == epoch && hold_->slot <= slot) hold_.reset();
+  }
 
  private:
   using Epoch = hypermesh::consensus::Epoch;
