@@ -208,14 +208,8 @@ base::Result<Page*> Tree::changing(const Path& path, std::uint64_t version) {
     TRY(Page page, read_page(storage_, version, path));
     return put_changed(path, std::make_unique<Page>(std::move(page)));
   }
-  Held& held = found->second;
-  if (!held.changed) {
-    disuse(held);
-    held.changed = true;
-    changed_.push_back(path);
-    ++changed_count_;
-  }
-  return held.page.get();
+  mark_changed(path, found->second);
+  return found->second.page.get();
 }
 
 void Tree::remove_page(const Path& path, std::uint64_t version) {
@@ -233,13 +227,17 @@ void Tree::remove_page(const Path& path, std::uint64_t version) {
 
 Page* Tree::put_changed(const Path& path, std::unique_ptr<Page> page) {
   Held& held = pages_[path];
-  disuse(held);
-  if (!std::exchange(held.changed, true)) {
-    changed_.push_back(path);
-    ++changed_count_;
-  }
+  mark_changed(path, held);
   held.page = std::move(page);
   return held.page.get();
+}
+
+void Tree::mark_changed(const Path& path, Held& held) {
+  if (held.changed) return;
+  disuse(held);
+  held.changed = true;
+  changed_.push_back(path);
+  ++changed_count_;
 }
 
 const Page* Tree::use(Held& held) {

@@ -70,6 +70,7 @@ class Tree {
   base::Result<Page*> changing(const Path& path, std::uint64_t version);
   void remove_page(const Path& path, std::uint64_t version);
   Page* put_changed(const Path& path, std::unique_ptr<Page> page);
+  void mark_changed(const Path& path, Held& held);
   const Page* use(Held& held);
   void disuse(const Held& held);
   void trim();
