@@ -11,26 +11,24 @@ namespace {
 
 constexpr Nodes kLast = 8;
 
-Plan four() {
-  Plan plan;
-  plan.seed = 14;
-  plan.faults_until = 9s;
-  return plan;
-}
 Fault program(Nodes node, Duration at, std::uint64_t version) {
   return {FaultKind::Program, at, 200ms, node, version};
 }
 Fault order_version(Duration at) {
   return {FaultKind::Version, at, {}, 0, 0};
 }
-// One node after the other, from half a second on.
-void upgrade(Plan& plan, Nodes nodes) {
+// Four nodes, of which these get the later program one after the other, from half a second on.
+Plan upgraded(Nodes nodes) {
+  Plan plan;
+  plan.seed = 14;
+  plan.faults_until = 9s;
   Duration at = 500ms;
   for (Nodes node = 1; node <= nodes; node <<= 1) {
     if ((nodes & node) == 0) continue;
     plan.faults.push_back(program(node, at, 2));
     at += 400ms;
   }
+  return plan;
 }
 
 std::string judge(const Plan& plan, hypermesh::consensus::Version version, bool left_behind) {
@@ -43,30 +41,26 @@ std::string judge(const Plan& plan, hypermesh::consensus::Version version, bool 
 }
 
 std::string node_by_node() {
-  Plan plan = four();
-  upgrade(plan, 15);
+  Plan plan = upgraded(15);
   plan.faults.push_back(order_version(3s));
   return judge(plan, 2, false);
 }
 
 std::string back_again() {
-  Plan plan = four();
-  upgrade(plan, 15);
+  Plan plan = upgraded(15);
   for (const Nodes node : {1, 2, 8}) plan.faults.push_back(program(node, 3s + node * 100ms, 1));
   return judge(plan, 1, false);
 }
 
 std::string waits_for_the_last() {
-  Plan plan = four();
-  upgrade(plan, 7);
+  Plan plan = upgraded(7);
   plan.faults.push_back(order_version(2s));
   plan.faults.push_back(program(kLast, 6s, 2));
   return judge(plan, 2, false);
 }
 
 std::string older_than_its_log() {
-  Plan plan = four();
-  upgrade(plan, 15);
+  Plan plan = upgraded(15);
   plan.faults.push_back(order_version(3s));
   plan.faults.push_back(program(kLast, 6s, 1));
   plan.faults.push_back(program(kLast, 7s, 2));
@@ -75,8 +69,7 @@ std::string older_than_its_log() {
 
 // Its log and state are of the version before.
 std::string missed_the_change() {
-  Plan plan = four();
-  upgrade(plan, 15);
+  Plan plan = upgraded(15);
   plan.faults.push_back({FaultKind::Cut, 2900ms, 3s, kLast, 0});
   plan.faults.push_back(order_version(3s));
   plan.faults.push_back(program(kLast, 4s, 1));
@@ -85,9 +78,8 @@ std::string missed_the_change() {
 }
 
 std::string ahead_of_all() {
-  Plan plan = four();
+  Plan plan = upgraded(6);
   plan.liars = {"ahead"};
-  upgrade(plan, 6);
   return judge(plan, 1, false);
 }
 
