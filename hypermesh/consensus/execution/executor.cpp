@@ -333,16 +333,13 @@ Result<Outcome> Executor::execute(state::SlotApply& slot, const Block& block, co
           TRY_DO(slot.set_system(result_key(gone, i), std::nullopt));
       }
     }
+  } else if (const auto* version = std::get_if<OnCluster<ChangeVersion>>(&*command)) {
+    changed = change_version(cluster_, configuration_, version->change, block.slot + window_,
+                             proposer_of(block), checkpoints_);
   } else {
-    const Slot after = block.slot + window_;
-    if (const auto* version = std::get_if<OnCluster<ChangeVersion>>(&*command)) {
-      changed = change_version(cluster_, configuration_, version->change, after, proposer_of(block),
-                               checkpoints_);
-    } else {
-      const auto& voters = std::get<OnCluster<ChangeVoters>>(*command);
-      changed = change_voters(cluster_, configuration_, voters.change, after, proposer_of(block),
-                              checkpoints_);
-    }
+    const auto& voters = std::get<OnCluster<ChangeVoters>>(*command);
+    changed = change_voters(cluster_, configuration_, voters.change, block.slot + window_,
+                            proposer_of(block), checkpoints_);
   }
   if (!changed) return state::refusal(changed.error());
   return Outcome{.number = configuration_.next ? configuration_.next->voters.epoch
