@@ -11,6 +11,7 @@
 #include "sim/world.hpp"
 #include "state/memory_storage.hpp"
 #include "state/transfer_fetcher.hpp"
+#include "state/transfer_sources.hpp"
 
 namespace sim {
 
@@ -36,9 +37,6 @@ class World::NodeSigner final : public pbft::Signer {
 struct Fetching {
   hypermesh::consensus::StableCheckpoint checkpoint;
   std::unique_ptr<hypermesh::state::Fetcher> fetcher;
-  std::map<std::size_t, unsigned> sources;  ///< Failures in a row, by node.
-  std::uint64_t number = 0;
-  std::map<std::uint64_t, std::size_t> asked;  ///< Who has which request.
 };
 
 struct World::Node {
@@ -123,6 +121,10 @@ struct World::Node {
   std::optional<hypermesh::consensus::StableCheckpoint> stable;  ///< The last that it heard of.
   std::optional<hypermesh::consensus::StableCheckpoint> needed;  ///< Whose state it fetches.
   std::unique_ptr<Fetching> fetching;
+  // Of this life: whom it asks for state, and what it asked, by transfer and request.
+  using Sources = hypermesh::state::TransferSources<std::size_t>;
+  Sources sources;
+  std::map<std::pair<std::uint64_t, std::uint64_t>, Sources::Asked> asked;
   std::vector<pbft::Apply> waiting;  ///< Blocks that came meanwhile.
   Slot applied() const { return executor ? executor->applied() : 0; }
 

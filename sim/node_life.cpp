@@ -50,6 +50,8 @@ void World::start(Node& node) {
 void World::stop(Node& node) {
   node.replica.reset();
   node.fetching.reset();
+  node.sources = {};
+  node.asked.clear();
   node.needed.reset();
   node.waiting.clear();
   node.asking.clear();

@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <ranges>
+
 #include "consensus/execution/resume.hpp"
 #include "sim/client.hpp"
 #include "sim/node.hpp"
@@ -15,8 +17,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-constexpr Duration kAnswerWait = 1s, kAgain = 300ms;
-constexpr unsigned kFailuresMax = 3;
+constexpr Duration kAgain = 300ms;
 
 }  // namespace
 
@@ -31,10 +32,9 @@ void World::begin_fetch(Node& node) {
   if (!fetcher) return fail("a transfer cannot begin: " + fetcher.error().describe());
   node.fetching = std::make_unique<Fetching>();
   node.fetching->checkpoint = checkpoint;
-  node.fetching->number = ++transfers_;
   node.fetching->fetcher = *std::move(fetcher);
-  for (std::size_t i = 0; i < nodes_.size(); ++i)
-    if (node.peers[i]) node.fetching->sources.emplace(i, 0);
+  node.sources.begin(std::views::iota(0UZ, nodes_.size()) |
+                     std::views::filter([&](std::size_t i) { return node.peers[i].has_value(); }));
   ask_more(node);
 }
 
@@ -44,29 +44,25 @@ void World::ask_more(Node& node) {
   auto requests = fetching.fetcher->next_requests();
   if (!requests) return broken(node, requests.error());
   for (auto& request : *requests) {
-    if (fetching.sources.empty()) {
+    const auto asked = node.sources.choose();
+    if (!asked) {
       fetching.fetcher->on_failure(request.id);
       continue;
     }
-    const auto busy = [&](const auto& source) {
-      return std::ranges::count(fetching.asked, source.first,
-                                [](const auto& a) { return a.second; });
+    node.asked.emplace(std::pair(asked->transfer, request.id), *asked);
+    const auto answered = [this, &node, life = node.incarnation,
+                           of = std::pair(asked->transfer, request.id)](
+                              std::shared_ptr<const std::optional<base::Bytes>> answer) {
+      if (node.incarnation == life) on_transfer_answer(node, of, *answer);
     };
-    const auto source = std::ranges::min_element(
-        fetching.sources, {}, [&](const auto& each) { return std::pair(each.second, busy(each)); });
-    const std::size_t to = source->first;
-    fetching.asked.emplace(request.id, to);
-    const auto answered = [this, &node, number = fetching.number, to,
-                           id = request.id](std::shared_ptr<const std::optional<base::Bytes>> got) {
-      if (node.fetching && node.fetching->number == number) on_transfer_answer(node, to, id, *got);
-    };
+    const std::size_t to = asked->source;
     for (const Duration there : journeys(node)) {
       timeline_.after(there, [this, &node, to, answered,
-                              asked = std::make_shared<const base::Bytes>(request.bytes)] {
+                              bytes = std::make_shared<const base::Bytes>(request.bytes)] {
         Node& source = *nodes_[to];
         if (cuts_[node.index][to] > 0 || !source.replica) return;
         auto answer =
-            std::make_shared<const std::optional<base::Bytes>>(answer_transfer(source, *asked));
+            std::make_shared<const std::optional<base::Bytes>>(answer_transfer(source, *bytes));
         for (const Duration back : journeys(source)) {
           timeline_.after(back, [this, from = to, index = node.index, answered, answer] {
             if (cuts_[from][index] == 0) answered(answer);
@@ -74,10 +70,11 @@ void World::ask_more(Node& node) {
         }
       });
     }
-    timeline_.after(kAnswerWait,
+    timeline_.after(node.sources.patience(to),
                     [answered] { answered(std::make_shared<const std::optional<base::Bytes>>()); });
   }
-  if (fetching.asked.empty()) fetch_again(node);
+  if (node.asked.lower_bound({node.sources.transfer(), 0}) == node.asked.end())
+    fetch_again(node, kAgain);
 }
 
 // What a liar says of its state. None: it stays silent.
@@ -95,29 +92,37 @@ std::optional<base::Bytes> World::answer_transfer(Node& source, base::BytesView 
   return bytes;
 }
 
-void World::on_transfer_answer(Node& node, std::size_t from, std::uint64_t id,
+void World::on_transfer_answer(Node& node, std::pair<std::uint64_t, std::uint64_t> of,
                                const std::optional<base::Bytes>& answer) {
+  const auto found = node.asked.extract(of);
+  if (!found) return;
+  const auto& asked = found.mapped();
+  const auto [transfer, id] = of;
+  if (transfer != node.sources.transfer() || !node.fetching) {
+    if (!answer) node.sources.on_silent(asked);
+    return;
+  }
   Fetching& fetching = *node.fetching;
-  if (fetching.asked.erase(id) == 0) return;
-  mark_ = mixed(mixed(mark_, from), id);
-  base::Result<> took = base::fail(base::Errc::TimedOut, "no answer");
-  if (answer) {
-    took = fetching.fetcher->on_answer(id, *answer);
-  } else {
+  mark_ = mixed(mixed(mark_, asked.source), id);
+  if (!answer) {
     fetching.fetcher->on_failure(id);
-  }
-  const auto source = fetching.sources.find(from);
-  if (took && source != fetching.sources.end()) source->second = 0;
-  if (!took) {
-    const auto code = took.error().code;
-    const bool lied = code == base::Errc::NotVerified || code == base::Errc::DataLoss;
-    if (answer && !lied && code != base::Errc::NotFound) return broken(node, took.error());
-    if (lied && nodes_[from]->honest())
+    node.sources.on_silent(asked);
+  } else if (const auto took = fetching.fetcher->on_answer(id, *answer)) {
+    node.sources.on_taken(asked);
+    return ask_more(node);
+  } else if (took.error().code == base::Errc::NotFound) {
+    node.sources.on_not_kept(asked);
+  } else if (took.error().code == base::Errc::NotVerified ||
+             took.error().code == base::Errc::DataLoss) {
+    node.sources.on_wrong(asked);
+    if (nodes_[asked.source]->honest())
       fail(fmt::format("{} finds a piece of state wrong that the honest {} sent: {}", node.index,
-                       from, took.error().describe()));
-    if (source != fetching.sources.end() && (answer || ++source->second > kFailuresMax))
-      fetching.sources.erase(source);
+                       asked.source, took.error().describe()));
+  } else {
+    return broken(node, took.error());
   }
+  if (node.needed->certificate.statement.slot > fetching.checkpoint.certificate.statement.slot)
+    return fetch_again(node, 0s);
   ask_more(node);
 }
 
@@ -148,12 +153,12 @@ void World::end_fetch(Node& node) {
 }
 
 // The others may keep a newer checkpoint only.
-void World::fetch_again(Node& node) {
+void World::fetch_again(Node& node, Duration after) {
   node.fetching.reset();
   for (const auto& each : std::exchange(node.waiting, {})) {
     if (node.replica) apply(node, each);
   }
-  timeline_.after(kAgain, [this, &node, life = node.incarnation] {
+  timeline_.after(after, [this, &node, life = node.incarnation] {
     if (node.incarnation == life && node.needed && !node.fetching) begin_fetch(node);
   });
 }

@@ -95,11 +95,11 @@ class World {
   // --- transfer.cpp ---
   void begin_fetch(Node& node);
   void ask_more(Node& node);
-  void on_transfer_answer(Node& node, std::size_t from, std::uint64_t id,
+  void on_transfer_answer(Node& node, std::pair<std::uint64_t, std::uint64_t> of,
                           const std::optional<base::Bytes>& answer);
   std::optional<base::Bytes> answer_transfer(Node& source, base::BytesView request);
   void end_fetch(Node& node);
-  void fetch_again(Node& node);
+  void fetch_again(Node& node, Duration after);
 
   // --- checks.cpp ---
   void check_own_votes(Node& node, const hypermesh::consensus::Message& message);
@@ -211,8 +211,7 @@ class World {
   std::map<Slot, hypermesh::consensus::Configuration> configured_;  // By the slot that made it so.
   std::set<std::pair<base::PublicKey, std::uint64_t>> executed_;    // Bundles.
   std::map<hypermesh::consensus::Epoch, hypermesh::consensus::Voters> epochs_;
-  std::set<std::size_t> proven_;  // Liars.
-  std::uint64_t transfers_ = 0;
+  std::set<std::size_t> proven_;                                          // Liars.
   std::map<std::pair<std::string, std::uint64_t>, std::string> written_;  // By key and revision.
 };
 

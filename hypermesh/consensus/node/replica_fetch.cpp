@@ -36,7 +36,8 @@ Task<> ReplicaNode::State::fetch_state() {
       stored = Stored::Nothing;
       on_disk = 0;  // The log is needed until there is a state again.
     }
-    auto fetched = co_await fetch->run({slot, checkpoint.root}, members);
+    const auto newer = [this, slot] { return needed->certificate.statement.slot > slot; };
+    auto fetched = co_await fetch->run({slot, checkpoint.root}, members, newer);
     if (stored == Stored::Damaged) continue;  // Found out meanwhile.
     if (fetched) {
       auto loaded = co_await parts.pool->run([this] { return blocks->reload(); });
@@ -60,6 +61,7 @@ Task<> ReplicaNode::State::fetch_state() {
         continue;
       }
     }
+    if (newer()) continue;
     parts.lines.warning("the state could not be fetched; trying again", {{"why", fetched.error()}});
     co_await base::sleep_for(kFetchRetry);
   }

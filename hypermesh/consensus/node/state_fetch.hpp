@@ -4,17 +4,17 @@
 #include <base/async/task_scope.hpp>
 #include <base/log.hpp>
 #include <deque>
+#include <functional>
 #include <map>
-#include <set>
 #include <stoq/peers.hpp>
 
 #include "consensus/node/frame.hpp"
 #include "state/transfer_fetcher.hpp"
+#include "state/transfer_sources.hpp"
 
 namespace hypermesh::consensus {
 
-/// Fetches a checkpoint's state from several nodes at once. One that answers wrongly is asked no
-/// more, one that does not answer is asked less. All calls are made on one executor.
+/// Fetches a checkpoint's state from several nodes at once. All calls are made on one executor.
 class StateFetch {
  public:
   using Sources = std::map<stoq::NodeId, stoq::Endpoint>;
@@ -25,27 +25,24 @@ class StateFetch {
 
   /// Nothing else may write to the storage meanwhile. On success it holds the target's state:
   /// Machine::reload(). What was fetched before an error is kept for the next attempt.
+  /// `newer`: whether a newer checkpoint could be fetched instead. Then a source that does not help
+  /// ends it, before the sources keep neither.
   /// Errors: NotFound (no source keeps the checkpoint any more), Unavailable (no source answers),
   /// NotVerified (all that answer lie), of the storage.
   base::Task<base::Result<state::TransferProgress>> run(state::TransferTarget target,
-                                                        Sources sources);
+                                                        Sources sources,
+                                                        std::function<bool()> newer);
   base::Task<> stop();
 
  private:
+  using Asked = state::TransferSources<stoq::NodeId>::Asked;
   struct Answer {
-    std::uint64_t run = 0, id = 0;
-    stoq::NodeId from;
+    std::uint64_t id = 0;
+    Asked asked;
     base::Result<Frame> frame;
   };
-  struct Source {
-    stoq::Endpoint endpoint;
-    unsigned asked = 0;     // On their way.
-    unsigned failures = 0;  // In a row.
-  };
 
-  base::Task<> ask(stoq::NodeId source, stoq::Endpoint endpoint, std::uint64_t run,
-                   std::uint64_t id, Frame request);
-  std::map<stoq::NodeId, Source>::iterator choose();
+  base::Task<> ask(stoq::Endpoint endpoint, Asked asked, std::uint64_t id, Frame request);
 
   base::BlockingPool& pool_;
   stoq::rpc::Peers& peers_;
@@ -53,9 +50,8 @@ class StateFetch {
   base::Log log_;
   base::TaskScope scope_;
   base::Event answered_;
-  std::map<stoq::NodeId, Source> sources_;
-  std::deque<Answer> answers_;
-  std::uint64_t run_ = 0;  // Answers of earlier ones may still come.
+  state::TransferSources<stoq::NodeId> sources_;
+  std::deque<Answer> answers_;  // Also to what an earlier run asked.
 };
 
 }  // namespace hypermesh::consensus
