@@ -62,10 +62,15 @@ void ReplicaNode::State::poll_gateway() {
   set_timer(std::min({engine_wake, gateway.wake_at(), relay.wake_at(), lease_due}));
 }
 
-// What it will propose itself a primary need not show before.
-void ReplicaNode::State::send_bundle(const BundlePtr& bundle, bool proposal_is_enough) {
+// At first it goes to the primary alone: the others see it in the proposal. They take it up
+// against a primary that leaves it out, when it comes to them for not having been executed.
+void ReplicaNode::State::send_bundle(const BundlePtr& bundle, bool first) {
   const auto message = std::make_shared<const Message>(Submit{bundle});
-  if (!proposal_is_enough || !engine->is_primary()) transmit({std::nullopt, message, 0});
+  if (!first || engine->changing()) {
+    transmit({std::nullopt, message, 0});
+  } else if (!engine->is_primary()) {
+    transmit({engine->voters().primary(engine->view()), message, 0});
+  }
   boost::asio::post(parts.executor, [this, message] {
     step(pbft::Received{engine->own().value_or(pbft::kFirstFollower), message});
   });

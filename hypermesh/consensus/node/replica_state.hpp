@@ -61,7 +61,7 @@ struct ReplicaNode::State {
   void set_timer(base::MonotonicTime at);
   void on_timer();
   void submit(base::Bytes command, base::Duration limit, Gateway::Done done);
-  void send_bundle(const BundlePtr& bundle, bool proposal_is_enough);
+  void send_bundle(const BundlePtr& bundle, bool first);
   void tell_executed(const BundleResult& result, const base::Digest& bundle);
   void answer_all(const base::Error& error);
   std::size_t voters_reached() const;
