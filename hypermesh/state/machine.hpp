@@ -43,6 +43,10 @@ class Machine {
   /// Of the last slot; hashes what no root was asked for yet, a pause of a few microseconds a
   /// changed key. Errors: as `begin`.
   base::Result<base::Digest> root();
+  /// Whether the next slot is about to hash all changes that wait, if it makes so many.
+  bool may_fold(std::size_t changes) const {
+    return tree_.waiting() + changes > options_.waiting_keys_max;
+  }
   const std::vector<Checkpoint>& checkpoints() const { return meta_.checkpoints; }
   std::size_t lease_count() const { return leases_.size(); }
   /// In ordered time: the first slot that is later ends a lease.

@@ -197,6 +197,12 @@ void Executor::keep_configuration() {
   if (!before_) before_ = configuration_;
 }
 
+bool Executor::hashes_many(const Link& link) const {
+  constexpr std::size_t kChanges =
+      4;  // Of an operation: of few keys, and what is kept for its client.
+  return is_checkpoint(link.block.slot) || machine_->may_fold(kChanges * link.block.operations());
+}
+
 std::optional<base::Digest> Executor::checkpoint_root() const {
   const auto& kept = machine_->checkpoints();
   if (kept.empty() || kept.back().slot != applied()) return std::nullopt;

@@ -61,6 +61,9 @@ class Executor {
   std::uint64_t time() const { return time_; }
   state::Machine& machine() { return *machine_; }
 
+  /// Whether the block of the next slot brings many of the state's hashes up to date, for a
+  /// checkpoint or because many changes wait for it: tens of milliseconds.
+  bool hashes_many(const Link& link) const;
   /// The block of the next slot. Errors: of the storage; then recover().
   base::Result<Executed> apply(const Link& link);
   /// Of the slot that was applied last, if it is a checkpoint.

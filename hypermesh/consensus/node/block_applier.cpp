@@ -23,10 +23,11 @@ BlockApplier::BlockApplier(const base::Executor& executor, base::BlockingPool& p
 }
 
 void BlockApplier::apply(LinkPtr link, Slot certified) {
-  const bool small = link->block.operations() <= kSmall;
+  const bool first = waiting_.empty() && !busy_ && !paused_ && !flush_due_;
+  const bool here = first && link->block.operations() <= kSmall && !blocks_.hashes_many(*link) &&
+                    clock_.now() >= aside_until_;
   waiting_.push_back({std::move(link), certified});
-  const bool first = waiting_.size() == 1 && !busy_ && !paused_ && !flush_due_;
-  if (small && first && clock_.now() >= aside_until_) return apply_here();
+  if (here) return apply_here();
   wanted_.notify();
 }
 

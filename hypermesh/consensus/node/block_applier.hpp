@@ -11,8 +11,9 @@
 namespace hypermesh::consensus {
 
 /// Executes blocks in order: a small one at once, if the disk keeps up, and else all that wait on a
-/// worker thread. After a checkpoint the state is brought to disk before more is executed. All
-/// calls are made on one executor.
+/// worker thread. So is one that brings hashes up to date: meanwhile a busy machine would keep a
+/// primary silent for so long that it is given up. After a checkpoint the state is brought to disk
+/// before more is executed. All calls are made on one executor.
 class BlockApplier {
  public:
   /// What was executed, with its block; the error that ended it, which is the storage's: then it is

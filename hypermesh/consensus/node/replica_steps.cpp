@@ -53,12 +53,24 @@ void ReplicaNode::State::take(const pbft::Input& input) {
   pbft::Outputs outputs;
   const Epoch epoch = engine->voters().epoch;
   const View view = engine->view();
+  const bool changing = engine->changing();
   engine->step(input, parts.clock->now(), wall_of(*parts.clock), outputs);
   engine_wake = outputs.wake_at;
   // Another primary may not know what was given to the one before.
   if (engine->voters().epoch != epoch || engine->view() != view) {
     gateway.send_again();
     relay.send_again();
+  }
+  if (engine->changing() && (!changing || engine->view() != view)) {
+    const auto milliseconds = [](base::Duration duration) {
+      return std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
+    };
+    parts.lines.warning("this replica wants another primary",
+                        {{"view", engine->view()},
+                         {"silent_ms", milliseconds(engine->silence())},
+                         {"patience_ms", milliseconds(engine->patience())}});
+  } else if (!engine->changing() && changing) {
+    parts.lines.info("a view has begun", {{"view", engine->view()}});
   }
   if (engine->voters().epoch != epoch) {
     parts.lines.info("an epoch has begun",

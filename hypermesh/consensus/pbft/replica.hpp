@@ -241,8 +241,9 @@ class Replica {
   Slot stable() const { return stable_ ? stable_->certificate.statement.slot : 0; }
   const std::optional<StableCheckpoint>& stable_checkpoint() const { return stable_; }
   std::size_t bodies() const { return bodies_.size(); }
-  /// How long a primary may be silent now.
+  /// How long a primary may be silent now, and how long it has been.
   Duration patience() const;
+  Duration silence() const { return now_ - heard_primary_; }
   const BundlePool& pool() const { return pool_; }
   const EpochChain& epochs() const { return epochs_; }
   /// Replicas with the same one do the same from now on: fingerprint.cpp says what it covers.
