@@ -163,9 +163,11 @@ std::string a_block_from_the_future_waits() {
                      "a block whose time is an hour ahead is accepted", {1, 2, 3});
 }
 
-// Its vote comes before the proposal that contradicts it, or behind.
+// Its vote comes before the proposal that contradicts it, or behind, or the proposal comes when
+// what is proposed was committed long ago.
 std::string a_primary_that_says_two_things_is_convicted() {
-  for (const bool vote_first : {true, false}) {
+  enum class Order { VoteFirst, ProposalFirst, CommittedBetween };
+  for (const Order order : {Order::VoteFirst, Order::ProposalFirst, Order::CommittedBetween}) {
     Table table;
     Lab& lab = table.lab();
     lab.separate({0, 1, 2, 3});
@@ -173,8 +175,11 @@ std::string a_primary_that_says_two_things_is_convicted() {
                other = table.block(1, table.cluster.id(), 2);
     const Message vote = table.cluster.vote(0, table.statement(Phase::Prepare, 0, one)),
                   proposal = table.cluster.proposal(0, other);
-    lab.tell(2, 0, vote_first ? vote : proposal);
-    lab.tell(2, 0, vote_first ? proposal : vote);
+    const Committed committed{
+        table.cluster.certificate(table.statement(Phase::Commit, 0, other), {0, 1, 3}), {other}};
+    lab.tell(2, 0, order == Order::ProposalFirst ? proposal : vote);
+    if (order == Order::CommittedBetween) lab.tell(2, 1, committed);
+    lab.tell(2, 0, order == Order::ProposalFirst ? vote : proposal);
     auto failure = table.judge(lab[2].evidence.size() == 1 && lab[2].evidence[0].first.replica == 0,
                                "a primary that contradicts itself is not convicted", {1, 2, 3});
     if (!failure.empty()) return failure;

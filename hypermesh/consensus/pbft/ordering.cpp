@@ -93,16 +93,20 @@ void Replica::handle(PeerId from, const Proposal& message) {
   const Slot slot = message.link->block.slot;
   if (slot < std::max(base_.slot, epoch_.start + 1) || slot > applied_ + 2 * options_.window)
     return;
+  const Vote vote{{Phase::Prepare, message.epoch, message.view, slot, message.link->digest},
+                  primary,
+                  message.signature};
   const auto known = entries_.find(slot);
   if (known != entries_.end() && known->second.proposal) {
     if (known->second.proposal->digest == message.link->digest) return;
-    return on_contradiction(
-        vote_of_primary(known->second),
-        {{Phase::Prepare, message.epoch, message.view, slot, message.link->digest},
-         primary,
-         message.signature});
+    return on_contradiction(vote_of_primary(known->second), vote);
   }
-  if (slot <= accepted_) return;  // Committed otherwise, and forgotten.
+  if (slot <= accepted_) {  // Committed otherwise. It may have voted for something else.
+    if (known == entries_.end()) return;
+    for (const auto& held : known->second.prepares.held())
+      if (contradict(held.vote, vote)) return on_contradiction(held.vote, vote);
+    return;
+  }
   Entry& entry = entries_[slot];
   entry.proposal = message.link;
   entry.primary_signature = message.signature;
