@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <bit>
 
 #include "sim/client.hpp"
@@ -79,7 +80,13 @@ void World::send_bundle(Client& client, base::Bytes command, OpenBundle open) {
   const auto sequence = bundle->sequence;
   open.packet = pack(Message(Submit{std::move(bundle)}));
   const auto added = client.open.emplace(sequence, std::move(open)).first;
-  submit(client, added->second.packet);
+  // A gateway tells what it takes for the primary, and the others only if that was not enough.
+  const Node& gateway = *nodes_[client.rng.below(nodes_.size())];
+  if (!gateway.replica || client.rng.below(2) == 0) return submit(client, added->second.packet);
+  const Voters& voters = gateway.replica->voters();
+  const auto& primary = voters.keys[voters.primary(gateway.replica->view())];
+  const auto node = std::ranges::find(nodes_, primary, [](const auto& each) { return each->key; });
+  if (node != nodes_.end()) submit_to(**node, client, added->second.packet);
 }
 
 // It censors the first client, whoever tells it of its bundles.
@@ -88,14 +95,16 @@ bool World::ignores(const Node& node, const Message& message) const {
   return node.lie == "censor" && submit != nullptr && submit->bundle->client == clients_[0]->key;
 }
 
-// To every node; clients are not cut off.
+// Clients are not cut off.
 void World::submit(Client& client, const PacketPtr& packet) {
-  for (const auto& node : nodes_) {
-    if (ignores(*node, *packet->message)) continue;
-    timeline_.after(micros(50 + client.rng.below(2000)), [this, &node = *node, packet] {
-      if (node.replica) step(node, pbft::Received{pbft::kFirstFollower, packet->message});
-    });
-  }
+  for (const auto& node : nodes_) submit_to(*node, client, packet);
+}
+
+void World::submit_to(Node& node, Client& client, const PacketPtr& packet) {
+  if (ignores(node, *packet->message)) return;
+  timeline_.after(micros(50 + client.rng.below(2000)), [this, &node, packet] {
+    if (node.replica) step(node, pbft::Received{pbft::kFirstFollower, packet->message});
+  });
 }
 
 void World::resubmit(Client& client) {

@@ -166,6 +166,7 @@ class World {
   void send_bundle(Client& client, base::Bytes command, OpenBundle open);
   bool ignores(const Node& node, const hypermesh::consensus::Message& message) const;
   void submit(Client& client, const PacketPtr& packet);
+  void submit_to(Node& node, Client& client, const PacketPtr& packet);
   void resubmit(Client& client);
   void settle(Node& node);
   void on_answer(Client& client, std::uint64_t sequence, const Node& node);

@@ -88,24 +88,25 @@ Result<> check_copy(const ClusterId& cluster, const PublicKey& node,
   return {};
 }
 
+void write_claim(base::ByteWriter& out, const Copy& copy) {
+  out.raw(copy.node);
+  out.u64(copy.slot);
+  out.raw(copy.root);
+  out.u8(copy.newest);
+}
+
 }  // namespace
 
 base::Bytes signed_bytes(const ClusterId& cluster, const Copy& copy) {
   base::ByteWriter out;
   out.raw(base::as_bytes("hypermesh copy 1"));
   out.raw(cluster);
-  out.raw(copy.node);
-  out.u64(copy.slot);
-  out.raw(copy.root);
-  out.u8(copy.newest);
+  write_claim(out, copy);
   return std::move(out).take();
 }
 
 void write(base::ByteWriter& out, const Copy& copy) {
-  out.raw(copy.node);
-  out.u64(copy.slot);
-  out.raw(copy.root);
-  out.u8(copy.newest);
+  write_claim(out, copy);
   out.raw(copy.signature);
 }
 Result<> read(base::ByteReader& in, Copy& copy) {
