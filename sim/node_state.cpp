@@ -42,11 +42,12 @@ void World::apply(Node& node, const pbft::Apply& apply) {
 }
 
 // Who is behind can be given no other. One that learns late of a certificate, when it has made as
-// many checkpoints since as it keeps, may not have that one; others have certified a later one.
+// many checkpoints since as it keeps, may not have that one; others have certified a later one. Nor
+// may one whose damaged log has lost the later certificate, for which it let this one go.
 bool World::has_certified_state(const Node& node) const {
   const Slot slot = node.certified;
   const auto& kept = node.executor->machine().checkpoints();
-  if (slot <= node.fetched || slot > node.applied() ||
+  if (node.damaged || slot <= node.fetched || slot > node.applied() ||
       std::ranges::find(kept, slot, &state::Checkpoint::slot) != kept.end())
     return true;
   const auto since = std::count_if(done_.upper_bound(slot), done_.upper_bound(node.applied()),
