@@ -76,9 +76,10 @@ base::Task<> BlockApplier::run() {
     const Batch batch = co_await pool_.run([this, blocks = std::exchange(waiting_, {})]() mutable {
       return execute(std::move(blocks));
     });
+    // What is wanted meanwhile comes behind all of it.
+    tell(batch);
     busy_ = false;
     idle_.notify();
-    tell(batch);
   }
 }
 
