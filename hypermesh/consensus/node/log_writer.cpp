@@ -12,9 +12,9 @@ LogWriter::LogWriter(const base::Executor& executor, base::BlockingPool& pool, L
       idle_(executor) {}
 
 base::Result<Lsn> LogWriter::append(std::uint8_t type, base::BytesView payload, bool lazy) {
-  TRY(const Lsn lsn, log_.append(type, payload));
+  TRY(appended_, log_.append(type, payload));
   due_ = due_ || !lazy;
-  return lsn;
+  return appended_;
 }
 
 void LogWriter::drop_before(Lsn lsn) {
@@ -26,6 +26,7 @@ void LogWriter::begin() {
   if (writing_ || failed_ || (!due_ && drop_ == 0)) return;
   due_ = false;
   auto batch = log_.take();
+  taken_ = appended_;
   const Lsn drop = std::exchange(drop_, 0);
   const bool any = !batch.empty();
   if (!any && drop == 0) return;

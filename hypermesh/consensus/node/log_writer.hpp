@@ -21,6 +21,8 @@ class LogWriter {
   /// `lazy`: nobody waits for it, and it goes to disk with the next that somebody waits for; that
   /// one when begin() is called. Errors: those of Log::append.
   base::Result<Lsn> append(std::uint8_t type, base::BytesView payload, bool lazy);
+  /// Somebody waits for it after all.
+  void need(Lsn lsn) { due_ = due_ || lsn > taken_; }
   /// Lets go of records below `lsn` after all that is appended now is durable, and after what was
   /// asked for before.
   void drop_before(Lsn lsn);
@@ -41,7 +43,7 @@ class LogWriter {
   const base::Clock& clock_;
   OnDurable on_durable_;
   base::Event idle_;
-  Lsn drop_ = 0;
+  Lsn appended_ = 0, taken_ = 0, drop_ = 0;
   bool due_ = false, writing_ = false, failed_ = false;
 };
 

@@ -190,6 +190,7 @@ void ReplicaNode::State::carry_out(pbft::Send&& send) {
   observe_votes(engine->own().value_or(0), *send.message);
   if (send.after <= durable) return transmit(send);
   const auto place = std::ranges::upper_bound(held, send.after, {}, &pbft::Send::after);
+  log_writer->need(send.after);
   held.insert(place, std::move(send));
 }
 
