@@ -102,7 +102,8 @@ Committed Replica::blocks_for(const Status& status) const {
   return message;
 }
 
-// To a peer of our view who hears too little: what we said of the slots under way.
+// To a peer of our view who hears too little: what we said of the slots under way, as far as it
+// takes votes for them.
 void Replica::resend(PeerId to) {
   if (!own_) return;
   const Status& status = peers_[to].status;
@@ -110,6 +111,7 @@ void Replica::resend(PeerId to) {
   const Lsn after = last_lsn_;
   for (const auto& [slot, entry] : entries_) {
     if (slot <= status.committed && slot != base_.slot) continue;
+    if (slot > status.committed + 2 * options_.window) break;
     if (slot > status.accepted && is_primary() && entry.proposal)
       send(to,
            Proposal{epoch_.voters.epoch, view_, entry.primary_signature, false, entry.proposal});
