@@ -104,8 +104,9 @@ struct World::Node {
   std::unique_ptr<hypermesh::consensus::Log> log;
   std::optional<hypermesh::consensus::LogBatch> writing;
   Lsn durable = 0;
-  Lsn told = 0;    ///< Durable before the last write: the log has to know that it was.
-  Lsn rotten = 0;  ///< The record in which a bit flipped.
+  Lsn awaited = 0;  ///< The last record that somebody waits for: later ones can be lazy.
+  Lsn told = 0;     ///< Durable before the last write: the log has to know that it was.
+  Lsn rotten = 0;   ///< The record in which a bit flipped.
   std::optional<pbft::Release> release;
   Slot release_stable = 0;
   Slot certified = 0;  ///< The last checkpoint that its log will say was certified.

@@ -127,7 +127,7 @@ void World::lose_power(Node& node) {
 }
 
 void World::sync(Node& node) {
-  if (!node.log || node.writing || node.log->appended() == node.durable) return;
+  if (!node.log || node.writing || node.awaited <= node.durable) return;
   node.writing = node.log->take();
   auto wait = plan_.sync_min + node.disk_rng.below(plan_.sync_max - plan_.sync_min + 1);
   if (node.slow_disk > 0 && node.disk_rng.below(1000) < node.slow_disk)

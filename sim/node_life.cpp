@@ -59,6 +59,7 @@ void World::stop(Node& node) {
   ++node.execution;
   node.armed = node.wake_at = MonotonicTime::max();
   node.held.clear();
+  node.awaited = 0;
   node.release.reset();
   node.executor.reset();
   node.heard.clear();
@@ -106,9 +107,11 @@ void World::carry_out(Node& node, pbft::Outputs outputs) {
                                         encode(persist->record, persist->version));
       if (!lsn) return broken(node, lsn.error());
       if (*lsn != persist->lsn) return fail("the log and the engine count differently");
+      if (!persist->lazy) node.awaited = *lsn;
       const auto* stable = std::get_if<StableCheckpoint>(&persist->record);
       if (stable != nullptr && !stable->certificate.signatures.empty()) node.stable = *stable;
     } else if (auto* send = std::get_if<pbft::Send>(&output)) {
+      node.awaited = std::max(node.awaited, send->after);
       node.held.push_back(std::move(*send));
     } else if (auto* check = std::get_if<pbft::Check>(&output)) {
       pbft::Checked checked{check->ticket, {}};
