@@ -25,8 +25,10 @@ constexpr std::size_t kHandedOverMax = 4096;  // Datagrams that other cores rece
 constexpr auto kRetryTokenLife = std::chrono::seconds(10);
 constexpr auto kAddressTokenLife = std::chrono::hours(24);
 constexpr std::size_t kInitialBytesMin = 1200;
-// A packet that may be a probe of an attacker gets no reset that could loop (RFC 9000, 10.3.3).
-constexpr std::size_t kResetBytesMin = 43;
+// A reset is two bytes shorter than what it answers, and has 21 at least (RFC 9000, 10.3): the
+// small packets of a client that waits are answered too.
+constexpr std::size_t kAnsweredByResetMin =
+    NGTCP2_MIN_STATELESS_RESET_RANDLEN + kResetTokenBytes + 2;
 
 }  // namespace
 
@@ -166,7 +168,7 @@ void QuicEndpoint::unknown(const std::shared_ptr<Port>& port, const Path& path, 
   std::uint8_t out[NGTCP2_MAX_UDP_PAYLOAD_SIZE];
   if (ids.version == 0) {
     if (Live* const live = reset_by(path, datagram)) return live->session->reset_by_peer(at);
-    if (datagram.size() < kResetBytesMin) return;
+    if (datagram.size() < kAnsweredByResetMin) return;
     std::uint8_t token[kResetTokenBytes];
     reset_token(token, shared_.reset_secret, {ids.dcid, ids.dcidlen});
     // Shorter than what caused it, so that two ends that forgot each other fall silent.
