@@ -448,7 +448,9 @@ void Replica::push_to_followers() {
 void Replica::apply_more() {
   while (applying_ < committed_ && applying_ < applied_ + options_.window) {
     const Slot slot = ++applying_;
-    const bool checkpoint = slot % options_.checkpoint_interval == 0 || is_last(slot);
+    // After a crash the last slot of the epoch before may have to be executed again.
+    const bool checkpoint =
+        slot % options_.checkpoint_interval == 0 || is_last(slot) || slot == epoch_.start;
     out_->list.emplace_back(Apply{bodies_.at(chain_.at(slot)).link, checkpoint});
   }
 }
