@@ -198,8 +198,8 @@ void Executor::keep_configuration() {
 }
 
 bool Executor::hashes_many(const Link& link) const {
-  constexpr std::size_t kChanges =
-      4;  // Of an operation: of few keys, and what is kept for its client.
+  // Of one operation: a few keys, and what is kept for its client.
+  constexpr std::size_t kChanges = 4;
   return is_checkpoint(link.block.slot) || machine_->may_fold(kChanges * link.block.operations());
 }
 
