@@ -15,9 +15,9 @@ constexpr Duration kHeard = std::chrono::seconds(1);  // Each tells its status f
 constexpr int kWaits = 3;
 // For a quorum: of heartbeats.
 constexpr int kQuorumWaits = 2;
-constexpr Duration kPauseMin = std::chrono::seconds(1), kPauseMax = std::chrono::seconds(30);
-// Behind a pause without another one, the next is short again.
-constexpr Duration kGood = std::chrono::seconds(10);
+// A pause lasts so many times as long as what was waited in vain: of a replica that keeps back its
+// votes, at most a sixth of the time at first, and a hundredth if it goes on.
+constexpr int kPauseMin = 5, kPauseMax = 100;
 // What nobody elsewhere waits for is told with a proposal after so long, and alone after so long.
 constexpr Duration kTellBeside = std::chrono::milliseconds(2),
                    kTellAlone = std::chrono::milliseconds(5);
@@ -124,14 +124,18 @@ MonotonicTime Replica::fast_due() const {
 }
 
 void Replica::leave_fast_path() {
-  const bool again = fast_pause_ != Duration() && now_ < fast_again_ + kGood;
-  fast_pause_ = again ? std::min(2 * fast_pause_, kPauseMax) : kPauseMin;
-  fast_again_ = now_ + fast_pause_;
   send(std::nullopt, VoteOpenly{epoch_.voters.epoch, view_, accepted_});
+  Duration waited = options_.fast_wait_min;
   std::vector<Slot> slots;
   for (auto next = entries_.upper_bound(committed_); next != entries_.end(); ++next) {
-    if (std::exchange(next->second.fast, false)) slots.push_back(next->first);
+    if (!std::exchange(next->second.fast, false)) continue;
+    waited = std::max(waited, now_ - next->second.proposed);
+    slots.push_back(next->first);
   }
+  const bool again = now_ < fast_again_ + kPauseMax * waited;
+  fast_pause_ =
+      std::clamp(again ? 2 * fast_pause_ : Duration(), kPauseMin * waited, kPauseMax * waited);
+  fast_again_ = now_ + fast_pause_;
   for (const Slot slot : slots) count(slot, Phase::Prepare);
 }
 
