@@ -18,7 +18,8 @@ using namespace std::chrono_literals;
 namespace {
 
 constexpr Duration kAgain = 300ms;
-constexpr unsigned kTriesMax = 200;  // Then the cluster refuses for a reason that stays.
+// Then the cluster refuses for a reason that stays; others may still want something.
+constexpr unsigned kTriesMax = 100;
 constexpr std::size_t kVotersMin = 3;
 
 }  // namespace

@@ -10,7 +10,7 @@
 namespace hypermesh::state {
 
 base::Result<View> View::of(const Storage& storage) {
-  auto reader = storage.snapshot();
+  auto reader = std::make_unique<NotingReader>(storage.snapshot());
   TRY(const auto switching, reader->get(kSwitchKey));
   if (switching) {
     return base::fail(base::Errc::Unavailable,

@@ -2,6 +2,7 @@
 
 #include "state/event_proof.hpp"
 #include "state/local_meta.hpp"
+#include "state/noting_reader.hpp"
 
 namespace hypermesh::state {
 
@@ -50,6 +51,8 @@ class View {
   Slot tree_slot() const { return meta_.stored_slot; }
   const std::vector<Checkpoint>& checkpoints() const { return meta_.checkpoints; }
   const Reader& reader() const { return *reader_; }
+  /// The first DataLoss that a call on this view, or its reader, met.
+  std::optional<base::Error> damage() const { return reader_->damage(); }
 
   /// Errors: FailedPrecondition (revision `at` is compacted, or not yet there). 0: the newest.
   base::Result<std::optional<KeyValue>> get(std::string_view key, Revision at = 0) const;
@@ -69,12 +72,12 @@ class View {
                                          Revision up_to) const;
 
  private:
-  View(std::unique_ptr<Reader> reader, LocalMeta meta)
+  View(std::unique_ptr<NotingReader> reader, LocalMeta meta)
       : reader_(std::move(reader)), meta_(std::move(meta)) {}
   base::Result<Revision> readable(Revision at) const;
   base::Result<> watchable(Revision after) const;
 
-  std::unique_ptr<Reader> reader_;
+  std::unique_ptr<NotingReader> reader_;
   LocalMeta meta_;
 };
 

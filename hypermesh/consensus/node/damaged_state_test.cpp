@@ -23,17 +23,25 @@ class DamagedState : public ClusterTest {
                                        return found ? found->value : std::string();
                                      });
   }
-  // Of the newest value of a key; while the replica is closed.
-  static void change(TestReplica& replica, const std::string& key, const std::string& value) {
-    auto storage =
-        *state::open_rocksdb_storage(replica.folder / "state", {}, *replica.state_cipher, {});
+  // Of the newest value of a key; while the replica is closed. Sealed by another cipher it does not
+  // open, as when bits of it have rotted.
+  static void change(TestReplica& replica, const std::string& key, const std::string& value,
+                     at_rest::RecordCipher& cipher) {
     const auto full = state::full_key(state::Space::User, key);
-    const auto row = state::read_row_at(*storage, full, ~state::Stamp(0)).value().value();
+    const auto row =
+        state::read_row_at(*stored_by(replica, *replica.state_cipher), full, ~state::Stamp(0))
+            .value()
+            .value();
+    const auto storage = stored_by(replica, cipher);
     state::Storage::Batch batch;
     batch.put(state::row_key(full, row.first),
               state::encode_row(row.second.created, row.second.lease, value));
     EXPECT_TRUE(storage->write(batch));
     EXPECT_TRUE(storage->flush());
+  }
+  static std::unique_ptr<state::Storage> stored_by(TestReplica& replica,
+                                                   at_rest::RecordCipher& cipher) {
+    return *state::open_rocksdb_storage(replica.folder / "state", {}, cipher, {});
   }
   // The last of four counts again, and nobody was isolated.
   Task<> expect_healed(Replicas& all) {
@@ -60,7 +68,7 @@ class DamagedState : public ClusterTest {
     co_await write(*all[3], 12);
     EXPECT_TRUE(co_await all[3]->node->order(put("k", "good"), 20s));
     co_await all[3]->close();
-    change(*all[3], "k", "evil");
+    change(*all[3], "k", "evil", *all[3]->state_cipher);
     all[3]->open();
     EXPECT_EQ(co_await read(*all[3], ReplicaNode::Consistency::Local, "k"), "evil");
     all[3]->node->on_executed([this](const Link& link, const Executed&) {
@@ -78,6 +86,23 @@ TEST_F(DamagedState, IsFoundOutAndFetchedAnew) {
     co_await damage(all);
     // Past several checkpoints, of which it signs what it has.
     co_await write(*all[3], 35);
+    co_await expect_healed(all);
+  });
+}
+
+// Nothing is written where it is, so no checkpoint would tell.
+TEST_F(DamagedState, IsFoundOutByWhoReadsIt) {
+  run(4, 4, [this](Replicas& all) -> Task<> {
+    for (auto& replica : all) replica->open();
+    EXPECT_TRUE(co_await all[3]->node->order(put("k", "good"), 20s));
+    co_await write(*all[3], 25);
+    co_await all[3]->close();
+    at_rest::FixedKeyCipher rotten(77);
+    change(*all[3], "k", "good", rotten);
+    all[3]->open();
+    const auto damaged = co_await read(*all[3], ReplicaNode::Consistency::Local, "k");
+    EXPECT_FALSE(damaged);
+    if (!damaged) EXPECT_EQ(damaged.error().code, Errc::DataLoss) << damaged.error().describe();
     co_await expect_healed(all);
   });
 }

@@ -167,11 +167,11 @@ Task<> ReplicaNode::State::run_reads() {
                    : base::fail(Errc::Unavailable,
                                 "this replica's state was damaged and is being fetched "
                                 "anew; ask another, or again later");
-          if (good && !view) unread = view.error();
           for (const auto& read : all) {
             done.push_back(view ? read(&*view)
                                 : read(std::unexpected(base::wrap(view.error(), "the state"))));
           }
+          if (good) unread = view ? view->damage() : std::optional(view.error());
           return done;
         });
     for (const auto& answer : answers) answer();

@@ -333,7 +333,12 @@ void Replica::handle(PeerId, const StableCheckpoint& message) {
 // A quorum has it. It may be of an epoch that has not begun here.
 void Replica::on_certified(const StableCheckpoint& checkpoint) {
   const Statement& said = checkpoint.certificate.statement;
-  if (said.slot <= stable() || said.epoch < epoch_.voters.epoch) return;
+  if (said.slot <= stable()) return;
+  if (said.epoch < epoch_.voters.epoch) {
+    // A log that was damaged may have lost what our epoch began with.
+    if (said.slot == epoch_.start && checkpoint.block == epoch_.start_digest) on_stable(checkpoint);
+    return;
+  }
   keep_end(checkpoint);
   const auto own = own_checkpoints_.find(said.slot);
   if (own == own_checkpoints_.end()) return need_state(checkpoint);
@@ -359,6 +364,21 @@ void Replica::on_lost() {
   need_state(*stable_);
 }
 
+// A log that was damaged before this start may lack blocks that the lost state had in it. The
+// others have them; what we voted for stays as it was.
+void Replica::forget_behind_gap(Slot slot) {
+  while (slot < committed_) {
+    const auto next = chain_.find(slot + 1);
+    if (next == chain_.end() || !bodies_.contains(next->second)) break;
+    ++slot;
+  }
+  if (slot == committed_) return;
+  committed_ = slot;
+  committed_digest_ = chain_.at(slot);
+  chain_.erase(chain_.upper_bound(slot), chain_.end());
+  commits_.erase(commits_.upper_bound(slot), commits_.end());
+}
+
 void Replica::on_installed(const Installed& installed) {
   const StableCheckpoint& checkpoint = installed.checkpoint;
   const Statement& said = checkpoint.certificate.statement;
@@ -372,6 +392,7 @@ void Replica::on_installed(const Installed& installed) {
     commits_.clear();
   }
   chain_[slot] = checkpoint.block;
+  forget_behind_gap(slot);
   applying_ = applied_ = slot;
   lost_ = false;
   rooted_ = 0;

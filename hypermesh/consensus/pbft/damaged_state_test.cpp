@@ -49,6 +49,10 @@ class WhoseStateIsDamaged : public testing::OneReplica {
       const auto* vote = std::get_if<Vote>(sent->message.get());
       if (vote != nullptr && vote->statement.phase == Phase::Checkpoint) hear(*vote);
     }
+    if (const auto* sent = std::get_if<Send>(&output)) {
+      if (const auto* blocks = std::get_if<Committed>(sent->message.get()))
+        given_ = std::max(given_, blocks->links.size());
+    }
     if (std::holds_alternative<StateDamaged>(output)) ++damages_;
     if (std::holds_alternative<NeedState>(output)) ++needs_;
     if (const auto* one = std::get_if<Apply>(&output)) applies_.push_back(one->link->block.slot);
@@ -62,7 +66,7 @@ class WhoseStateIsDamaged : public testing::OneReplica {
   std::vector<LinkPtr> links_;
   std::vector<Vote> said_;
   std::vector<Slot> applies_;
-  std::size_t damages_ = 0, needs_ = 0;
+  std::size_t damages_ = 0, needs_ = 0, given_ = 0;
 };
 
 TEST_F(WhoseStateIsDamaged, SignsNoOtherCheckpointOfASlot) {
@@ -122,6 +126,41 @@ TEST_F(WhoseStateIsDamaged, AsksForALaterStateWhileItHasNone) {
   tell(checkpoint(4));
   EXPECT_EQ(replica_->stable(), 4u);
   EXPECT_EQ(needs_, 2u);
+}
+
+// It executes again what it knows from its earlier life, or has from others when its log lacks it.
+TEST_F(WhoseStateIsDamaged, LosesItBehindARestart) {
+  start({0, options_.cluster, std::nullopt, std::nullopt});
+  commit_all();
+  for (Slot slot = 1; slot <= 4; ++slot) apply_right(slot);
+  tell(checkpoint(2));
+  const auto log = records_;
+  for (const bool whole : {true, false}) {
+    records_ = log;
+    if (!whole)
+      std::erase_if(records_,
+                    [](const auto& each) { return std::holds_alternative<Body>(each.record); });
+    start_with(4);
+    step(Lost{});
+    applies_.clear();
+    step(Installed{checkpoint(2), std::nullopt});
+    if (!whole) commit_all();
+    EXPECT_EQ(applies_, (std::vector<Slot>{3, 4})) << whole;
+    apply_right(3);
+    apply_right(4);
+    tell(checkpoint(4));
+    EXPECT_EQ(replica_->stable(), 4u);
+  }
+}
+
+TEST_F(WhoseStateIsDamaged, GivesOthersBehindARestartWhatItStillHas) {
+  start({0, options_.cluster, std::nullopt, std::nullopt});
+  commit_all();
+  for (Slot slot = 1; slot <= 4; ++slot) apply_right(slot);
+  start_with(4);
+  given_ = 0;
+  for (int i = 0; i < 4; ++i) tell(Status{.epoch = 1, .committed = 1});
+  EXPECT_EQ(given_, 3u);
 }
 
 // Its state is removed, its log stays.

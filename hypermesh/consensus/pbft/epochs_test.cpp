@@ -80,6 +80,23 @@ TEST_F(InEpochs, AReplicaJumpsToTheNewestWhenWhatProvesItIsDurable) {
   EXPECT_EQ(again.stable->certificate.statement.slot, 350u);
 }
 
+// Its log was damaged; its state is at the very end of the epoch before.
+TEST_F(InEpochs, AReplicaIsToldAgainWhatItsEpochBeganWith) {
+  start();
+  tell(Epochs{{end_of(1)}, end_of(1)});
+  persist();
+  step(Installed{take<NeedState>().at(0).checkpoint, std::nullopt});
+  std::erase_if(records_, [](const auto& each) {
+    return std::holds_alternative<StableCheckpoint>(each.record);
+  });
+  start({100, end_of(1).block, end_of(1).root, std::nullopt});
+  EXPECT_EQ(replica_->voters(), voters(2));
+  EXPECT_EQ(replica_->stable(), 0u);
+  tell(end_of(1));
+  EXPECT_EQ(replica_->stable(), 100u);
+  for (const auto& vote : said<Vote>()) EXPECT_NE(vote.statement.phase, Phase::Checkpoint);
+}
+
 TEST_F(InEpochs, AProgramThatIsTooOldForTheNewestEpochSaysSo) {
   start();
   Voters later = voters(3);

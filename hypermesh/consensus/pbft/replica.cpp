@@ -97,6 +97,7 @@ void Replica::start() {
   const Restored restored = *std::move(restored_);
   restored_.reset();
   begin_listening();
+  find_chain();
   if (silenced_) persist(Silenced{});
   if (changing_ && own_) {
     // Said again as it was said before.
@@ -123,7 +124,7 @@ void Replica::start() {
   }
   // A crash may have come between a checkpoint and what it leads to.
   const bool voted = own_checkpoints_.contains(position_.slot);
-  if (position_.root && position_.slot > stable() && !voted &&
+  if (position_.root && position_.slot > std::max(stable(), epoch_.start) && !voted &&
       !mutant(Mutant::CheckpointVotesForgotten))
     make_checkpoint(position_.slot, *position_.root, position_.digest);
   if (end_epoch()) return;
@@ -153,6 +154,18 @@ void Replica::start() {
   // It may have proposed what it does not remember, and must not propose anything else there.
   if (restored.was_primary && is_primary() && !mutant(Mutant::PrimacyKeptOverRestart))
     want_view(view_ + 1);
+}
+
+// What is executed, and still in the log: others may lack it, and who loses his state executes it
+// again.
+void Replica::find_chain() {
+  base::Digest digest = committed_digest_;
+  for (Slot slot = committed_; slot > 0; --slot) {
+    const auto body = bodies_.find(digest);
+    if (body == bodies_.end() || body->second.link->block.slot != slot) return;
+    chain_.emplace(slot, digest);
+    digest = body->second.link->block.parent;
+  }
 }
 
 void Replica::receive(PeerId from, const Message& message) {

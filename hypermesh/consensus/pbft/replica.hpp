@@ -290,6 +290,7 @@ class Replica {
   bool is_last(Slot slot) const { return next_ && slot == next_->after; }
   bool is_beyond(Slot slot) const { return next_ && slot > next_->after; }
   void start();
+  void find_chain();
   void keep_early(PeerId from, Message message);
   void replay_early();
   MonotonicTime next_wake() const;
@@ -392,6 +393,7 @@ class Replica {
   void on_applied(const Applied& applied);
   void on_installed(const Installed& installed);
   void on_lost();
+  void forget_behind_gap(Slot slot);
 
   // --- epochs.cpp ---
   void handle(PeerId from, const Epochs& message);
