@@ -107,19 +107,13 @@ void World::on_transfer_answer(Node& node, std::pair<std::uint64_t, std::uint64_
   if (!answer) {
     fetching.fetcher->on_failure(id);
     node.sources.on_silent(asked);
-  } else if (const auto took = fetching.fetcher->on_answer(id, *answer)) {
-    node.sources.on_taken(asked);
-    return ask_more(node);
-  } else if (took.error().code == base::Errc::NotFound) {
-    node.sources.on_not_kept(asked);
-  } else if (took.error().code == base::Errc::NotVerified ||
-             took.error().code == base::Errc::DataLoss) {
-    node.sources.on_wrong(asked);
-    if (nodes_[asked.source]->honest())
+  } else {
+    const auto took = fetching.fetcher->on_answer(id, *answer);
+    if (!node.sources.on_answer(asked, took)) return broken(node, took.error());
+    if (took) return ask_more(node);
+    if (took.error().code != base::Errc::NotFound && nodes_[asked.source]->honest())
       fail(fmt::format("{} finds a piece of state wrong that the honest {} sent: {}", node.index,
                        asked.source, took.error().describe()));
-  } else {
-    return broken(node, took.error());
   }
   if (node.needed->certificate.statement.slot > fetching.checkpoint.certificate.statement.slot)
     return fetch_again(node, 0s);

@@ -8,8 +8,8 @@
 
 namespace hypermesh::state {
 
-/// Reads through another reader, and keeps the first DataLoss that it met: who asked for a value may
-/// be told of the error, but somebody has to mend what is damaged.
+/// Reads through another reader, and keeps the first DataLoss that it met: who asked for a value
+/// may be told of the error, but somebody has to mend what is damaged.
 class NotingReader final : public Reader {
  public:
   explicit NotingReader(std::unique_ptr<Reader> reader) : reader_(std::move(reader)) {}

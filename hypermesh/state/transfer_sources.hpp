@@ -1,6 +1,7 @@
 #pragma once
 
 #include <algorithm>
+#include <base/error.hpp>
 #include <base/time.hpp>
 #include <concepts>
 #include <cstdint>
@@ -58,28 +59,25 @@ class TransferSources {
     return std::min(kPatienceMax, kPatienceMin * (1 << std::min(found->second.failures, 8U)));
   }
 
-  void on_taken(const Asked& asked) {
-    if (Source* const source = ended(asked)) {
-      source->failures = source->silences = 0;
-      source->proven = true;
+  /// `took`: what became of its answer. False: it is not to blame, but our own storage.
+  bool on_answer(const Asked& asked, const base::Result<>& took) {
+    if (took) {
+      on_taken(asked);
+    } else if (took.error().code == base::Errc::NotFound) {
+      on_not_kept(asked);
+    } else if (took.error().code == base::Errc::NotVerified ||
+               took.error().code == base::Errc::DataLoss) {
+      on_wrong(asked);
+    } else {
+      return false;
     }
+    return true;
   }
   /// There was no answer.
   void on_silent(const Asked& asked) {
     if (Source* const source = ended(asked)) {
       source->failures = std::min(source->failures + 1, kLied - 1);
       if (asked.transfer == transfer_ && ++source->silences > kSilencesMax) source->out = true;
-    }
-  }
-  /// It is asked no more in this transfer.
-  void on_not_kept(const Asked& asked) {
-    if (Source* const source = ended(asked)) source->out = asked.transfer == transfer_;
-  }
-  /// It is asked no more in this transfer, and after all others in the next.
-  void on_wrong(const Asked& asked) {
-    if (Source* const source = ended(asked)) {
-      source->failures = kLied;
-      source->out = true;
     }
   }
 
@@ -97,6 +95,24 @@ class TransferSources {
       return std::pair(failures, under_way) < std::pair(other.failures, other.under_way);
     }
   };
+
+  void on_taken(const Asked& asked) {
+    if (Source* const source = ended(asked)) {
+      source->failures = source->silences = 0;
+      source->proven = true;
+    }
+  }
+  // It is asked no more in this transfer.
+  void on_not_kept(const Asked& asked) {
+    if (Source* const source = ended(asked)) source->out = asked.transfer == transfer_;
+  }
+  // It is asked no more in this transfer, and after all others in the next.
+  void on_wrong(const Asked& asked) {
+    if (Source* const source = ended(asked)) {
+      source->failures = kLied;
+      source->out = true;
+    }
+  }
 
   Source* ended(const Asked& asked) {
     const auto found = sources_.find(asked.source);

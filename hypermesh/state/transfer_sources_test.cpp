@@ -10,6 +10,7 @@ namespace {
 using namespace std::chrono_literals;
 using Sources = TransferSources<char>;
 using Asked = Sources::Asked;
+using base::Errc;
 
 std::string choices(Sources& sources, int count) {
   std::string chosen;
@@ -23,7 +24,7 @@ TEST(TransferSources, TheWorkIsShared) {
   Sources sources;
   sources.begin(std::array{'a', 'b', 'c'});
   EXPECT_EQ(choices(sources, 7), "abcabca");
-  sources.on_taken({'b', sources.transfer()});
+  EXPECT_TRUE(sources.on_answer({'b', sources.transfer()}, {}));
   EXPECT_EQ(choices(sources, 2), "bb");
 }
 
@@ -63,16 +64,23 @@ TEST(TransferSources, WhoIsSilentAgainAndAgainIsLeftAloneUntilTheNextTransfer) {
 TEST(TransferSources, WhoNoLongerKeepsACheckpointMayKeepTheNext) {
   Sources sources;
   sources.begin(std::array{'a', 'b'});
-  sources.on_not_kept(*sources.choose());
+  EXPECT_TRUE(sources.on_answer(*sources.choose(), base::fail(Errc::NotFound, "gone")));
   EXPECT_EQ(choices(sources, 2), "bb");
   sources.begin(std::array{'a', 'b'});
   EXPECT_EQ(choices(sources, 2), "ab");
 }
 
+TEST(TransferSources, NobodyIsToBlameForOurOwnDisk) {
+  Sources sources;
+  sources.begin(std::array{'a'});
+  EXPECT_FALSE(sources.on_answer(*sources.choose(), base::fail(Errc::ResourceExhausted, "full")));
+  EXPECT_TRUE(sources.choose());
+}
+
 TEST(TransferSources, WhoSentSomethingWrongIsAskedAfterAllOthers) {
   Sources sources;
   sources.begin(std::array{'a', 'b'});
-  sources.on_wrong(*sources.choose());
+  EXPECT_TRUE(sources.on_answer(*sources.choose(), base::fail(Errc::NotVerified, "a lie")));
   for (int i = 0; i < 3; ++i) sources.on_silent(*sources.choose());
   sources.begin(std::array{'a', 'b'});
   EXPECT_EQ(choices(sources, 3), "bbb");
@@ -88,7 +96,7 @@ TEST(TransferSources, ThoseWhoNeverAnsweredAreNotWaitedForLong) {
   sources.on_silent(*sources.choose());
   EXPECT_EQ(sources.patience('a'), 8s);
   // Slow, but it answers.
-  sources.on_taken(*sources.choose());
+  EXPECT_TRUE(sources.on_answer(*sources.choose(), {}));
   EXPECT_EQ(sources.patience('a'), 10s);
 }
 

@@ -68,22 +68,15 @@ Task<Result<state::TransferProgress>> StateFetch::run(state::TransferTarget targ
       fetcher->on_failure(answer->id);
       return std::unexpected(answer->frame.error());
     });
-    if (took) {
-      sources_.on_taken(asked);
-      continue;
+    if (!answer->frame) {
+      sources_.on_silent(asked);
+    } else if (!sources_.on_answer(asked, took)) {
+      co_return std::unexpected(took.error());
     }
+    if (took) continue;
     last = took.error();
     log_.warning("a node does not help with the state",
                  {{"node", asked.source.text()}, {"why", last}});
-    if (!answer->frame) {
-      sources_.on_silent(asked);
-    } else if (last.code == Errc::NotFound) {
-      sources_.on_not_kept(asked);
-    } else if (last.code == Errc::NotVerified || last.code == Errc::DataLoss) {
-      sources_.on_wrong(asked);
-    } else {
-      co_return std::unexpected(last);  // Our own storage.
-    }
     if (newer()) co_return std::unexpected(last);
   }
   CO_TRY_DO(co_await pool_.run([fetcher] { return fetcher->finish(); }));
