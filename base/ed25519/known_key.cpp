@@ -15,7 +15,7 @@ constexpr int kDigits = 51;                       // Of a number below 2^253.
 constexpr int kDigitMax = 1 << (kDigitBits - 1);  // Digits are from 1 - kDigitMax to kDigitMax.
 
 using Scalar = std::array<std::uint8_t, 32>;  // Little endian, below 2^253.
-using Digits = std::array<std::int8_t, kDigits>;
+using Digits = std::array<int, kDigits>;
 
 Digits digits_of(const Scalar& scalar) {
   Digits digits{};
@@ -26,7 +26,7 @@ Digits digits_of(const Scalar& scalar) {
     if (bit / 8 + 1 < scalar.size()) two |= static_cast<unsigned>(scalar[bit / 8 + 1]) << 8;
     int digit = static_cast<int>(two >> (bit % 8) & ((1U << kDigitBits) - 1)) + carry;
     carry = digit > kDigitMax ? 1 : 0;
-    digits[static_cast<std::size_t>(i)] = static_cast<std::int8_t>(digit - (carry << kDigitBits));
+    digits[static_cast<std::size_t>(i)] = digit - (carry << kDigitBits);
   }
   return digits;
 }
@@ -73,7 +73,7 @@ struct KnownKey::Multiples {
   /// `sum` and the multiple by `digits`.
   Point add_to(Point sum, const Digits& digits) const {
     for (std::size_t place = 0; place < digits.size(); ++place) {
-      const auto digit = static_cast<int>(digits[place]);
+      const int digit = digits[place];
       if (digit == 0) continue;
       const Addend& addend = entry(place, digit);
       sum = digit > 0 ? ed25519::add(sum, addend) : ed25519::sub(sum, addend);

@@ -142,7 +142,8 @@ void Replica::maybe_begin_view() {
     }
   }
   send(std::nullopt, message, wish_lsn_);
-  begin_view(view_, base_of(voters(), message.wishes), std::move(message));
+  const Claim base = base_of(voters(), message.wishes);
+  begin_view(view_, base, std::move(message));
 }
 
 void Replica::handle(PeerId, const NewView& message) {
