@@ -198,7 +198,8 @@ void World::ask(Client& client, const std::string& key) {
 void World::on_readable(Node& node, const pbft::Readable& readable) {
   while (!node.asking.empty() && node.asking.begin()->first <= readable.ticket) {
     const auto first = std::move(node.asking.extract(node.asking.begin()).mapped());
-    if (readable.good) read(*clients_[first.client], first.key, first.begun, node);
+    if (readable.good && !node.stateless)
+      read(*clients_[first.client], first.key, first.begun, node);
   }
 }
 

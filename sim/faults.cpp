@@ -41,6 +41,7 @@ void World::begin_fault(const Fault& fault) {
       node->gone = true;
     }
     if (fault.kind == FaultKind::DiskLost) lose_disk(*node, fault.length);
+    if (fault.kind == FaultKind::StateLost) lose_state(*node, fault);
     if (fault.kind == FaultKind::Program)
       install_program(*node, static_cast<Version>(fault.amount), fault.length);
     if (fault.kind == FaultKind::Loss) node->loss += fault.amount;

@@ -119,6 +119,7 @@ struct World::Node {
   std::uint64_t block_time = 0;  ///< Of the last block it executed.
   bool flush_due = false;
   Slot on_disk = 0;
+  bool stateless = false;  ///< It was lost in this life, and is fetched anew.
   std::optional<hypermesh::consensus::StableCheckpoint> stable;  ///< The last that it heard of.
   std::optional<hypermesh::consensus::StableCheckpoint> needed;  ///< Whose state it fetches.
   std::unique_ptr<Fetching> fetching;

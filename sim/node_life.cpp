@@ -53,6 +53,7 @@ void World::stop(Node& node) {
   node.sources = {};
   node.asked.clear();
   node.needed.reset();
+  node.stateless = false;
   node.waiting.clear();
   node.asking.clear();
   ++node.incarnation;
@@ -188,6 +189,7 @@ void World::flush_sends(Node& node) {
 
 // Whom it knows, in its epoch and configuration. Who is no member itself speaks to everybody.
 void World::update_members(Node& node) {
+  if (node.stateless) return;
   const Configuration& configuration = node.executor->configuration();
   const Voters& voters = node.replica->voters();
   epochs_.emplace(voters.epoch, voters);

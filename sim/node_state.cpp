@@ -10,7 +10,7 @@ namespace sim {
 using namespace hypermesh::consensus;
 
 void World::apply(Node& node, const pbft::Apply& apply) {
-  if (node.fetching) return node.waiting.push_back(apply);
+  if (node.fetching || node.stateless) return node.waiting.push_back(apply);
   const Link& link = *apply.link;
   const Slot slot = link.block.slot;
   if (node.flush_due) flush_state(node);
@@ -56,7 +56,7 @@ bool World::has_certified_state(const Node& node) const {
 }
 
 void World::look_up(Node& node, const std::vector<BundlePtr>& bundles) {
-  if (node.fetching) return;
+  if (node.fetching || node.stateless) return;
   const auto view = state::View::of(node.storage);
   if (!view) return broken(node, view.error());
   for (const auto& bundle : bundles) {
@@ -65,6 +65,27 @@ void World::look_up(Node& node, const std::vector<BundlePtr>& bundles) {
     if (*over) step(node, pbft::Over{digest_of(*bundle)});
     if (!node.replica) return;
   }
+}
+
+void World::lose_state(Node& node, const Fault& fault) {
+  if (!node.replica || node.needed) return;
+  if (fault.amount % 2 != 0) {
+    crash(node);
+    node.storage = state::MemoryStorage();
+    node.certified = node.fetched = 0;
+    timeline_.after(fault.length, [this, &node] {
+      if (!node.replica) start(node);
+    });
+    return;
+  }
+  if (!node.replica->stable_checkpoint()) return;
+  if (const auto dropped = node.executor->drop(); !dropped) return broken(node, dropped.error());
+  node.stateless = true;
+  node.flush_due = false;
+  node.on_disk = 0;
+  node.block_time = 0;
+  ++node.execution;
+  step(node, pbft::Lost{});
 }
 
 void World::flush_state(Node& node) {

@@ -133,6 +133,7 @@ Plan draw_life(std::uint64_t seed) {
   plan.isolates = rng.below(4) == 0;
   if (rng.below(4) == 0) draw_changes(plan);
   if (rng.below(4) == 0) draw_versions(plan);
+  if (rng.below(8) == 0) draw_lost_states(plan);
   return plan;
 }
 
@@ -213,6 +214,28 @@ void draw_changes(Plan& plan) {
   if (drawer.maybe(40)) {
     faults.push_back({FaultKind::Crash, drawer.when(), drawer.micros(3'000'000, 15'000'000),
                       Nodes{1} << drawer.rng.below(nodes), 0});
+  }
+  std::ranges::stable_sort(faults, {}, &Fault::at);
+  plan = std::move(drawer.plan);
+}
+
+void draw_lost_states(Plan& plan) {
+  Drawer drawer{base::SeededRng(plan.seed ^ 0x105757a7e), std::move(plan)};
+  auto& faults = drawer.plan.faults;
+  // What is certified then is kept by one honest replica more, at least.
+  Nodes spoilt = (Nodes{1} << drawer.plan.liars.size()) - 1;
+  for (const Fault& fault : faults) {
+    if (fault.kind == FaultKind::BitRot || fault.kind == FaultKind::Lost ||
+        fault.kind == FaultKind::DiskLost)
+      spoilt |= fault.nodes;
+  }
+  if (static_cast<std::size_t>(std::popcount(spoilt)) < (drawer.plan.replicas - 1) / 3) {
+    std::size_t victim = drawer.plan.replicas - 1;
+    while ((spoilt >> victim & 1) != 0) --victim;
+    for (std::uint64_t left = 1 + drawer.rng.below(3); left > 0; --left) {
+      faults.push_back({FaultKind::StateLost, drawer.when(), drawer.micros(1000, 2'000'000),
+                        Nodes{1} << victim, drawer.rng.below(2)});
+    }
   }
   std::ranges::stable_sort(faults, {}, &Fault::at);
   plan = std::move(drawer.plan);

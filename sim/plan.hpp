@@ -28,6 +28,7 @@ enum class FaultKind : std::uint8_t {
   BitRot,       ///< A bit of a durable record, chosen by `amount`, and then a crash.
   Lost,         ///< The node never comes back.
   DiskLost,     ///< It comes back after `length` with its key and an empty disk.
+  StateLost,    ///< Its state is, while it runs or, if `amount` is odd, while it is down.
   Program,      ///< It is down for `length`, and runs the program of version `amount` then.
   // What an operator does, one after the other.
   Join,     ///< A new node learns, and votes; in the place of `nodes`, which goes if `amount` is 1.
@@ -68,8 +69,10 @@ Plan draw_plan(std::uint64_t seed);
 void draw_changes(Plan& plan);
 /// Programs of two versions run while that happens, and the later one may be ordered.
 void draw_versions(Plan& plan);
+/// The state of one node is lost, but not its log.
+void draw_lost_states(Plan& plan);
 /// As the seeds of `./dev sim` do: in a quarter of them voters change, in a quarter liars that are
-/// proven are isolated, in a quarter programs are of two versions.
+/// proven are isolated, in a quarter programs are of two versions, in an eighth a state is lost.
 Plan draw_life(std::uint64_t seed);
 std::vector<std::string_view> all_lies();
 

@@ -100,7 +100,7 @@ std::string_view to_text(FaultKind kind) {
   constexpr std::string_view kNames[] = {
       "crash",      "crash_at_send", "cut",       "cut_one_way", "loss",   "duplication",
       "slow_links", "slow_disk",     "disk_full", "bit_rot",     "lost",   "disk_lost",
-      "program",    "join",          "leave",     "unsafe",      "version"};
+      "state_lost", "program",       "join",      "leave",       "unsafe", "version"};
   static_assert(std::size(kNames) == static_cast<std::size_t>(FaultKind::Count));
   return kNames[static_cast<std::size_t>(kind)];
 }

@@ -134,7 +134,10 @@ void World::end_fetch(Node& node) {
   const auto known = done_.find(slot);
   if (known == done_.end() || known->second.root != checkpoint.root)
     return fail(fmt::format("a quorum signed a state after slot {} that nobody has", slot));
+  // Whoever had none wants the newer one.
+  if (node.stateless && node.needed->certificate.statement.slot > slot) return begin_fetch(node);
   node.on_disk = node.fetched = slot;
+  node.stateless = false;
   node.block_time = 0;
   ++node.execution;
   node.waiting.clear();

@@ -28,7 +28,7 @@ World::World(Plan plan, bool trace)
   for (const Fault& fault : plan_.faults) {
     if (fault.kind == FaultKind::Join) newcomers_.emplace(&fault, nodes++);
     if (fault.kind == FaultKind::BitRot || fault.kind == FaultKind::Lost ||
-        fault.kind == FaultKind::DiskLost)
+        fault.kind == FaultKind::DiskLost || fault.kind == FaultKind::StateLost)
       spoilt_ |= fault.nodes;
   }
   for (std::size_t i = 0; i < std::min(nodes, kNodesMax); ++i) {

@@ -77,6 +77,7 @@ class World {
 
   // --- node_disk.cpp ---
   void begin_log(Node& node);
+  void lose_state(Node& node, const Fault& fault);
   void lose_disk(Node& node, Duration down);
   bool open_disk(Node& node, std::vector<pbft::Persist>& records);
   void lose_power(Node& node);

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <ranges>
+
 namespace hypermesh::consensus {
 
 using base::Errc;
@@ -28,6 +31,12 @@ const Voters* EpochChain::voters(Epoch epoch) const {
 const StableCheckpoint* EpochChain::end_of(Epoch epoch) const {
   const auto found = ends_.find(epoch);
   return found == ends_.end() ? nullptr : &found->second;
+}
+
+bool EpochChain::is_end(Slot slot) const {
+  return std::ranges::find(std::views::values(ends_), slot, [](const StableCheckpoint& end) {
+           return end.certificate.statement.slot;
+         }) != std::views::values(ends_).end();
 }
 
 std::vector<StableCheckpoint> EpochChain::ends_from(Epoch epoch) const {

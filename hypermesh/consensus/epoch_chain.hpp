@@ -23,6 +23,8 @@ class EpochChain {
   const Voters* voters(Epoch epoch) const;
   /// Null: not here, or the epoch has not ended.
   const StableCheckpoint* end_of(Epoch epoch) const;
+  /// Whether an epoch is known to have ended with it.
+  bool is_end(Slot slot) const;
   /// From that of `epoch` on, without gaps, kEndsPerMessageMax at most.
   std::vector<StableCheckpoint> ends_from(Epoch epoch) const;
   const std::map<Epoch, StableCheckpoint>& ends() const { return ends_; }

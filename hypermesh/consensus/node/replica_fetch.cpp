@@ -45,7 +45,9 @@ Task<> ReplicaNode::State::fetch_state() {
       parts.lines.info(
           "the state is here",
           {{"slot", slot}, {"entries", fetched->leaves}, {"bytes", fetched->bytes_received}});
-      if (needed->certificate.statement.slot == slot) needed.reset();
+      // Whoever had none wants the newer one.
+      if (newer() && stored == Stored::Nothing) continue;
+      if (!newer()) needed.reset();
       co_await on_fetched(checkpoint);
       applier->go_on(true);
       // Nobody reads it before the engine knows how old it is.

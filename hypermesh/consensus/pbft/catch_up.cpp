@@ -10,6 +10,7 @@ namespace hypermesh::consensus::pbft {
 namespace {
 
 constexpr std::size_t kPushBytesMax = 1 << 20;
+constexpr unsigned kWaitsLong = 10;  // Statuses that tell nothing new.
 
 }  // namespace
 
@@ -66,10 +67,11 @@ void Replica::help(PeerId to) {
   const Status& status = peers_[to].status;
   if (mutant(Mutant::LaggardsLeftBehind)) return;
   const StableCheckpoint* const end = epochs_.end_of(status.epoch);
-  // It has all of its epoch, and waits for the signatures under that one's end.
+  // It has all of its epoch, and waits for the signatures under that one's end; or, when it waits
+  // for long, for a state that nobody keeps any more.
   const bool waits = end != nullptr && status.committed >= end->certificate.statement.slot;
   if (status.committed >= committed_ || waits) {
-    tell_epochs(to, false);
+    tell_epochs(to, waits && peers_[to].waits >= kWaitsLong);
     if (status.stable < stable() && in_epoch(status.epoch)) send(to, *stable_);
     return;
   }
@@ -249,12 +251,14 @@ void Replica::handle(PeerId, const Fetched& message) {
 void Replica::on_applied(const Applied& applied) {
   if (applied.slot <= applied_) return;
   applied_ = applied.slot;
-  if (applied.next && !next_) {
+  // Whose state is of an earlier epoch executes again what led to ours.
+  if (applied.next && !next_ && applied.next->voters.epoch > epoch_.voters.epoch) {
     BASE_ASSERT(applied.next->after == applied.slot + options_.window,
                 "nobody votes for a slot beyond the window before he has executed this one");
     next_ = applied.next;
   }
-  if (applied.root && (applied.slot > stable() || is_last(applied.slot)))
+  if (applied.root && applied.slot > epoch_.start &&
+      (applied.slot > stable() || is_last(applied.slot)))
     make_checkpoint(applied.slot, *applied.root, chain_.at(applied.slot));
   apply_more();
   accept_ready();
@@ -383,7 +387,7 @@ void Replica::on_installed(const Installed& installed) {
   const StableCheckpoint& checkpoint = installed.checkpoint;
   const Statement& said = checkpoint.certificate.statement;
   const Slot slot = said.slot;
-  if (said.epoch < epoch_.voters.epoch || slot < stable()) return;
+  if (slot < epoch_.start || slot < stable()) return;
   if (slot > committed_) {
     committed_ = slot;
     committed_digest_ = checkpoint.block;

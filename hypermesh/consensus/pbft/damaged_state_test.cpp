@@ -176,6 +176,23 @@ TEST_F(WhoseStateIsDamaged, SignsNoOtherWhenTheStateWasRemoved) {
   EXPECT_EQ(damages_, 0u);
 }
 
+// Nobody orders anything, so no later checkpoint would tell it what it lacks.
+TEST_F(WhoseStateIsDamaged, AsksForWhatItsLogSaysWasCertified) {
+  start({0, options_.cluster, std::nullopt, std::nullopt});
+  commit_all();
+  for (Slot slot = 1; slot <= 4; ++slot) apply_right(slot);
+  tell(checkpoint(2));
+  tell(checkpoint(4));
+  std::erase_if(records_,
+                [](const auto& each) { return std::holds_alternative<Body>(each.record); });
+  needs_ = 0;
+  start({0, options_.cluster, std::nullopt, std::nullopt});
+  EXPECT_EQ(needs_, 1u);
+  step(Installed{checkpoint(4), std::nullopt});
+  EXPECT_EQ(replica_->committed(), 4u);
+  EXPECT_EQ(damages_, 0u);
+}
+
 TEST_F(WhoseStateIsDamaged, TellsEverybodyWhereItIsWhileItHearsTooFewVoters) {
   start({0, options_.cluster, std::nullopt, std::nullopt});
   const auto told_widely = [&](base::Duration at) {

@@ -19,12 +19,12 @@ bool Replica::end_epoch() {
   if (end == nullptr) return false;
   const Slot slot = end->certificate.statement.slot;
   if (slot > stable()) {
-    const auto own = own_checkpoints_.find(slot);
-    if (own == own_checkpoints_.end()) return false;
+    if (!lost_ && !own_checkpoints_.contains(slot)) return false;
     on_certified(*end);
     return true;
   }
-  if (applied_ < slot || !is_last(slot) || !may_follow(*end->next)) return false;
+  // Whoever has lost its state goes on when it is here: it may be of the next epoch.
+  if (lost_ || applied_ < slot || !is_last(slot) || !may_follow(*end->next)) return false;
   begin_epoch(*end, std::nullopt);
   return true;
 }

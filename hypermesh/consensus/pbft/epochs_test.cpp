@@ -97,6 +97,20 @@ TEST_F(InEpochs, AReplicaIsToldAgainWhatItsEpochBeganWith) {
   for (const auto& vote : said<Vote>()) EXPECT_NE(vote.statement.phase, Phase::Checkpoint);
 }
 
+TEST_F(InEpochs, WhoseStateWasRemovedFetchesWhatItsEpochBeganWith) {
+  start();
+  tell(Epochs{{end_of(1)}, end_of(1)});
+  persist();
+  step(Installed{take<NeedState>().at(0).checkpoint, std::nullopt});
+  start();
+  const auto needs = take<NeedState>();
+  ASSERT_EQ(needs.size(), 1u);
+  EXPECT_EQ(needs[0].checkpoint.certificate.statement.slot, 100u);
+  step(Installed{needs[0].checkpoint, std::nullopt});
+  EXPECT_EQ(replica_->voters(), voters(2));
+  EXPECT_EQ(replica_->committed(), 100u);
+}
+
 TEST_F(InEpochs, AProgramThatIsTooOldForTheNewestEpochSaysSo) {
   start();
   Voters later = voters(3);

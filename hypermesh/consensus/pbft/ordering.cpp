@@ -446,11 +446,12 @@ void Replica::push_to_followers() {
 }
 
 void Replica::apply_more() {
+  if (lost_) return;
   while (applying_ < committed_ && applying_ < applied_ + options_.window) {
     const Slot slot = ++applying_;
-    // After a crash the last slot of the epoch before may have to be executed again.
-    const bool checkpoint =
-        slot % options_.checkpoint_interval == 0 || is_last(slot) || slot == epoch_.start;
+    // Whose state is older than our epoch executes the last slots of earlier ones again.
+    const bool checkpoint = slot % options_.checkpoint_interval == 0 || is_last(slot) ||
+                            (slot <= epoch_.start && epochs_.is_end(slot));
     out_->list.emplace_back(Apply{bodies_.at(chain_.at(slot)).link, checkpoint});
   }
 }

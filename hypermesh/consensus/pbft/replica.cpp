@@ -122,6 +122,8 @@ void Replica::start() {
       said_.emplace(slot, checkpoint);
     }
   }
+  // The state was removed, and the blocks up to the checkpoint are not in the log any more.
+  if (committed_ < stable()) on_lost();
   // A crash may have come between a checkpoint and what it leads to.
   const bool voted = own_checkpoints_.contains(position_.slot);
   if (position_.root && position_.slot > std::max(stable(), epoch_.start) && !voted &&
