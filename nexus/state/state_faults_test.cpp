@@ -104,8 +104,9 @@ int fill_the_disk(const std::filesystem::path& folder, std::uint64_t free_bytes_
       const Revision before = store.revision();
       bool refused = false;
       for (int i = 0; i < 400 && !refused; ++i) {
-        const auto done = co_await store.commit(
-            {{"a", std::string(100'000, 'b')}, {"n" + std::to_string(i), "1"}});
+        // Other keys each time: what is overwritten makes room again when it is flushed.
+        const auto done =
+            co_await store.commit({{fmt::format("{} {}", round, i), std::string(100'000, 'b')}});
         if (done) continue;
         refused = true;
         check(done.error().code == base::Errc::ResourceExhausted,
