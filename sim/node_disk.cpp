@@ -48,9 +48,7 @@ void World::lose_disk(Node& node, Duration down) {
   node.damaged = node.forgets = false;
   node.durable = node.told = node.rotten = 0;
   node.fetched = 0;
-  timeline_.after(down, [this, &node] {
-    if (!node.replica) start(node);
-  });
+  start_after(node, down);
 }
 
 // False: the disk refuses, and it is tried again.

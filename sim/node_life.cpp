@@ -46,6 +46,13 @@ void World::start(Node& node) {
   step(node, pbft::Conditions{2 * micros(plan_.delay_max), micros(plan_.sync_max)});
 }
 
+// If it is down then.
+void World::start_after(Node& node, Duration down) {
+  timeline_.after(down, [this, &node] {
+    if (!node.replica) start(node);
+  });
+}
+
 // What was under way for the node is no more.
 void World::stop(Node& node) {
   node.replica.reset();
@@ -76,9 +83,7 @@ void World::crash(Node& node) {
 void World::crash_for(Node& node, Duration down) {
   if (!node.replica || healed_) return;
   crash(node);
-  timeline_.after(down, [this, &node] {
-    if (!node.replica) start(node);
-  });
+  start_after(node, down);
 }
 
 // Its disk refuses. It begins anew when that may be well again.
@@ -86,9 +91,7 @@ void World::broken(Node& node, const base::Error& error) {
   if (trace_) note(fmt::format("{} stops: {}", node.index, error.describe()));
   stop(node);
   lose_power(node);
-  timeline_.after(kStartAgain, [this, &node] {
-    if (!node.replica) start(node);
-  });
+  start_after(node, kStartAgain);
 }
 
 void World::step(Node& node, const pbft::Input& input) {

@@ -73,10 +73,7 @@ void World::lose_state(Node& node, const Fault& fault) {
     crash(node);
     node.storage = state::MemoryStorage();
     node.certified = node.fetched = 0;
-    timeline_.after(fault.length, [this, &node] {
-      if (!node.replica) start(node);
-    });
-    return;
+    return start_after(node, fault.length);
   }
   if (!node.replica->stable_checkpoint()) return;
   if (const auto dropped = node.executor->drop(); !dropped) return broken(node, dropped.error());

@@ -119,6 +119,19 @@ struct Drawer {
 
 }  // namespace
 
+Nodes spoilt(const Plan& plan) {
+  Nodes nodes = 0;
+  for (std::size_t i = 0; i < plan.liars.size(); ++i) {
+    if (!plan.liars[i].empty()) nodes |= Nodes{1} << i;
+  }
+  for (const Fault& fault : plan.faults) {
+    if (fault.kind == FaultKind::BitRot || fault.kind == FaultKind::Lost ||
+        fault.kind == FaultKind::DiskLost || fault.kind == FaultKind::StateLost)
+      nodes |= fault.nodes;
+  }
+  return nodes;
+}
+
 // Each seed has its own mix, so that rare faults meet each other (swarm testing, Groce et al.
 // 2012).
 Plan draw_plan(std::uint64_t seed) {
@@ -169,10 +182,7 @@ void draw_changes(Plan& plan) {
   Drawer drawer{base::SeededRng(plan.seed ^ 0xc4a9e), std::move(plan)};
   auto& faults = drawer.plan.faults;
   const std::size_t liars = drawer.plan.liars.size(), replicas = drawer.plan.replicas;
-  Nodes spoilt = (Nodes{1} << liars) - 1;
-  for (const Fault& fault : faults) {
-    if (fault.kind == FaultKind::BitRot || fault.kind == FaultKind::Lost) spoilt |= fault.nodes;
-  }
+  Nodes spoilt = sim::spoilt(drawer.plan);
   // A node without its promises votes no more: it is among the f that may fail.
   const auto failing = static_cast<std::size_t>(std::popcount(spoilt));
   if (failing < (replicas - 1) / 3 && drawer.maybe(60)) {
@@ -223,12 +233,7 @@ void draw_lost_states(Plan& plan) {
   Drawer drawer{base::SeededRng(plan.seed ^ 0x105757a7e), std::move(plan)};
   auto& faults = drawer.plan.faults;
   // What is certified then is kept by one honest replica more, at least.
-  Nodes spoilt = (Nodes{1} << drawer.plan.liars.size()) - 1;
-  for (const Fault& fault : faults) {
-    if (fault.kind == FaultKind::BitRot || fault.kind == FaultKind::Lost ||
-        fault.kind == FaultKind::DiskLost)
-      spoilt |= fault.nodes;
-  }
+  const Nodes spoilt = sim::spoilt(drawer.plan);
   if (static_cast<std::size_t>(std::popcount(spoilt)) < (drawer.plan.replicas - 1) / 3) {
     std::size_t victim = drawer.plan.replicas - 1;
     while ((spoilt >> victim & 1) != 0) --victim;

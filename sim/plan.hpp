@@ -64,6 +64,9 @@ struct Plan {
   friend bool operator==(const Plan&, const Plan&) = default;
 };
 
+/// Who will not vote as it should, or lacks what it should have, at some time.
+Nodes spoilt(const Plan& plan);
+
 Plan draw_plan(std::uint64_t seed);
 /// Voters change while that happens: nodes join and leave, and are replaced.
 void draw_changes(Plan& plan);

@@ -31,9 +31,7 @@ void World::install_program(Node& node, Version newest, Duration down) {
   if (trace_) note(fmt::format("{} gets the program of version {}", node.index, newest));
   node.newest = newest;
   if (node.replica) return crash_for(node, down);
-  timeline_.after(down, [this, &node] {
-    if (!node.replica) start(node);
-  });
+  start_after(node, down);
 }
 
 // Until it gets another program.

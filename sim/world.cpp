@@ -27,10 +27,8 @@ World::World(Plan plan, bool trace)
   std::size_t nodes = plan_.replicas;
   for (const Fault& fault : plan_.faults) {
     if (fault.kind == FaultKind::Join) newcomers_.emplace(&fault, nodes++);
-    if (fault.kind == FaultKind::BitRot || fault.kind == FaultKind::Lost ||
-        fault.kind == FaultKind::DiskLost || fault.kind == FaultKind::StateLost)
-      spoilt_ |= fault.nodes;
   }
+  spoilt_ = spoilt(plan_);
   for (std::size_t i = 0; i < std::min(nodes, kNodesMax); ++i) {
     const auto key = keys_.add(fmt::format("replica {}", i));
     if (i < plan_.replicas) {
@@ -40,7 +38,6 @@ World::World(Plan plan, bool trace)
     auto node = std::make_unique<Node>(i, keys_, key, plan_.seed);
     node->absent = i >= plan_.replicas;
     if (i < plan_.liars.size()) node->lie = plan_.liars[i];
-    if (!node->honest()) spoilt_ |= node->bit();
     if (plan_.skew_max > 0) {
       node->skew = static_cast<std::int64_t>(clocks.below(2 * plan_.skew_max)) -
                    static_cast<std::int64_t>(plan_.skew_max);

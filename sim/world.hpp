@@ -68,6 +68,7 @@ class World {
   void stop(Node& node);
   void crash(Node& node);
   void crash_for(Node& node, Duration down);
+  void start_after(Node& node, Duration down);
   void broken(Node& node, const base::Error& error);
   void step(Node& node, const pbft::Input& input);
   void carry_out(Node& node, pbft::Outputs outputs);
@@ -77,7 +78,6 @@ class World {
 
   // --- node_disk.cpp ---
   void begin_log(Node& node);
-  void lose_state(Node& node, const Fault& fault);
   void lose_disk(Node& node, Duration down);
   bool open_disk(Node& node, std::vector<pbft::Persist>& records);
   void lose_power(Node& node);
@@ -89,6 +89,7 @@ class World {
   void apply(Node& node, const pbft::Apply& apply);
   bool has_certified_state(const Node& node) const;
   void look_up(Node& node, const std::vector<hypermesh::consensus::BundlePtr>& bundles);
+  void lose_state(Node& node, const Fault& fault);
   void flush_state(Node& node);
   void on_executed(Node& node, const hypermesh::consensus::LinkPtr& ordered,
                    const hypermesh::consensus::Executed& executed);

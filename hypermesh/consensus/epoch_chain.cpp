@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <ranges>
 
 namespace hypermesh::consensus {
 
@@ -34,9 +33,8 @@ const StableCheckpoint* EpochChain::end_of(Epoch epoch) const {
 }
 
 bool EpochChain::is_end(Slot slot) const {
-  return std::ranges::find(std::views::values(ends_), slot, [](const StableCheckpoint& end) {
-           return end.certificate.statement.slot;
-         }) != std::views::values(ends_).end();
+  return std::ranges::any_of(
+      ends_, [&](const auto& each) { return each.second.certificate.statement.slot == slot; });
 }
 
 std::vector<StableCheckpoint> EpochChain::ends_from(Epoch epoch) const {

@@ -36,6 +36,13 @@ class InEpochs : public testing::OneReplica {
     if (at.slot == 0) at.digest = options_.cluster;
     begin(genesis(), at);
   }
+  // Whose first slot is 101.
+  void jump_to_second_epoch() {
+    start();
+    tell(Epochs{{end_of(1)}, end_of(1)});
+    persist();
+    step(Installed{take<NeedState>().at(0).checkpoint, std::nullopt});
+  }
   void on_output(const Output& output) override { outputs_.push_back(output); }
   void persist() { step(Persisted{records_.back().lsn}); }
   template <class T>
@@ -82,10 +89,7 @@ TEST_F(InEpochs, AReplicaJumpsToTheNewestWhenWhatProvesItIsDurable) {
 
 // Its log was damaged; its state is at the very end of the epoch before.
 TEST_F(InEpochs, AReplicaIsToldAgainWhatItsEpochBeganWith) {
-  start();
-  tell(Epochs{{end_of(1)}, end_of(1)});
-  persist();
-  step(Installed{take<NeedState>().at(0).checkpoint, std::nullopt});
+  jump_to_second_epoch();
   std::erase_if(records_, [](const auto& each) {
     return std::holds_alternative<StableCheckpoint>(each.record);
   });
@@ -98,10 +102,7 @@ TEST_F(InEpochs, AReplicaIsToldAgainWhatItsEpochBeganWith) {
 }
 
 TEST_F(InEpochs, WhoseStateWasRemovedFetchesWhatItsEpochBeganWith) {
-  start();
-  tell(Epochs{{end_of(1)}, end_of(1)});
-  persist();
-  step(Installed{take<NeedState>().at(0).checkpoint, std::nullopt});
+  jump_to_second_epoch();
   start();
   const auto needs = take<NeedState>();
   ASSERT_EQ(needs.size(), 1u);
